@@ -1,0 +1,1 @@
+"""Training: one package for each model family; `python -m training.<family>`."""

@@ -1,0 +1,1 @@
+"""Anomalies in hourly gas readings."""

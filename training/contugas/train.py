@@ -1,0 +1,121 @@
+"""A whole training run: readings in, a registered version out."""
+
+import logging
+from pathlib import Path
+
+import mlflow.sklearn
+import numpy as np
+import pandas as pd
+import skops.io
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from sklearn.tree._tree import Tree
+
+import mlflow
+from training import tracking
+from training.contugas import figures
+from training.contugas.model import FIELDS, OUTPUTS, AnomalyModel, ClusterModel
+from training.contugas.readings import COLUMNS, Readings, clean, synthetic
+from training.contugas.recipe import Result, train
+from training.contugas.settings import Settings
+from training.data import Dataset, read_dataset
+
+MODEL = "contugas-anomaly"
+LIBRARIES = ("scikit-learn", "numpy", "skops")
+TRUSTED = [f"{kind.__module__}.{kind.__qualname__}" for kind in (AnomalyModel, ClusterModel, Tree)]
+SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec(DataType.double, field) for field in FIELDS]),
+    outputs=Schema([ColSpec(DataType.long, output) for output in OUTPUTS]),
+)
+
+log = logging.getLogger("training")
+
+
+def launch(data: str | None, settings: Settings) -> ModelVersion:
+    """Train on a path or URL, or on made readings without one; register the model."""
+    dataset = read_dataset(data, COLUMNS) if data else synthetic(settings.synthetic)
+    kind = "synthetic" if dataset.synthetic else "given"
+    log.info("Training on %s data: %s (%d rows).", kind, dataset.source, len(dataset.table))
+    readings = clean(dataset, least_clients=settings.clusters + 1)
+    with tracking.run(settings.experiment):
+        mlflow.set_tag("ascenso.data", kind)
+        log_dataset(dataset, readings, settings)
+        result = train(readings, settings)
+        log_result(readings, result)
+        return tracking.register(
+            MODEL,
+            save=lambda path: save(result.model, path),
+            samples=sample(readings, result.model, settings),
+            libraries=LIBRARIES,
+            load=load,
+        )
+
+
+def log_dataset(dataset: Dataset, readings: Readings, settings: Settings) -> None:
+    """Log what the run was given."""
+    mlflow.log_params(
+        {
+            "clusters": settings.clusters,
+            "kmeans_inits": settings.kmeans_inits,
+            "random_state": settings.random_state,
+            "percentiles": settings.percentiles,
+            "contamination": settings.contamination,
+            "thresholds": settings.thresholds,
+            "data.source": dataset.source,
+            "data.sha256": dataset.sha256,
+            "data.rows": len(dataset.table),
+            "data.rows_dropped": readings.dropped,
+        }
+    )
+    tracking.log_dataset(dataset)
+
+
+def log_result(readings: Readings, result: Result) -> None:
+    """Log the run's figures, as numbers, in the log, and as pictures."""
+    metrics = {"silhouette": result.silhouette}
+    log.info("Silhouette of the %d client means: %.4f", len(result.means), result.silhouette)
+    for cluster, report in enumerate(result.clusters):
+        values = report.metrics()
+        metrics |= {f"cluster_{cluster}.{key}": value for key, value in values.items()}
+        told = "  ".join(f"{key} {value:.10g}" for key, value in values.items())
+        log.info("Cluster %d: %s", cluster, told)
+        mlflow.log_figure(figures.scores(cluster, report), f"figures/scores_{cluster}.png")
+    mlflow.log_metrics(metrics)
+    mlflow.log_figure(figures.clusters(readings, result), "figures/clusters.png")
+
+
+def sample(readings: Readings, model: AnomalyModel, settings: Settings) -> tracking.Samples:
+    """Choose readings that get every cluster and answer that the data gets."""
+    rng = np.random.default_rng(settings.random_state)
+    X = readings.X[rng.permutation(len(readings.X))[:50_000]]
+    answers = model.predict(X)
+    _, group = np.unique(answers, axis=0, return_inverse=True)
+    firsts = [
+        np.flatnonzero(group == number)[: settings.samples_per_answer]
+        for number in range(group.max() + 1)
+    ]
+    chosen = np.concatenate(firsts)
+    return tracking.Samples(
+        pd.DataFrame(X[chosen], columns=list(FIELDS)),
+        pd.DataFrame(answers[chosen], columns=list(OUTPUTS)),
+    )
+
+
+def save(model: AnomalyModel, path: Path) -> None:
+    """Write the model as MLflow's sklearn flavor, in skops format."""
+    mlflow.sklearn.save_model(
+        model,
+        path,
+        serialization_format="skops",
+        skops_trusted_types=TRUSTED,
+        signature=SIGNATURE,
+        pip_requirements=tracking.requirements(LIBRARIES),
+    )
+
+
+def load(path: Path) -> tracking.Predict:
+    """Read a saved model back, trusting our own names only."""
+    model = skops.io.load(path / "model.skops", trusted=TRUSTED)
+    predict: tracking.Predict = model.predict
+    return predict

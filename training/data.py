@@ -1,0 +1,90 @@
+"""Tables to train on, from a file or from S3."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from training.errors import InputError
+
+READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table and where it came from; `sha256` is of the file, or of a made table's rows."""
+
+    name: str
+    source: str
+    sha256: str
+    table: pd.DataFrame
+    synthetic: bool = False
+
+
+def read_table(location: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a CSV or parquet table as `read_dataset` does."""
+    return read_dataset(location, columns).table
+
+
+def read_dataset(location: str, columns: Sequence[str] = ()) -> Dataset:
+    """Read a CSV or parquet table from a path or an `s3://bucket/key`.
+
+    Raises `InputError` when it cannot be read, has no rows, or lacks one of `columns`.
+    S3 endpoint and credentials come from the environment, as boto3 reads them.
+    """
+    content = read_bytes(location)
+    table = parse(location, content)
+    if missing := [column for column in columns if column not in table.columns]:
+        found = ", ".join(map(str, table.columns))
+        raise InputError(f"{location} has no column {', '.join(missing)}; it has: {found}.")
+    if table.empty:
+        raise InputError(f"{location} has no rows.")
+    name = PurePosixPath(location).name
+    return Dataset(name, location, hashlib.sha256(content).hexdigest(), table)
+
+
+def synthetic_dataset(family: str, seed: int, table: pd.DataFrame) -> Dataset:
+    """Name a made table so that nobody takes it for real data."""
+    digest = hashlib.sha256(pd.util.hash_pandas_object(table).to_numpy().tobytes()).hexdigest()
+    return Dataset(f"{family}-synthetic", f"synthetic:seed={seed}", digest, table, synthetic=True)
+
+
+def read_bytes(location: str) -> bytes:
+    """Read a local file or an `s3://bucket/key` whole."""
+    url = urlsplit(location)
+    if url.scheme == "s3":
+        return read_s3(location, url.netloc, url.path.lstrip("/"))
+    try:
+        return Path(location).read_bytes()
+    except OSError as error:
+        raise InputError(f"Cannot read {location}: {error.strerror}.") from error
+
+
+def read_s3(location: str, bucket: str, key: str) -> bytes:
+    """Read one object; boto3 is imported here, as most runs read local files."""
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if not bucket or not key:
+        raise InputError(f"{location} is no s3://bucket/key.")
+    try:
+        return boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    except (BotoCoreError, ClientError) as error:
+        raise InputError(
+            f"Cannot read {location}: {error} Check AWS_ENDPOINT_URL and the AWS_* credentials."
+        ) from error
+
+
+def parse(location: str, content: bytes) -> pd.DataFrame:
+    """Read bytes by the kind that the name's ending tells."""
+    suffix = PurePosixPath(location).suffix.lower()
+    if suffix not in READERS:
+        raise InputError(f"{location} ends in {suffix or 'nothing'!r}: give a .csv or .parquet.")
+    try:
+        return READERS[suffix](BytesIO(content))
+    except (ValueError, OSError) as error:  # pandas' and pyarrow's own errors derive from these
+        raise InputError(f"{location} is no readable {suffix} file: {error}") from error

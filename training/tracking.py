@@ -1,0 +1,234 @@
+"""The one way into the registry: a run, its model, samples and digests, and a version."""
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+
+import httpx
+import mlflow.data
+import numpy as np
+import pandas as pd
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.entities import LoggedModelOutput
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+
+import mlflow
+from mlflow import MlflowClient
+from training.data import Dataset
+from training.errors import RegistryError, TrainingError
+
+Table = pd.DataFrame | np.ndarray[Any, np.dtype[Any]]
+Predict = Callable[[Any], Any]
+
+log = logging.getLogger("training")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs with the outputs that a reader of the model must reproduce, 8 to 64 rows."""
+
+    inputs: Table
+    outputs: Table
+    rtol: float = 1e-5
+    atol: float = 1e-8
+
+
+def connect(experiment: str) -> str:
+    """Point MLflow at the server and experiment; give the server's address.
+
+    The address is `MLFLOW_TRACKING_URI`, else this machine's port `ASCENSO_MLFLOW_PORT`.
+    Raises `RegistryError` at once when the server does not answer.
+    """
+    local = f"http://127.0.0.1:{os.environ.get('ASCENSO_MLFLOW_PORT', '5000')}"
+    uri = (os.environ.get("MLFLOW_TRACKING_URI") or local).rstrip("/")
+    try:
+        httpx.get(f"{uri}/health", timeout=10).raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise RegistryError(
+            f"MLflow at {uri} does not answer ({error}). "
+            "Start it with `make up`, or set MLFLOW_TRACKING_URI."
+        ) from error
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment(experiment)
+    return uri
+
+
+@contextmanager
+def run(experiment: str) -> Iterator[mlflow.ActiveRun]:
+    """Connect and open a run; an error inside marks it failed.
+
+    Raises `RegistryError` for what MLflow refuses, or when the server goes away.
+    """
+    try:
+        connect(experiment)
+        with mlflow.start_run() as active:
+            yield active
+    except MlflowException as error:
+        raise RegistryError(f"MLflow: {error}") from error
+
+
+def log_dataset(dataset: Dataset) -> None:
+    """Log which data the active run was given."""
+    source = CodeDatasetSource({"source": dataset.source})
+    mlflow.log_input(
+        mlflow.data.from_pandas(
+            dataset.table, source, name=dataset.name, digest=dataset.sha256[:36]
+        )
+    )
+
+
+def requirements(libraries: Sequence[str]) -> list[str]:
+    """Pin the installed libraries, for `pip_requirements`: guessing them costs 10 s."""
+    return [f"{name}=={installed(name)}" for name in libraries]
+
+
+def register(
+    name: str,
+    save: Callable[[Path], None],
+    samples: Samples,
+    libraries: Sequence[str],
+    load: Callable[[Path], Predict] | None = None,
+) -> ModelVersion:
+    """Store a model under the active run and make it a new version of the model `name`.
+
+    `save` is a flavor's `save_model` for a path that does not exist yet; `load` reads that
+    folder back, without pickle, as a function of the sample inputs. `libraries` are those that
+    matter for reading it back, by package name.
+    Raises `TrainingError` when the stored model does not reproduce its samples.
+    """
+    active = mlflow.active_run()
+    if active is None:
+        raise RuntimeError(f"register({name!r}) was called outside `with tracking.run(...)`")
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent, "model")
+        save(folder)
+        if load is not None:
+            check(name, load(folder), samples)
+        version = upload(name, folder, samples, libraries, active)
+    announce(version)
+    return version
+
+
+def check(name: str, predict: Predict, samples: Samples) -> None:
+    """Raise `TrainingError` when what was stored answers the samples differently."""
+    answers, expected = np.asarray(predict(samples.inputs)), np.asarray(samples.outputs)
+    close = answers.shape == expected.shape and np.allclose(
+        answers, expected, rtol=samples.rtol, atol=samples.atol
+    )
+    if not close:
+        raise TrainingError(
+            f"{name}, read back from its files, does not reproduce its sample outputs; "
+            "nothing was registered."
+        )
+
+
+def upload(
+    name: str, folder: Path, samples: Samples, libraries: Sequence[str], active: mlflow.ActiveRun
+) -> ModelVersion:
+    """Upload the folder as a logged model of the run, and register that."""
+    client = MlflowClient()
+    model = client.create_logged_model(
+        active.info.experiment_id,
+        name=name,
+        source_run_id=active.info.run_id,
+        params=client.get_run(active.info.run_id).data.params,
+    )
+    try:
+        link(folder / "MLmodel", model.model_id, active.info.run_id)
+        digest = write_manifest(folder, samples, libraries)
+        client.log_model_artifacts(model.model_id, str(folder))
+    except BaseException:
+        client.finalize_logged_model(model.model_id, "FAILED")
+        raise
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(active.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
+    metrics = client.get_run(active.info.run_id).data.metrics
+    mlflow.log_metrics(metrics, model_id=model.model_id)
+    return mlflow.register_model(
+        f"models:/{model.model_id}", name, tags={"ascenso.digest": f"sha256:{digest}"}
+    )
+
+
+def link(path: Path, model_id: str, run_id: str) -> None:
+    """Write into an MLmodel file where it came from, as MLflow's `log_model` does."""
+    description = Model.load(path)
+    description.model_id = description.model_uuid = model_id
+    description.run_id = run_id
+    description.save(path)
+
+
+def write_manifest(folder: Path, samples: Samples, libraries: Sequence[str]) -> str:
+    """Write ascenso/samples.json and ascenso/manifest.json; give the manifest's SHA-256."""
+    (folder / "ascenso").mkdir()
+    (folder / "ascenso" / "samples.json").write_text(
+        json.dumps(
+            {
+                "inputs": plain(samples.inputs),
+                "outputs": plain(samples.outputs),
+                "rtol": samples.rtol,
+                "atol": samples.atol,
+            },
+            allow_nan=False,
+        )
+    )
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    manifest = {
+        "format": 1,
+        "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
+        "libraries": {"python": platform.python_version()}
+        | {library: installed(library) for library in libraries},
+    }
+    path = folder / "ascenso" / "manifest.json"
+    path.write_text(json.dumps(manifest, indent=2))
+    return sha256(path)
+
+
+def plain(table: Table) -> dict[str, Any] | list[Any]:
+    """Turn a table into columns and rows, an array into nested lists; a gap becomes null."""
+    if isinstance(table, pd.DataFrame):
+        cells = table.astype(object).where(table.notna(), None)
+        return {"columns": list(map(str, table.columns)), "data": cells.to_numpy().tolist()}
+    values: list[Any] = table.tolist()
+    return values
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def promote(version: ModelVersion) -> None:
+    """Move a version to the stage Production and archive the one that was there."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*[Mm]odel registry stages", FutureWarning)
+        MlflowClient().transition_model_version_stage(
+            version.name, version.version, "Production", archive_existing_versions=True
+        )
+    log.info("%s version %s is in Production.", version.name, version.version)
+
+
+def announce(version: ModelVersion) -> None:
+    """Say where the new version is, and how to promote it."""
+    uri = mlflow.get_tracking_uri()
+    log.info("Registered %s version %s:", version.name, version.version)
+    log.info("  %s/#/models/%s/versions/%s", uri, version.name, version.version)
+    log.info(
+        "Promote it there (stage Production), or with: ascenso promote %s %s",
+        version.name,
+        version.version,
+    )
