@@ -17,11 +17,11 @@ from typing import Any
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
 
 import httpx
-import mlflow.data
 import numpy as np
 import pandas as pd
 from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.entities import LoggedModelOutput
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
@@ -83,12 +83,9 @@ def run(experiment: str) -> Iterator[mlflow.ActiveRun]:
 
 def log_dataset(dataset: Dataset) -> None:
     """Log which data the active run was given."""
-    source = CodeDatasetSource({"source": dataset.source})
-    mlflow.log_input(
-        mlflow.data.from_pandas(
-            dataset.table, source, name=dataset.name, digest=dataset.sha256[:36]
-        )
-    )
+    source = CodeDatasetSource({"source": dataset.source, "sha256": dataset.sha256})
+    data = MetaDataset(source, dataset.name, dataset.sha256[:36])  # type: ignore[abstract]
+    mlflow.log_input(data)
 
 
 def requirements(libraries: Sequence[str]) -> list[str]:
@@ -158,8 +155,24 @@ def upload(
     client.log_outputs(active.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
     metrics = client.get_run(active.info.run_id).data.metrics
     mlflow.log_metrics(metrics, model_id=model.model_id)
-    return mlflow.register_model(
-        f"models:/{model.model_id}", name, tags={"ascenso.digest": f"sha256:{digest}"}
+    return create_version(name, model, f"sha256:{digest}")
+
+
+def create_version(name: str, model: LoggedModel, digest: str) -> ModelVersion:
+    """Make a logged model the next version of `name`; digest tag and all in one call."""
+    client = MlflowClient()
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.create_model_version(
+        name,
+        source=f"models:/{model.model_id}",
+        run_id=model.source_run_id,
+        tags={"ascenso.digest": digest},
+        await_creation_for=0,
+        model_id=model.model_id,
     )
 
 

@@ -148,4 +148,5 @@ def best_threshold(decisions: Floats, proxy: Bools, grid: Floats) -> Quality:
 def ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> Floats:
     """Divide; 0 where there is nothing to divide by."""
     zeros = np.zeros(len(part))
-    return np.divide(part, whole, out=zeros, where=whole > 0)
+    np.divide(part, whole, out=zeros, where=whole > 0)
+    return zeros
