@@ -34,7 +34,7 @@ class Problem(msgspec.Struct, frozen=True):
     type: str
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Problems(msgspec.Struct, frozen=True):
     """The body of a 422."""
 
     detail: list[Problem]

@@ -18,7 +18,7 @@ from bentos.web.errors import (
     NotReady,
     Overloaded,
     Problem,
-    Refusal,
+    Problems,
     UnprocessableBody,
     unexpected,
 )
@@ -74,7 +74,7 @@ def test_a_422_has_the_shape_of_fastapi() -> None:
     assert json.loads(body) == {
         "detail": [{"loc": ["body", 3, "presion"], "msg": "Field required", "type": "missing"}]
     }
-    assert msgspec.json.decode(body, type=Refusal).detail == [UNREADABLE]
+    assert msgspec.json.decode(body, type=Problems).detail == [UNREADABLE]
 
 
 def test_retry_after_and_own_headers_are_sent() -> None:
