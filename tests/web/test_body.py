@@ -1,15 +1,12 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Thread
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import anyio
 import httpx
 import msgspec
 import pytest
-import uvicorn
 from msgspec import Meta
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
@@ -17,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bentos.web.body import Decoder, decode_query, read
 from bentos.web.errors import BodyTooLarge, HTTPError, Problem, UnprocessableBody
+from tests.web.serving import serving
 
 
 class Reading(msgspec.Struct, forbid_unknown_fields=True):
@@ -323,31 +321,15 @@ async def echo_size(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-@contextmanager
-def serving(http: str) -> Iterator[str]:
-    config = uvicorn.Config(
-        echo_size, port=0, http=http, lifespan="off", log_config=None, loop="asyncio"
-    )
-    server = uvicorn.Server(config)
-    thread = Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
 @pytest.mark.parametrize("http", ["h11", "httptools"])
-def test_a_real_server_refuses_a_large_upload_and_goes_on(http: str) -> None:
+def test_a_real_server_refuses_a_large_upload_and_goes_on(
+    http: Literal["h11", "httptools"],
+) -> None:
     def chunks() -> Iterator[bytes]:
         for _ in range(100):
             yield b"x" * 100_000
 
-    with serving(http) as url, httpx.Client() as client:
+    with serving(echo_size, http) as url, httpx.Client() as client:
         for content in (b"x" * 10_000_000, chunks()):
             answer = client.post(url, content=content)
             assert answer.status_code == 413

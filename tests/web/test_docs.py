@@ -1,16 +1,12 @@
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Thread
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 import pytest
-import uvicorn
 from fastapi.openapi.models import OpenAPI
 from msgspec import Meta
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -25,6 +21,7 @@ from bentos.web import docs
 from bentos.web.body import Decoder, decode_query, read
 from bentos.web.docs import Answer, Operation
 from bentos.web.errors import HANDLERS, JSON, Failure
+from tests.web.serving import serving
 
 CHROMIUM = "/usr/bin/chromium"
 ARGS = [
@@ -158,21 +155,6 @@ def test_fastapi_is_not_imported() -> None:
     code = "import sys; from bentos.web import docs; docs.routes('a', '1', [])\n"
     code += "raise SystemExit('fastapi' in sys.modules or 'fastapi_offline' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-@contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
-    thread = Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 class Prefixed:

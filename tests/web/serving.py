@@ -1,0 +1,27 @@
+"""A real uvicorn for as long as a test needs it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import Literal
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+@contextmanager
+def serving(app: ASGIApp, http: Literal["auto", "h11", "httptools"] = "auto") -> Iterator[str]:
+    """Serve `app` on a free port; gives its URL."""
+    config = uvicorn.Config(app, port=0, http=http, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
