@@ -1,0 +1,53 @@
+# Everything runs in .venv, which is made again only when the packages change.
+BIN := .venv/bin
+STAMP := .venv/.installed
+UV := VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+FAMILY ?= contugas
+
+# torch comes without CUDA: elsewhere than on Linux, PyPI has only that build.
+ifeq ($(shell uname -s),Linux)
+export PIP_FIND_LINKS ?= https://download.pytorch.org/whl/cpu/torch/
+endif
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help up train test lint lock
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z]*\):[^#]*##/  make \1 \t/p' $(MAKEFILE_LIST)
+
+up: $(STAMP)  ## Run S3, MLflow and the services on this machine until Ctrl-C
+	@exec $(BIN)/python -m deploy.local
+
+train: $(STAMP)  ## Train on the running stack: make train FAMILY=contugas ARGS="--data PATH --promote"
+	@set -a; . "$${ASCENSO_HOME:-.ascenso}/secrets.env"; \
+	export AWS_ENDPOINT_URL="http://127.0.0.1:$${ASCENSO_S3_PORT:-9000}" AWS_DEFAULT_REGION=us-east-1; \
+	exec $(BIN)/python -m training.$(FAMILY) $(ARGS)
+
+test: $(STAMP)  ## Run all tests, with coverage (they drive a real Chromium)
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	  { echo "The tests need Chromium: apt-get install chromium, or brew install --cask chromium" >&2; exit 1; }
+	$(BIN)/coverage erase
+	$(BIN)/pytest --cov --cov-report=term
+
+lint: $(STAMP)  ## Check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+lock: $(STAMP)  ## Write requirements.lock from pyproject.toml: make lock ARGS=--upgrade
+	$(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes \
+	  --no-emit-package torch --no-emit-find-links --no-header -q $(ARGS) -o requirements.lock
+
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "Python 3.11 is needed, and $(PYTHON) is not it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q uv==0.13.8
+	$(UV) pip install torch==2.13.0 --no-deps
+	$(UV) pip install --require-hashes -r requirements.lock
+	$(UV) pip install -q --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Starts the tracking server. Everything is set by the environment, under MLflow's own names, so
+# that no password stands on a command line:
+#
+#   MLFLOW_BACKEND_STORE_URI      where runs and the registry are kept   (required)
+#   MLFLOW_ARTIFACTS_DESTINATION  where the artifact proxy keeps files   (required)
+#   MLFLOW_HOST, MLFLOW_PORT      where it listens                       (127.0.0.1, 5000)
+#   MLFLOW_WORKERS                server processes                       (1)
+#   MLFLOW_SERVER_ALLOWED_HOSTS   Host headers it answers to             (localhost, private IPs)
+#   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL           for s3:// destinations
+set -eu
+
+: "${MLFLOW_BACKEND_STORE_URI:?give the database, such as sqlite:////var/lib/mlflow/mlflow.db}"
+: "${MLFLOW_ARTIFACTS_DESTINATION:?give the artifact store, such as s3://bucket/prefix}"
+
+command -v mlflow >/dev/null || {
+    echo "mlflow is not on PATH: activate the environment that it is installed in" >&2
+    exit 127
+}
+
+export MLFLOW_HOST="${MLFLOW_HOST:-127.0.0.1}"
+export MLFLOW_PORT="${MLFLOW_PORT:-5000}"
+export MLFLOW_WORKERS="${MLFLOW_WORKERS:-1}"
+export MLFLOW_SERVE_ARTIFACTS=true
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
+export MLFLOW_DISABLE_TELEMETRY=true
+# This script's folder is called mlflow too: no import may look in the working directory.
+export PYTHONSAFEPATH=1
+
+exec mlflow server "$@"
