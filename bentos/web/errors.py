@@ -77,7 +77,7 @@ class HTTPError(Exception):
         return self.status, pairs, body
 
 
-class BodyTooLarge(HTTPError):  # noqa: N818
+class BodyTooLarge(HTTPError):
     """The body has more than `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
@@ -86,7 +86,7 @@ class BodyTooLarge(HTTPError):  # noqa: N818
         )
 
 
-class UnprocessableBody(HTTPError):  # noqa: N818
+class UnprocessableBody(HTTPError):
     """The request's values cannot be used; every problem names its field."""
 
     detail: list[Problem]
@@ -95,7 +95,7 @@ class UnprocessableBody(HTTPError):  # noqa: N818
         super().__init__(422, list(problems))
 
 
-class Unavailable(HTTPError):  # noqa: N818
+class Unavailable(HTTPError):
     """Not now: try again after `retry_after` seconds."""
 
     def __init__(self, detail: str, retry_after: int = 1) -> None:

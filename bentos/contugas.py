@@ -1,0 +1,85 @@
+"""contugas: anomalies in hourly readings of industrial gas clients."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import bentoml
+import msgspec
+import numpy as np
+
+from bentos.serving.release import Contract, Release
+from bentos.serving.slot import Slot
+from bentos.settings import settings
+from bentos.web.app import NOT_READY, App
+from bentos.web.docs import Answer, Operation
+from bentos.web.hot import VERSION_HEADER, Hot
+from bentos.web.metrics import Metrics
+from bentos.web.service import Served, quiet
+
+MODEL = "contugas-anomaly"
+LARGEST = 1e9  # beyond any gauge, and well inside what float32 trees can tell apart
+Measure = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
+
+
+class Reading(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """One reading, in the units of the gauges."""
+
+    presion: Measure
+    temperatura: Measure
+    volumen: Measure
+
+
+class Judgement(msgspec.Struct, gc=False):
+    """Where a reading belongs, and whether it is anomalous (1) or normal (0)."""
+
+    cluster: int
+    prediccion: int
+
+
+def judge(release: Release, readings: Sequence[Reading]) -> list[Judgement]:
+    """Run one batch."""
+    rows = np.array([(r.presion, r.temperatura, r.volumen) for r in readings], dtype=np.float64)
+    return [Judgement(*answer) for answer in release.predict(rows).tolist()]
+
+
+slot = Slot(
+    MODEL,
+    Contract(
+        inputs=dict.fromkeys(Reading.__struct_fields__, "double"),
+        outputs=dict.fromkeys(Judgement.__struct_fields__, "long"),
+    ),
+    judge,
+    settings().channel(MODEL),
+    settings().limits,
+    Metrics(),
+)
+hot = Hot("contugas", "/predict", slot, Reading, settings().services.request_timeout_seconds)
+app = App(
+    "contugas",
+    "contugas",
+    "1",
+    [slot],
+    hot=[hot],
+    operations=[
+        Operation(
+            "POST",
+            "/predict",
+            "Cluster and anomaly of a reading, or of a list of readings",
+            {200: Answer("As many answers, in order", Judgement | list[Judgement]), **NOT_READY},
+            description=f"The header {VERSION_HEADER} tells which release answered.",
+            body=Reading | list[Reading],
+            examples={
+                "one": {"presion": 1.2, "temperatura": 25.5, "volumen": 100.0},
+                "several": [{"presion": 1.2, "temperatura": 25.5, "volumen": 100.0}] * 2,
+            },
+        )
+    ],
+)
+
+
+@bentoml.asgi_app(app)
+@bentoml.service(name="contugas", **quiet())
+class Contugas(Served):
+    """Anomalies in hourly gas readings."""
+
+    apps = (app,)

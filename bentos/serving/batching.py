@@ -1,0 +1,193 @@
+"""The adaptive batcher: rows that arrive together go together.
+
+It takes what is queued the moment the model is free, and the next batch fills while the model
+runs: an idle model answers at once, a busy one in batches, and no timer is needed.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from bentos.serving.observer import Observer
+from bentos.serving.release import Release
+
+Row = TypeVar("Row")
+Answer = TypeVar("Answer")
+Run = Callable[[Release, Sequence[Row]], Sequence[Answer]]
+
+INLINE_SECONDS = 0.0005  # below this a hop to a thread and back costs more than it frees
+SMOOTHING = 0.2
+
+
+class Overloaded(Exception):
+    """The queue is full: the call was not accepted."""
+
+
+class NoRelease(Exception):
+    """Nothing serves yet: the call was not accepted."""
+
+
+class Answered(NamedTuple, Generic[Answer]):
+    """The answers to a call's rows, in their order, and the one release that gave them all."""
+
+    answers: Sequence[Answer]
+    release: Release
+
+
+@dataclass(slots=True, eq=False)
+class _Call(Generic[Row, Answer]):
+    rows: Sequence[Row]
+    future: "asyncio.Future[Answered[Answer]]"
+
+
+class Batcher(Generic[Row, Answer]):
+    """Batches calls to one model. Used from one event loop; one batch runs at a time.
+
+    `release` gives what serves now: a batch runs wholly on the release that it started with.
+    """
+
+    def __init__(
+        self,
+        release: Callable[[], Release | None],
+        run: Run[Row, Answer],
+        observer: Observer,
+        max_batch_rows: int,
+        max_queue_rows: int,
+    ) -> None:
+        self._release = release
+        self._run = run
+        self._observer = observer
+        self._max_batch_rows = max_batch_rows
+        self._max_queue_rows = max_queue_rows
+        self._queue: deque[_Call[Row, Answer]] = deque()
+        self._busy = False
+        self._pace = _Pace()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
+        self.queued_rows = 0
+
+    async def submit(self, rows: Sequence[Row]) -> Answered[Answer]:
+        """Answer the rows of one call.
+
+        Raises NoRelease before the first promotion, Overloaded when the queue is full, and
+        whatever the model raises for these rows.
+        """
+        release = self._release()
+        if release is None:
+            raise NoRelease
+        if not rows:
+            return Answered((), release)
+        if self._queue and self.queued_rows + len(rows) > self._max_queue_rows:
+            raise Overloaded(
+                f"{self.queued_rows} rows wait already; the queue takes {self._max_queue_rows}"
+            )
+        loop = asyncio.get_running_loop()
+        call = _Call(rows, loop.create_future())
+        self._queue.append(call)
+        self.queued_rows += len(rows)
+        if not self._busy:
+            self._busy = True
+            loop.call_soon(self._next)  # what else this turn of the loop brings goes along
+        return await call.future
+
+    def _next(self) -> None:
+        """Start the next batch, in the loop when it is quick, or else in the thread."""
+        release = self._release()
+        calls = self._take()
+        if not calls:
+            self._busy = False
+            return
+        loop = asyncio.get_running_loop()
+        if release is None:  # it left while these calls waited
+            self._finish(calls, [NoRelease()] * len(calls))
+            loop.call_soon(self._next)
+        elif self._pace.seconds(release) < INLINE_SECONDS:
+            self._finish(calls, _outcomes(self._timed, release, calls))
+            loop.call_soon(self._next)
+        else:
+            running = loop.run_in_executor(self._thread, _outcomes, self._timed, release, calls)
+            running.add_done_callback(lambda done: self._resume(calls, done.result()))
+
+    def _resume(
+        self, calls: "list[_Call[Row, Answer]]", outcomes: "list[_Outcome[Answer]]"
+    ) -> None:
+        self._finish(calls, outcomes)
+        self._next()
+
+    def _take(self) -> "list[_Call[Row, Answer]]":
+        """The calls that wait, up to a full batch; those given up by their callers are dropped."""
+        calls: list[_Call[Row, Answer]] = []
+        room = self._max_batch_rows
+        while self._queue and (not calls or len(self._queue[0].rows) <= room):
+            call = self._queue.popleft()
+            self.queued_rows -= len(call.rows)
+            if not call.future.done():
+                calls.append(call)
+                room -= len(call.rows)
+        return calls
+
+    def _timed(self, release: Release, rows: Sequence[Row]) -> Sequence[Answer]:
+        started = time.perf_counter()
+        answers = self._run(release, rows)
+        seconds = time.perf_counter() - started
+        if len(answers) != len(rows):
+            raise RuntimeError(f"{release} gave {len(answers)} answers to {len(rows)} rows")
+        self._pace.note(release, seconds)
+        self._observer.batched(release, len(rows), seconds)
+        return answers
+
+    def _finish(
+        self, calls: "list[_Call[Row, Answer]]", outcomes: "list[_Outcome[Answer]]"
+    ) -> None:
+        for call, outcome in zip(calls, outcomes, strict=True):
+            if call.future.done():
+                continue
+            if isinstance(outcome, Answered):
+                call.future.set_result(outcome)
+            else:
+                call.future.set_exception(outcome)
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._thread.shutdown(wait=False)
+
+
+_Outcome = Answered[Answer] | Exception
+
+
+def _outcomes(
+    run: Run[Row, Answer], release: Release, calls: Sequence[_Call[Row, Answer]]
+) -> list[_Outcome[Answer]]:
+    """Answer the calls in one batch; when that fails, each by itself: none fails another."""
+    rows = [row for call in calls for row in call.rows] if len(calls) > 1 else calls[0].rows
+    try:
+        answers = run(release, rows)
+    except Exception as error:
+        if len(calls) == 1:
+            return [error]
+        return [outcome for call in calls for outcome in _outcomes(run, release, [call])]
+    outcomes: list[_Outcome[Answer]] = []
+    start = 0
+    for call in calls:
+        outcomes.append(Answered(answers[start : start + len(call.rows)], release))
+        start += len(call.rows)
+    return outcomes
+
+
+class _Pace:
+    """How long a batch of the live release takes: a moving average, from its warm-up on."""
+
+    def __init__(self) -> None:
+        self._release: Release | None = None
+        self._seconds = 0.0
+
+    def seconds(self, release: Release) -> float:
+        if self._release is not release:
+            self._release, self._seconds = release, release.row_seconds
+        return self._seconds
+
+    def note(self, release: Release, seconds: float) -> None:
+        self._seconds += SMOOTHING * (seconds - self.seconds(release))

@@ -1,0 +1,198 @@
+"""Brings one slot to what its channel points to."""
+
+import logging
+import random
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from sqlite3 import Error as LedgerError
+from threading import Lock
+from typing import Any
+
+from bentos.serving.admission import admit
+from bentos.serving.artifacts import Artifacts
+from bentos.serving.ledger import Ledger, What
+from bentos.serving.notes import Note, Notes
+from bentos.serving.promotions import Memory, look
+from bentos.serving.refusal import Refusal
+from bentos.serving.registry import Model, NotInRegistry, Registry, RegistryUnavailable, Version
+from bentos.serving.release import Release
+from bentos.serving.slot import Slot
+from bentos.serving.sources import FileMissing, StoreUnavailable, open_source
+from bentos.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PASSING = (RegistryUnavailable, StoreUnavailable, FileMissing, NotInRegistry)
+
+
+class Follower:
+    """Follows the channel of one slot.
+
+    `follow` is called by the watcher's thread, `bring` by a thread that may take its time.
+    """
+
+    def __init__(
+        self,
+        slot: Slot[Any, Any],
+        registry: Registry,
+        artifacts: Artifacts,
+        ledger: Ledger,
+        notes: Notes,
+        settings: Settings,
+    ) -> None:
+        self.slot = slot
+        self._registry = registry
+        self._artifacts = artifacts
+        self._ledger = ledger
+        self._notes = notes
+        self._settings = settings
+        self._memory = ledger.recall(slot.name, str(slot.channel))
+        self._target: Version | None = None
+        self._refused: Version | None = None
+        self._failures = 0
+        self._not_before = 0.0
+        self._bringing = Lock()
+
+    def restore(self) -> None:
+        """Serve the last good version from disk, whatever the registry and the store are doing."""
+        version = self._artifacts.last_good(self.slot.name)
+        if version is None:
+            return
+        try:
+            release = self._admit(version)
+        except (Refusal, *PASSING) as error:
+            log.warning("%s was the last good version, but cannot serve now: %s", version, error)
+        else:
+            self._swap(release, "restore", "the last good version on disk")
+
+    def follow(self, model: Model | None) -> bool:
+        """Look where the channel points now. Returns whether there is something to bring."""
+        if model is None:
+            return self._nothing(f"{self.slot.name} is not in the registry")
+        memory = look(
+            model, self.slot.channel, self._memory, lambda: self._registry.versions(model.name)
+        )
+        if not memory.order:
+            self._memory = memory
+            return self._nothing(f"no version of {model.name} holds the {self.slot.channel}")
+        if memory != self._memory or self._target is None:
+            self._target = self._registry.version(model.name, memory.order[-1])
+            self._keep(memory)
+        return self._wanted(self._target)
+
+    def bring(self) -> None:
+        """Admit the target and swap to it, or note why not; nothing if nothing is wanted."""
+        with self._bringing:
+            target = self._target
+            if target is None or not self._wanted(target):
+                return
+            previous = self.slot.previous
+            if previous and _same(previous.version, target):
+                self._swap(previous, "rollback", f"the {self.slot.channel} points to it again")
+                return
+            self.slot.candidate = target
+            self._notes.put(Note(target, "admitting"))
+            try:
+                self._try(target)
+            except PASSING as error:
+                self._put_off(str(error))
+            except Exception:
+                log.exception("bringing %s failed", target)
+                self._put_off("an internal error; see the service's log")
+
+    def _try(self, target: Version) -> None:
+        try:
+            release = self._admit(target)
+        except Refusal as refusal:
+            self._refuse(target, refusal)
+        else:
+            self._failures = 0
+            if self._target is target:
+                self._swap(release, "swap", f"the {self.slot.channel} points to it")
+
+    def retry(self) -> None:
+        """Forget refusals and back-off, so that the next look tries again."""
+        self._refused = None
+        self._not_before = 0.0
+
+    def _wanted(self, target: Version) -> bool:
+        live = self.slot.live
+        if live and _same(live.version, target):
+            self.slot.candidate, self.slot.trouble = None, ""
+            return False
+        return target != self._refused and time.monotonic() >= self._not_before
+
+    def _admit(self, version: Version) -> Release:
+        admission, contract = self._settings.admission, self.slot.contract
+        for last_try in (False, True):
+            folder = self._artifacts.folder(version)
+            if not folder.is_dir():
+                uri = self._registry.artifact_uri(version)
+                source = open_source(self._registry, self._settings.registry, uri)
+                folder = self._artifacts.fetch(version, source)
+            try:
+                return admit(version, folder, contract, admission)
+            except Refusal as refusal:
+                if refusal.reason != "digest" or last_try:
+                    raise
+                log.warning("%s: %s; fetching it once more", version, refusal)
+                self._artifacts.discard(version)
+        raise AssertionError("unreachable")
+
+    def _swap(self, release: Release, what: What, why: str) -> None:
+        before = self.slot.live
+        release = replace(release, since=datetime.now(UTC))
+        self._record(what, release.version, why)
+        self.slot.swap(release, self._settings.admission.keep_previous)
+        self.slot.observer.swapped(str(self.slot.channel), before, release, what)
+        log.info("%s serves (%s, %s): %s", release, what, release.runs, why)
+        self._notes.put(Note(release.version, "live", "; ".join(release.warnings)))
+        if before and not _same(before.version, release.version):
+            self._notes.put(Note(before.version, "retired", f"replaced by {release}"))
+        keep = [kept.version for kept in (self.slot.live, self.slot.previous) if kept]
+        try:
+            self._artifacts.remember(release.version)
+            self._artifacts.evict(self.slot.name, keep)
+        except (OSError, StoreUnavailable) as error:
+            log.warning("%s serves, but a restart may not find it on disk: %s", release, error)
+
+    def _refuse(self, version: Version, refusal: Refusal) -> None:
+        self._refused = version
+        self._record("refusal", version, str(refusal))
+        self.slot.refuse(version, refusal)
+        self.slot.observer.refused(self.slot.name, refusal)
+        self._notes.put(Note(version, "refused", str(refusal)))
+        self._artifacts.discard(version)
+        log.warning("%s is refused; %s goes on serving: %s", version, self.slot.live, refusal)
+
+    def _put_off(self, trouble: str) -> None:
+        self._failures += 1
+        longest = self._settings.registry.max_backoff_seconds
+        seconds = min(longest, 2.0 ** (self._failures - 1)) * random.uniform(0.5, 1)  # noqa: S311
+        self._not_before = time.monotonic() + seconds
+        self.slot.trouble = trouble
+        log.warning("%s waits %.1f s: %s", self._target, seconds, trouble)
+
+    def _record(self, what: What, version: Version, why: str) -> None:
+        try:
+            self._ledger.record(what, str(self.slot.channel), version, why)
+        except LedgerError as error:
+            log.error("the ledger misses %s of %s (%s): %s", what, version, why, error)
+
+    def _keep(self, memory: Memory) -> None:
+        self._memory = memory
+        try:
+            self._ledger.remember(self.slot.name, str(self.slot.channel), memory)
+        except LedgerError as error:
+            log.error("the order of promotions of %s is not kept: %s", self.slot.name, error)
+
+    def _nothing(self, trouble: str) -> bool:
+        self._target = None
+        self.slot.trouble = trouble
+        return False
+
+
+def _same(one: Version, other: Version) -> bool:
+    """The same version: a model that was deleted and made anew counts from 1 again."""
+    return (one.version, one.creation_timestamp) == (other.version, other.creation_timestamp)

@@ -1,0 +1,158 @@
+"""From a fetched version to something that predicts, without unpickling.
+
+What a version says of itself is not trusted: the flavor decides which of our loaders reads it,
+and the types that a skops file may hold are listed here, not in the file.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bentos.serving.mlmodel import MLmodel
+from bentos.serving.refusal import Refusal
+
+if TYPE_CHECKING:
+    from sklearn.tree._tree import Tree
+
+Predictor: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
+
+TRUSTED_TYPES = frozenset(
+    {
+        "sklearn.cluster._kmeans.KMeans",
+        "sklearn.compose._column_transformer.ColumnTransformer",
+        "sklearn.compose._target.TransformedTargetRegressor",
+        "sklearn.ensemble._forest.ExtraTreesClassifier",
+        "sklearn.ensemble._forest.ExtraTreesRegressor",
+        "sklearn.ensemble._forest.RandomForestClassifier",
+        "sklearn.ensemble._forest.RandomForestRegressor",
+        "sklearn.ensemble._gb.GradientBoostingClassifier",
+        "sklearn.ensemble._gb.GradientBoostingRegressor",
+        "sklearn.ensemble._iforest.IsolationForest",
+        "sklearn.ensemble._iforest._average_path_length",
+        "sklearn.impute._base.SimpleImputer",
+        "sklearn.linear_model._base.LinearRegression",
+        "sklearn.linear_model._logistic.LogisticRegression",
+        "sklearn.linear_model._ridge.Ridge",
+        "sklearn.pipeline.FeatureUnion",
+        "sklearn.pipeline.Pipeline",
+        "sklearn.preprocessing._data.MinMaxScaler",
+        "sklearn.preprocessing._data.RobustScaler",
+        "sklearn.preprocessing._data.StandardScaler",
+        "sklearn.preprocessing._encoders.OneHotEncoder",
+        "sklearn.preprocessing._encoders.OrdinalEncoder",
+        "sklearn.tree._classes.DecisionTreeClassifier",
+        "sklearn.tree._classes.DecisionTreeRegressor",
+        "sklearn.tree._classes.ExtraTreeClassifier",
+        "sklearn.tree._classes.ExtraTreeRegressor",
+        "sklearn.tree._tree.Tree",  # its indices are checked after loading
+        "training.contugas.model.AnomalyModel",
+        "training.contugas.model.ClusterModel",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in memory: `predict` takes [rows, inputs] and gives [rows, ...]."""
+
+    predict: Predictor
+    model: object
+
+
+def load(mlmodel: MLmodel) -> Loaded:
+    """Load a version by its flavor. Raises Refusal when it cannot be done safely, or at all."""
+    loader = {"sklearn": _sklearn, "catboost": _catboost}[mlmodel.flavor]
+    try:
+        return loader(mlmodel)
+    except Refusal:
+        raise
+    except Exception as error:
+        raise Refusal("load", f"{type(error).__name__} while loading: {error}") from error
+
+
+def _sklearn(mlmodel: MLmodel) -> Loaded:
+    skops = _skops()
+    path = mlmodel.file(mlmodel.options.get("pickled_model"))
+    if mlmodel.options.get("serialization_format") != "skops":
+        raise Refusal(
+            "pickle", "the sklearn flavor was not written with serialization_format='skops'"
+        )
+    foreign = sorted(set(skops.get_untrusted_types(file=path)) - TRUSTED_TYPES)
+    if foreign:
+        raise Refusal(
+            "pickle",
+            f"the skops file names types that are not on our list: {', '.join(foreign[:5])}; what "
+            "the file itself lists as trusted does not count",
+        )
+    model = skops.load(path, trusted=sorted(TRUSTED_TYPES))
+    for tree in _trees(model, set()):
+        _check_tree(tree)
+    return Loaded(getattr(model, mlmodel.predict_fn), model)
+
+
+def _skops() -> ModuleType:
+    """`skops.io`, imported without its list of all estimators.
+
+    Making that list imports every module of scikit-learn, and torch with it: seconds that a
+    restarted service does not have. The list would only widen what we trust.
+    """
+    import sklearn.utils
+
+    everything = sklearn.utils.all_estimators
+    sklearn.utils.all_estimators = list
+    try:
+        return import_module("skops.io")
+    finally:
+        sklearn.utils.all_estimators = everything
+
+
+def _catboost(mlmodel: MLmodel) -> Loaded:
+    import catboost
+
+    kinds = {"CatBoostRegressor", "CatBoostClassifier"}
+    kind = str(mlmodel.options.get("model_type"))
+    if kind not in kinds or mlmodel.options.get("save_format", "cbm") != "cbm":
+        raise Refusal("flavor", f"a catboost {kind} cannot be served; {sorted(kinds)} as cbm can")
+    model = getattr(catboost, kind)()
+    model.load_model(str(mlmodel.file(mlmodel.options.get("data"))), format="cbm")
+    return Loaded(getattr(model, mlmodel.predict_fn), model)
+
+
+def _trees(node: object, seen: set[int]) -> Iterator["Tree"]:
+    """Every tree that an estimator holds, however deep."""
+    from sklearn.tree._tree import Tree
+
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, Tree):
+        yield node
+    elif isinstance(node, dict):
+        for value in node.values():
+            yield from _trees(value, seen)
+    elif isinstance(node, list | tuple) or (isinstance(node, np.ndarray) and node.dtype == object):
+        for value in node:
+            yield from _trees(value, seen)
+    elif hasattr(node, "__dict__"):
+        yield from _trees(vars(node), seen)
+
+
+def _check_tree(tree: "Tree") -> None:
+    """Refuse a tree that would make scikit-learn read outside its memory, or run for ever.
+
+    skops restores a tree's node indices as they stand in the file, and scikit-learn follows them
+    unchecked: https://skops.readthedocs.io/en/stable/persistence.html
+    """
+    nodes = np.arange(tree.node_count)
+    inner = tree.children_left != -1
+    for children in (tree.children_left, tree.children_right):
+        ahead = (children > nodes) & (children < tree.node_count)
+        if not np.all(np.where(inner, ahead, children == -1)):
+            raise Refusal("load", "a tree in the skops file points outside itself")
+    if not np.all((tree.feature[inner] >= 0) & (tree.feature[inner] < tree.n_features)):
+        raise Refusal("load", "a tree in the skops file reads a column that is not there")

@@ -1,0 +1,82 @@
+"""What training stored beside a model: its files' digests, its libraries, its samples.
+
+`training/tracking.py` writes this format; the digest of the manifest itself is a tag of the
+version, so that nobody who can only write to the bucket can change a file unseen.
+"""
+
+import hashlib
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+MANIFEST = "ascenso/manifest.json"
+SAMPLES = "ascenso/samples.json"
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The files of a version with their SHA-256, and the libraries that wrote them."""
+
+    format: Literal[1]
+    files: dict[str, str]
+    libraries: dict[str, str]
+
+    def unsafe_names(self) -> list[str]:
+        """Names that would leave the folder."""
+        return [name for name in self.files if not is_inside(name)]
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Rows under named columns."""
+
+    columns: list[str]
+    data: list[list[Any]]
+
+
+class Samples(msgspec.Struct, frozen=True):
+    """Inputs with the outputs that training saw for them."""
+
+    inputs: Table | list[Any]
+    outputs: Table | list[Any]
+    rtol: float = 1e-5
+    atol: float = 1e-8
+
+    def batch(self) -> NDArray[Any]:
+        """The inputs as a model takes them: float64, or object where there are strings."""
+        return _array(self.inputs)
+
+    def expected(self) -> NDArray[Any]:
+        """The outputs that training saw."""
+        return _array(self.outputs)
+
+
+def _array(values: Table | list[Any]) -> NDArray[Any]:
+    rows = values.data if isinstance(values, Table) else values
+    try:
+        return np.asarray(rows, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.asarray(rows, dtype=object)
+
+
+def is_inside(name: str) -> bool:
+    """Whether a relative POSIX path stays inside its folder."""
+    path = PurePosixPath(name)
+    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a fetched version. Raises FileNotFoundError or msgspec.DecodeError."""
+    return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+
+
+def read_samples(folder: Path) -> Samples:
+    """The samples of a fetched version. Raises FileNotFoundError or msgspec.DecodeError."""
+    return msgspec.json.decode((folder / SAMPLES).read_bytes(), type=Samples)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

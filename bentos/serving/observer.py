@@ -1,0 +1,26 @@
+"""Whoever counts what the serving side does; metrics, in practice."""
+
+from typing import Protocol
+
+from bentos.serving.refusal import Refusal
+from bentos.serving.release import Release
+
+
+class Observer(Protocol):
+    """Is told of batches, swaps, refusals and looks. Called from several threads."""
+
+    def batched(self, release: Release, rows: int, seconds: float) -> None:
+        """A batch ran."""
+        ...
+
+    def swapped(self, channel: str, before: Release | None, release: Release, what: str) -> None:
+        """A release serves now, after a swap, a rollback or a restore."""
+        ...
+
+    def refused(self, model: str, refusal: Refusal) -> None:
+        """A candidate was turned down."""
+        ...
+
+    def looked(self, trouble: str) -> None:
+        """A look at the registry ended, well when `trouble` is empty."""
+        ...

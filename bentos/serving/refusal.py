@@ -1,0 +1,29 @@
+"""Why a candidate may not serve, in words that the person who promoted it can act on."""
+
+from typing import Literal
+
+Reason = Literal[
+    "flavor",
+    "pickle",
+    "code",
+    "unsigned",
+    "digest",
+    "library",
+    "signature",
+    "load",
+    "samples",
+    "latency",
+    "memory",
+]
+
+
+class Refusal(Exception):
+    """A version was judged and may not serve. Another try of the same version changes nothing."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"

@@ -1,0 +1,95 @@
+"""The live release of one registered model: swap, roll back."""
+
+from datetime import UTC, datetime
+from typing import Any, Generic
+
+import msgspec
+
+from bentos.serving.batching import Answer, Answered, Batcher, Row, Run
+from bentos.serving.observer import Observer
+from bentos.serving.refusal import Refusal
+from bentos.serving.registry import Version
+from bentos.serving.release import Contract, Release
+from bentos.settings import Channel, LimitSettings
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The last candidate that was turned down."""
+
+    version: str
+    reason: str
+    message: str
+    at: str
+
+
+class Slot(Generic[Row, Answer]):
+    """Where a promotion and a request meet.
+
+    `run` turns a batch of rows into answers with the release that it is given. A swap is one
+    reference assignment: it may come from any thread, and no batch sees two releases.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        contract: Contract,
+        run: Run[Row, Answer],
+        channel: Channel,
+        limits: LimitSettings,
+        observer: Observer,
+    ) -> None:
+        self.name = name
+        self.contract = contract
+        self.channel = channel
+        self.limits = limits
+        self.observer = observer
+        self.live: Release | None = None
+        self.previous: Release | None = None
+        self.candidate: Version | None = None
+        self.refused: Refused | None = None
+        self.trouble = ""  # why the channel's version does not serve yet, if that may pass
+        self.batcher = Batcher(
+            lambda: self.live, run, observer, limits.batch_rows, limits.queue_rows
+        )
+
+    async def predict(self, rows: list[Row]) -> Answered[Answer]:
+        """Answer the rows of one call, in order, all by one release."""
+        return await self.batcher.submit(rows)
+
+    def swap(self, release: Release, keep_previous: bool = True) -> None:
+        """Let a release serve from the next batch on."""
+        self.live, self.previous = release, self.live if keep_previous else None
+        self.candidate, self.trouble = None, ""
+
+    def refuse(self, version: Version, refusal: Refusal) -> None:
+        """Note a candidate that may not serve; what serves goes on."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.refused = Refused(version.version, refusal.reason, refusal.message, at)
+        self.candidate, self.trouble = None, ""
+
+    def report(self) -> dict[str, Any]:
+        """The slot as `/releases` tells it."""
+        return {
+            "model": self.name,
+            "channel": str(self.channel),
+            "live": _told(self.live),
+            "previous": _told(self.previous),
+            "candidate": self.candidate.version if self.candidate else None,
+            "refused": self.refused,
+            "trouble": self.trouble or None,
+        }
+
+
+def _told(release: Release | None) -> dict[str, Any] | None:
+    if release is None:
+        return None
+    return {
+        "version": release.version.version,
+        "run_id": release.version.run_id,
+        "digest": release.version.digest,
+        "since": release.since.isoformat(timespec="milliseconds"),
+        "runs": release.runs,
+        "row_ms": round(release.row_seconds * 1000, 3),
+        "admission_seconds": round(release.admission_seconds, 3),
+        "warnings": release.warnings,
+    }

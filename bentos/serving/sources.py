@@ -1,0 +1,145 @@
+"""Where the files of a version come from: MLflow's artifact proxy, or the S3 bucket itself."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote, urlsplit
+
+import httpx
+import msgspec
+
+from bentos.serving.registry import Registry, RegistryUnavailable
+from bentos.settings import RegistrySettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CHUNK = 1024 * 1024
+
+
+class StoreUnavailable(Exception):
+    """The artifact store did not answer, or broke off. Worth another try."""
+
+
+class FileMissing(Exception):
+    """The artifact store answered that there is no such file."""
+
+
+class Source(Protocol):
+    """A read-only view of the folder of one version."""
+
+    def names(self) -> list[str]:
+        """Every file below the folder, as relative POSIX paths."""
+        ...
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The bytes of one file, piece by piece."""
+        ...
+
+
+class _Entry(msgspec.Struct):
+    path: str
+    is_dir: bool
+
+
+class _Listing(msgspec.Struct):
+    files: list[_Entry] = []
+
+
+class ProxySource:
+    """Files through `mlflow server --serve-artifacts`: a service then needs no S3 keys."""
+
+    def __init__(self, registry: Registry, root: str) -> None:
+        self.http = registry.http
+        self.root = root.strip("/")
+
+    def names(self) -> list[str]:
+        """Every file below the folder."""
+        return sorted(self._walk(self.root, PurePosixPath()))
+
+    def _walk(self, folder: str, below: PurePosixPath) -> Iterator[str]:
+        try:
+            answer = self.http.get("mlflow-artifacts/artifacts", params={"path": folder})
+            answer.raise_for_status()
+            listing = msgspec.json.decode(answer.content, type=_Listing)
+        except (httpx.HTTPError, msgspec.DecodeError) as error:
+            raise StoreUnavailable(f"cannot list {folder!r} through MLflow: {error}") from error
+        for entry in listing.files:
+            name = PurePosixPath(entry.path).name
+            if entry.is_dir:
+                yield from self._walk(f"{folder}/{name}", below / name)
+            else:
+                yield str(below / name)
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The bytes of one file."""
+        path = f"mlflow-artifacts/artifacts/{quote(f'{self.root}/{name}')}"
+        try:
+            with self.http.stream("GET", path) as answer:
+                if answer.status_code == httpx.codes.NOT_FOUND:
+                    raise FileMissing(name)
+                answer.raise_for_status()
+                yield from answer.iter_bytes(CHUNK)
+        except httpx.HTTPError as error:
+            raise StoreUnavailable(f"cannot read {name!r} through MLflow: {error}") from error
+
+
+class S3Source:
+    """Files straight from the bucket; keys and endpoint come from the environment, as in boto3."""
+
+    def __init__(self, client: "S3Client", root: str) -> None:
+        parts = urlsplit(root)
+        self.client = client
+        self.bucket = parts.netloc
+        self.prefix = parts.path.strip("/") + "/"
+
+    def names(self) -> list[str]:
+        """Every file below the folder."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self.prefix
+        )
+        try:
+            keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        except (BotoCoreError, ClientError) as error:
+            raise StoreUnavailable(f"cannot list s3://{self.bucket}: {error}") from error
+        return sorted(key.removeprefix(self.prefix) for key in keys)
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The bytes of one file."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            body = self.client.get_object(Bucket=self.bucket, Key=self.prefix + name)["Body"]
+            yield from body.iter_chunks(CHUNK)
+        except self.client.exceptions.NoSuchKey:
+            raise FileMissing(name) from None
+        except (BotoCoreError, ClientError) as error:
+            message = f"cannot read s3://{self.bucket}/{self.prefix}{name}: {error}"
+            raise StoreUnavailable(message) from error
+
+
+def open_source(registry: Registry, settings: RegistrySettings, uri: str) -> Source:
+    """The source for an artifact URI as the registry gives it.
+
+    Raises RegistryUnavailable for a URI of a kind that cannot be fetched.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "mlflow-artifacts" and settings.artifacts == "proxy":
+        return ProxySource(registry, parts.path)
+    if parts.scheme == "mlflow-artifacts":
+        return S3Source(_client(), f"{settings.s3_root.rstrip('/')}{parts.path}")
+    if parts.scheme == "s3":
+        return S3Source(_client(), uri)
+    raise RegistryUnavailable(
+        f"the artifacts lie at {uri!r}: only s3:// and mlflow-artifacts:/ can be fetched; start "
+        "the MLflow server with --serve-artifacts or an s3:// artifact root"
+    )
+
+
+def _client() -> "S3Client":
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client("s3", config=Config(connect_timeout=5, read_timeout=30))

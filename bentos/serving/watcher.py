@@ -1,0 +1,150 @@
+"""One loop a process, for all slots: what is promoted is noticed here.
+
+Polling is the truth: one call to the registry tells of every model. A webhook, or `/reload`, is
+only a reason to look at once.
+"""
+
+import gc
+import logging
+import random
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Event, Lock, Thread
+from typing import Any
+
+from bentos.serving.artifacts import Artifacts
+from bentos.serving.follower import Follower
+from bentos.serving.ledger import Ledger
+from bentos.serving.notes import Notes
+from bentos.serving.observer import Observer
+from bentos.serving.registry import NotInRegistry, Registry, RegistryUnavailable
+from bentos.serving.slot import Slot
+from bentos.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ADMISSIONS_AT_ONCE = 2
+
+
+class Watcher:
+    """Keeps slots at what their channels point to, from `start` to `stop`."""
+
+    def __init__(
+        self, slots: Sequence[Slot[Any, Any]], settings: Settings, observer: Observer
+    ) -> None:
+        self.settings = settings
+        self.observer = observer
+        self.registry = Registry(settings.tracking_uri, settings.registry.timeout_seconds)
+        self.ledger = Ledger(settings.home / "ledger.db")
+        self.notes = Notes(self.registry)
+        artifacts = Artifacts(settings.home / "cache", settings.cache)
+        self.followers = [
+            Follower(slot, self.registry, artifacts, self.ledger, self.notes, settings)
+            for slot in slots
+        ]
+        self.trouble = ""  # why the last look failed
+        self.looked_at = 0.0  # the last good look, seconds since 1970
+        self._failures = 0
+        self._stopping = False
+        self._wake = Event()
+        self._looking = Lock()
+        self._admissions = ThreadPoolExecutor(ADMISSIONS_AT_ONCE, thread_name_prefix="admission")
+        self._running: dict[str, Future[None]] = {}
+        self._thread = Thread(target=self._loop, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        """Serve the last good versions from disk, and begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking; what serves goes on serving until the process ends."""
+        self._stopping = True
+        self._wake.set()
+        self._admissions.shutdown(wait=False, cancel_futures=True)
+        self._thread.join(self.settings.registry.timeout_seconds)
+        self.notes.close()
+
+    def wake(self) -> None:
+        """Look at once."""
+        self._wake.set()
+
+    def reload(self, timeout: float = 60.0) -> None:
+        """Look now, try refused versions again, and wait until what was found serves or not.
+
+        Raises RegistryUnavailable.
+        """
+        for follower in self.followers:
+            follower.retry()
+        self.look()
+        wait(list(self._running.values()), timeout)
+        self._write_notes()
+
+    def look(self) -> None:
+        """One look at the registry for all slots. Raises RegistryUnavailable."""
+        with self._looking:
+            models = self.registry.models()
+            for follower in self.followers:
+                try:
+                    wanted = follower.follow(models.get(follower.slot.name))
+                except NotInRegistry as error:  # deleted since the call before; look again
+                    follower.slot.trouble = str(error)
+                    continue
+                if wanted:
+                    self._bring(follower)
+        self.trouble, self.looked_at, self._failures = "", time.time(), 0
+
+    def _bring(self, follower: Follower) -> None:
+        name = f"{follower.slot.name} {follower.slot.channel}"
+        running = self._running.get(name)
+        if running is None or running.done():
+            self._running[name] = self._admissions.submit(self._bring_one, follower)
+
+    def _bring_one(self, follower: Follower) -> None:
+        follower.bring()
+        self._wake.set()
+
+    def _loop(self) -> None:
+        for follower in self.followers:
+            self._restore(follower)
+        gc.collect()
+        gc.freeze()  # a collection over the libraries' million objects would stop the calls
+        while not self._stopping:
+            self._look_safely()
+            self._wake.wait(self._pause())
+            self._wake.clear()
+
+    def _restore(self, follower: Follower) -> None:
+        try:
+            follower.restore()
+        except Exception:
+            log.exception("restoring %s from disk failed", follower.slot.name)
+
+    def _look_safely(self) -> None:
+        try:
+            self.look()
+            self._write_notes()
+        except RegistryUnavailable as error:
+            self._failures += 1
+            if self.trouble != str(error):
+                log.warning("%s; what serves goes on", error)
+            self.trouble = str(error)
+        except Exception:
+            self._failures += 1
+            self.trouble = "an internal error while looking; see the service's log"
+            log.exception("a look at the registry failed")
+        self.observer.looked(self.trouble)
+
+    def _write_notes(self) -> None:
+        try:
+            self.notes.flush()
+        except RegistryUnavailable as error:
+            log.warning("notes are put off: %s", error)
+
+    def _pause(self) -> float:
+        """Seconds until the next look: longer, and never in step with others, after failures."""
+        settings = self.settings.registry
+        if not self._failures:
+            return settings.poll_seconds * random.uniform(0.8, 1)  # noqa: S311
+        backed_off: float = settings.poll_seconds * 2.0**self._failures
+        return min(settings.max_backoff_seconds, backed_off) * random.uniform(0.5, 1)  # noqa: S311

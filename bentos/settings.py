@@ -1,0 +1,159 @@
+"""Settings: the YAML files of `configs/`, each value overridable by the environment.
+
+`ASCENSO_LIMITS__BATCH_ROWS=64` replaces `limits: batch_rows`. An unknown key, or a value of the
+wrong kind, stops the start with its name.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+CONFIGS = Path(os.environ.get("ASCENSO_CONFIGS", Path(__file__).parents[1] / "configs"))
+
+
+class Section(BaseModel):
+    """One subject of the configuration: no key beyond its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Channel(Section):
+    """What a slot follows: a stage or an alias, never both."""
+
+    stage: Literal["Production", "Staging"] | None = None
+    alias: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Channel":
+        if (self.stage is None) == (self.alias is None):
+            raise ValueError("a channel is either a stage or an alias: give exactly one")
+        return self
+
+    def __str__(self) -> str:
+        return f"stage {self.stage}" if self.stage else f"alias {self.alias}"
+
+
+class RegistrySettings(Section):
+    """Where promotions are read from, and how often."""
+
+    uri: str = "http://127.0.0.1:5000"
+    poll_seconds: PositiveFloat = 1.0
+    max_backoff_seconds: PositiveFloat = 30.0
+    timeout_seconds: PositiveFloat = 10.0
+    artifacts: Literal["proxy", "s3"] = "proxy"
+    s3_root: str = ""
+
+    @model_validator(mode="after")
+    def _s3_needs_a_root(self) -> "RegistrySettings":
+        if self.artifacts == "s3" and not self.s3_root.startswith("s3://"):
+            raise ValueError(
+                f"registry.s3_root is {self.s3_root!r}: with `artifacts: s3` it must name the "
+                "server's artifacts destination, s3://bucket/prefix"
+            )
+        return self
+
+
+class LimitSettings(Section):
+    """How much one call, one batch and one queue may hold."""
+
+    body_bytes: PositiveInt = 4 * 1024 * 1024
+    rows_per_call: PositiveInt = 10_000
+    batch_rows: PositiveInt = 1024
+    queue_rows: PositiveInt = 50_000
+
+
+class ServiceSettings(Section):
+    """How `bentoml serve` runs the services."""
+
+    workers: PositiveInt = 1
+    request_timeout_seconds: PositiveInt = 30
+    cors_origins: list[str] = []
+
+
+class AdmissionSettings(Section):
+    """What a version must show before it may serve."""
+
+    unsigned: Literal["refuse", "warn"] = "refuse"
+    latency_ms: PositiveFloat = 1000.0
+    deadline_seconds: PositiveFloat = 60.0
+    memory_mb: PositiveInt = 2048
+    compile: bool = True
+    keep_previous: bool = True
+    allow_code: list[str] = []
+    libraries: dict[str, Literal["exact", "minor", "any"]] = {"default": "minor"}
+
+
+class CacheSettings(Section):
+    """The admitted versions kept on disk."""
+
+    versions_per_model: PositiveInt = 5
+    bytes: PositiveInt = 10 * 1024**3
+
+
+class Settings(BaseSettings):
+    """Everything that may differ from one installation to the next."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ASCENSO_",
+        env_nested_delimiter="__",
+        yaml_file=[p for p in sorted(CONFIGS.glob("*.yaml")) if p.name != "training.yaml"],
+        extra="forbid",
+        frozen=True,
+    )
+
+    home: Path = Path(".ascenso")
+    mlflow_tracking_uri: Annotated[
+        str | None, Field(validation_alias=AliasChoices("MLFLOW_TRACKING_URI"))
+    ] = None
+    registry: RegistrySettings = RegistrySettings()
+    channels: dict[str, Channel] = {"default": Channel(stage="Production")}
+    limits: LimitSettings = LimitSettings()
+    services: ServiceSettings = ServiceSettings()
+    admission: AdmissionSettings = AdmissionSettings()
+    cache: CacheSettings = CacheSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the files."""
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+    @property
+    def tracking_uri(self) -> str:
+        """The address of the MLflow server, without a slash at its end."""
+        return (self.mlflow_tracking_uri or self.registry.uri).rstrip("/")
+
+    def channel(self, model: str) -> Channel:
+        """The channel that the slot of this registered model follows."""
+        return (
+            self.channels.get(model) or self.channels.get("default") or Channel(stage="Production")
+        )
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

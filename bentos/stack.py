@@ -1,0 +1,17 @@
+"""All services behind one port, each under its name: what `bentoml serve` runs."""
+
+import bentoml
+from starlette.routing import Mount, Router
+
+from bentos import contugas
+from bentos.web.service import Served, quiet
+
+apps = (contugas.app,)
+
+
+@bentoml.asgi_app(Router([Mount(f"/{app.name}", app) for app in apps]))
+@bentoml.service(name="ascenso", **quiet())
+class Stack(Served):
+    """Every service of Ascenso."""
+
+    apps = apps

@@ -1,0 +1,157 @@
+"""A service's HTTP face: its own routes, and those that every service has."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bentos.serving.registry import RegistryUnavailable
+from bentos.serving.slot import Slot
+from bentos.serving.watcher import Watcher
+from bentos.settings import settings
+from bentos.web import docs
+from bentos.web.docs import Answer, Operation
+from bentos.web.errors import HANDLERS, JSON, Failure, Unavailable
+from bentos.web.hot import Hot
+from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, metrics
+
+
+class App:
+    """An ASGI app. POSTs to a path in `hot` take the fast route, all else goes to Starlette."""
+
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        version: str,
+        slots: Sequence[Slot[Any, Any]],
+        hot: Sequence[Hot[Any, Any]] = (),
+        routes: Sequence[BaseRoute] = (),
+        operations: Sequence[Operation] = (),
+        description: str = "",
+    ) -> None:
+        self.name = name
+        self.slots = list(slots)
+        self.watcher: Watcher | None = None
+        self._hot = {route.path: route for route in hot}
+        told = [*operations, *COMMON_OPERATIONS]
+        self._starlette = Starlette(
+            routes=[
+                *routes,
+                *self._common_routes(),
+                *docs.routes(title, version, told, description),
+            ],
+            exception_handlers=HANDLERS,
+        )
+        self._app: ASGIApp = self._dispatch
+        if origins := settings().services.cors_origins:
+            self._app = CORSMiddleware(
+                self._dispatch,
+                allow_origins=origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=["x-model-version"],
+            )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._app(scope, receive, send)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        hot = self._hot.get(path)
+        if hot is not None and scope.get("method") == "POST":
+            await hot(scope, receive, send)
+        else:
+            await self._measured(scope, receive, send)
+
+    async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+
+        async def counted(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("endpoint"), "__name__", "none")
+                REQUESTS.labels(self.name, route, message["status"]).inc()
+                REQUEST_SECONDS.labels(self.name, route).observe(time.perf_counter() - started)
+
+        await self._starlette(scope, receive, counted)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every slot has a live release."""
+        return all(slot.live for slot in self.slots)
+
+    def _common_routes(self) -> list[BaseRoute]:
+        return [
+            Route("/livez", livez),
+            Route("/readyz", self._readyz),
+            Route("/metrics", metrics),
+            Route("/releases", self._releases),
+            Route("/reload", self._reload, methods=["POST"]),
+        ]
+
+    async def _readyz(self, request: Request) -> Response:
+        waiting = [slot.name for slot in self.slots if not slot.live]
+        if waiting:
+            raise Unavailable(f"No version serves yet of: {', '.join(waiting)}")
+        return PlainTextResponse("ready\n")
+
+    async def _releases(self, request: Request) -> Response:
+        return _json(self._report())
+
+    async def _reload(self, request: Request) -> Response:
+        if self.watcher is None:
+            raise Unavailable("The service is still starting")
+        try:
+            await run_sync(self.watcher.reload)
+        except RegistryUnavailable as error:
+            raise Unavailable(
+                f"The registry cannot be read, what serves goes on: {error}"
+            ) from None
+        return _json(self._report())
+
+    def _report(self) -> dict[str, Any]:
+        trouble = self.watcher.trouble if self.watcher else "the service is still starting"
+        return {
+            "service": self.name,
+            "degraded": trouble or None,
+            "releases": [slot.report() for slot in self.slots],
+        }
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type=JSON)
+
+
+async def livez(request: Request) -> Response:
+    """`GET /livez`: the process answers."""
+    return PlainTextResponse("alive\n")
+
+
+NOT_READY = {503: Answer("No version serves yet", Failure)}
+COMMON_OPERATIONS = (
+    Operation(
+        "GET",
+        "/releases",
+        "What serves, since when, and who was refused why",
+        {200: Answer("For each slot: channel, live, previous, candidate, refused")},
+    ),
+    Operation(
+        "POST",
+        "/reload",
+        "Look at the registry now",
+        {200: Answer("As /releases, after the look"), 503: Answer("No registry", Failure)},
+    ),
+    Operation("GET", "/livez", "Whether the process answers", {200: Answer("It does")}),
+    Operation("GET", "/readyz", "Whether a release is live", {200: Answer("It is"), **NOT_READY}),
+    Operation("GET", "/metrics", "Metrics for Prometheus", {200: Answer("Text format")}),
+)

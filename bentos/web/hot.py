@@ -1,0 +1,93 @@
+"""The fast route: bytes -> rows -> batch -> bytes, with nothing in between."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic
+
+import msgspec
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from bentos.serving.batching import Answer, Answered, NoRelease, Row
+from bentos.serving.batching import Overloaded as QueueFull
+from bentos.serving.slot import Slot
+from bentos.web.body import Decoder, read
+from bentos.web.errors import HTTPError, NotReady, Overloaded, unexpected
+from bentos.web.metrics import REQUEST_SECONDS, REQUESTS
+
+VERSION_HEADER = "x-model-version"
+Header = tuple[bytes, bytes]
+
+
+class Hot(Generic[Row, Answer]):
+    """An ASGI app that answers POSTs: one row or a list of rows in, as many answers out."""
+
+    def __init__(
+        self, service: str, path: str, slot: Slot[Row, Answer], row: type[Row], timeout: float
+    ) -> None:
+        bounded: Any = Annotated[
+            list[row],  # type: ignore[valid-type]
+            msgspec.Meta(max_length=slot.limits.rows_per_call),
+        ]
+        self.path = path
+        self.slot = slot
+        self.timeout = timeout
+        self._decode: Decoder[Row | list[Row]] = Decoder(row | bounded)
+        self._encode = msgspec.json.Encoder().encode
+        self._service = service
+        self._seconds = REQUEST_SECONDS.labels(service, path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = time.perf_counter()
+        try:
+            status, headers, body = await self._answer(scope, receive)
+        except HTTPError as error:
+            status, headers, body = error.render()
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            status, headers, body = unexpected(error, f"POST {self.path}").render()
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        self._seconds.observe(time.perf_counter() - started)
+        REQUESTS.labels(self._service, self.path, status).inc()
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
+        value = self._decode(await read(scope, receive, self.slot.limits.body_bytes))
+        many = isinstance(value, list)
+        rows: list[Row] = value if isinstance(value, list) else [value]
+        answered = await predict(self.slot, rows, self.timeout)
+        body = self._encode(answered.answers if many else answered.answers[0])
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (VERSION_HEADER.encode(), str(answered.release).encode()),
+        ]
+        return 200, headers, body
+
+
+async def predict(
+    slot: Slot[Row, Answer], rows: Sequence[Row], seconds: float
+) -> Answered[Answer]:
+    """Ask a slot, with its refusals as HTTP errors.
+
+    Raises NotReady, Overloaded, or HTTPError 504 after so many seconds.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await slot.predict(list(rows))
+    except NoRelease:
+        raise NotReady(
+            f"No version of {slot.name} serves yet: promote one to the {slot.channel}"
+        ) from None
+    except QueueFull as error:
+        raise Overloaded(f"{slot.name} is overloaded: {error}") from None
+    except TimeoutError:
+        raise HTTPError(504, f"{slot.name} took longer than {seconds:.0f} s") from None
+
+
+def version_headers(answered: Answered[Any]) -> dict[str, str]:
+    """The header that tells which release answered."""
+    return {VERSION_HEADER: str(answered.release)}

@@ -1,0 +1,111 @@
+"""Prometheus metrics of a process, and of all workers beside it.
+
+BentoML sets PROMETHEUS_MULTIPROC_DIR before it starts its workers; `prometheus_client` must not
+be imported before that, so nothing that `bentoml serve` itself imports may import this module
+at its top... which holds, as only workers import services.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import psutil
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bentos.serving.refusal import Refusal
+from bentos.serving.release import Release
+
+MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+REQUESTS = Counter("ascenso_requests", "Requests answered", ["service", "route", "status"])
+REQUEST_SECONDS = Histogram(
+    "ascenso_request_seconds", "Time to answer", ["service", "route"], buckets=SECONDS
+)
+BATCH_ROWS = Histogram("ascenso_batch_rows", "Rows in a batch", ["model"], buckets=ROWS)
+BATCH_SECONDS = Histogram(
+    "ascenso_batch_seconds", "Time a model took for a batch", ["model"], buckets=SECONDS
+)
+LIVE = Gauge(
+    "ascenso_live",
+    "Processes in which this version is live",
+    ["model", "channel", "version"],
+    multiprocess_mode="livesum",
+)
+SWAPS = Counter("ascenso_swaps", "Changes of the live version", ["model", "what"])
+REFUSALS = Counter("ascenso_refusals", "Candidates turned down", ["model", "reason"])
+ADMISSION_SECONDS = Histogram(
+    "ascenso_admission_seconds", "Time to admit a version", ["model"], buckets=(*SECONDS, 30, 60)
+)
+LOOKED_AT = Gauge(
+    "ascenso_registry_looked_at_seconds",
+    "Time of the last good look at the registry, since 1970",
+    multiprocess_mode="livemin",
+)
+DEGRADED = Gauge(
+    "ascenso_degraded", "1 while the registry cannot be read", multiprocess_mode="livemax"
+)
+
+
+class Metrics:
+    """Counts what the serving side tells; an Observer."""
+
+    def batched(self, release: Release, rows: int, seconds: float) -> None:
+        """A batch ran."""
+        BATCH_ROWS.labels(release.version.name).observe(rows)
+        BATCH_SECONDS.labels(release.version.name).observe(seconds)
+
+    def swapped(self, channel: str, before: Release | None, release: Release, what: str) -> None:
+        """A release serves now."""
+        model = release.version.name
+        if before:
+            LIVE.labels(model, channel, before.version.version).set(0)
+        LIVE.labels(model, channel, release.version.version).set(1)
+        SWAPS.labels(model, what).inc()
+        if what != "rollback":
+            ADMISSION_SECONDS.labels(model).observe(release.admission_seconds)
+
+    def refused(self, model: str, refusal: Refusal) -> None:
+        """A candidate was turned down."""
+        REFUSALS.labels(model, refusal.reason).inc()
+
+    def looked(self, trouble: str) -> None:
+        """A look at the registry ended."""
+        DEGRADED.set(1 if trouble else 0)
+        if not trouble:
+            LOOKED_AT.set_to_current_time()
+
+
+async def metrics(request: Request) -> Response:
+    """`GET /metrics`: all workers together."""
+    return Response(_collect(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _collect() -> bytes:
+    folder = os.environ.get(MULTIPROC_DIR)
+    if not folder:
+        return generate_latest(REGISTRY)
+    _bury(Path(folder))
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def _bury(folder: Path) -> None:
+    """Drop the live gauges of workers that died."""
+    for path in folder.glob("gauge_live*.db"):
+        found = re.search(r"_(\d+)\.db$", path.name)
+        if found and not psutil.pid_exists(int(found[1])):
+            mark_process_dead(int(found[1]), str(folder))  # type: ignore[no-untyped-call]

@@ -1,0 +1,52 @@
+"""What every BentoML service shares: its quiet configuration, its start, its readiness."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import bentoml
+
+from bentos.serving.watcher import Watcher
+from bentos.settings import settings
+from bentos.web.app import App
+from bentos.web.logs import log_as_json
+from bentos.web.metrics import Metrics
+
+
+def quiet() -> dict[str, Any]:
+    """The options of `@bentoml.service`, with what costs most per request turned off.
+
+    Access log, metrics and tracing of BentoML halve the throughput; `/metrics` is ours.
+    """
+    return {
+        "workers": settings().services.workers,
+        "logging": {"access": {"enabled": False}},
+        "metrics": {"enabled": False},
+        "tracing": {"excluded_urls": ".*"},
+        # Hot has its own, shorter timeout; this one keeps a timer for each past request.
+        "traffic": {"timeout": settings().services.request_timeout_seconds + 5},
+    }
+
+
+class Served:
+    """A BentoML service whose slots follow the registry while it runs."""
+
+    apps: ClassVar[Sequence[App]] = ()
+    _watcher: Watcher
+
+    @bentoml.on_startup
+    def follow(self) -> None:
+        """Begin to follow the channels of all slots."""
+        log_as_json()
+        slots = [slot for app in self.apps for slot in app.slots]
+        self._watcher = Watcher(slots, settings(), Metrics())
+        for app in self.apps:
+            app.watcher = self._watcher
+        self._watcher.start()
+
+    @bentoml.on_shutdown
+    def unfollow(self) -> None:
+        """Stop following."""
+        self._watcher.stop()
+
+    async def __is_ready__(self) -> bool:
+        return all(app.ready for app in self.apps)
