@@ -75,7 +75,8 @@ def read_s3(location: str, bucket: str, key: str) -> bytes:
     if not bucket or not key:
         raise InputError(f"{location} is no s3://bucket/key.")
     try:
-        return boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        client = boto3.Session().client("s3")
+        return client.get_object(Bucket=bucket, Key=key)["Body"].read()
     except (BotoCoreError, ClientError) as error:
         raise InputError(
             f"Cannot read {location}: {error} Check AWS_ENDPOINT_URL and the AWS_* credentials."

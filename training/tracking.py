@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import LoggedModel, LoggedModelOutput
+from mlflow.entities import LoggedModel, LoggedModelOutput, Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
@@ -34,6 +34,8 @@ from training.errors import RegistryError, TrainingError
 Table = pd.DataFrame | np.ndarray[Any, np.dtype[Any]]
 Predict = Callable[[Any], Any]
 
+MOST_SAMPLES = 64
+
 log = logging.getLogger("training")
 
 
@@ -45,6 +47,13 @@ class Samples:
     outputs: Table
     rtol: float = 1e-5
     atol: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if not 8 <= len(self.inputs) == len(self.outputs) <= MOST_SAMPLES:
+            raise ValueError(
+                f"{len(self.inputs)} sample inputs and {len(self.outputs)} outputs: "
+                f"give 8 to {MOST_SAMPLES}, as many of each"
+            )
 
 
 def connect(experiment: str) -> str:
@@ -153,8 +162,7 @@ def upload(
         raise
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(active.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
-    metrics = client.get_run(active.info.run_id).data.metrics
-    mlflow.log_metrics(metrics, model_id=model.model_id)
+    share_metrics(active.info.run_id, model.model_id)
     return create_version(name, model, f"sha256:{digest}")
 
 
@@ -173,6 +181,18 @@ def create_version(name: str, model: LoggedModel, digest: str) -> ModelVersion:
         tags={"ascenso.digest": digest},
         await_creation_for=0,
         model_id=model.model_id,
+    )
+
+
+def share_metrics(run_id: str, model_id: str) -> None:
+    """Show the run's last metrics on its model too, as MLflow's `log_model` does."""
+    client = MlflowClient()
+    last = [
+        client.get_metric_history(run_id, key)[-1] for key in client.get_run(run_id).data.metrics
+    ]
+    client.log_batch(
+        run_id,
+        [Metric(m.key, m.value, m.timestamp, m.step, model_id=model_id) for m in last],
     )
 
 

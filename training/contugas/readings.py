@@ -61,10 +61,10 @@ def numbers(dataset: Dataset, column: str) -> Floats:
     """Give a column as float64, missing values as NaN."""
     values = dataset.table[column]
     converted = pd.to_numeric(values, errors="coerce")
-    bad = converted.isna() & values.notna()
-    if bad.any() or pd.api.types.is_bool_dtype(values):
-        first = values[bad].iloc[0] if bad.any() else values.iloc[0]
-        raise InputError(f"{dataset.source}: column {column} has {first!r}, which is no number.")
+    bad = values.notna() & (converted.isna() | (values.dtype.kind in "bmM"))  # booleans and dates
+    if bad.any():
+        first = values[bad].iloc[0]
+        raise InputError(f"{dataset.source}: column {column} has '{first}', which is no number.")
     return converted.to_numpy(dtype=np.float64, na_value=np.nan)
 
 

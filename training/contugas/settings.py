@@ -23,12 +23,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     experiment: str
     random_state: Seed
-    clusters: Annotated[int, Meta(ge=2)]
+    clusters: Annotated[int, Meta(ge=2, le=32)]
     kmeans_inits: Count
     percentiles: tuple[Percentile, Percentile]
     contamination: tuple[Contamination, Contamination]
     thresholds: tuple[float, float, Count]
-    samples_per_answer: Annotated[int, Meta(ge=1, le=6)]
     synthetic: Synthetic
 
     def __post_init__(self) -> None:

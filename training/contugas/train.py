@@ -22,6 +22,7 @@ from training.contugas.settings import Settings
 from training.data import Dataset, read_dataset
 
 MODEL = "contugas-anomaly"
+SAMPLED = 50_000  # readings answered in search of samples
 LIBRARIES = ("scikit-learn", "numpy", "skops")
 TRUSTED = [f"{kind.__module__}.{kind.__qualname__}" for kind in (AnomalyModel, ClusterModel, Tree)]
 SIGNATURE = ModelSignature(
@@ -88,14 +89,11 @@ def log_result(readings: Readings, result: Result) -> None:
 def sample(readings: Readings, model: AnomalyModel, settings: Settings) -> tracking.Samples:
     """Choose readings that get every cluster and answer that the data gets."""
     rng = np.random.default_rng(settings.random_state)
-    X = readings.X[rng.permutation(len(readings.X))[:50_000]]
+    X = readings.X[rng.permutation(len(readings.X))[:SAMPLED]]
     answers = model.predict(X)
-    _, group = np.unique(answers, axis=0, return_inverse=True)
-    firsts = [
-        np.flatnonzero(group == number)[: settings.samples_per_answer]
-        for number in range(group.max() + 1)
-    ]
-    chosen = np.concatenate(firsts)
+    kinds, kind = np.unique(answers, axis=0, return_inverse=True)
+    each = tracking.MOST_SAMPLES // len(kinds)
+    chosen = np.concatenate([np.flatnonzero(kind == k)[:each] for k in range(len(kinds))])
     return tracking.Samples(
         pd.DataFrame(X[chosen], columns=list(FIELDS)),
         pd.DataFrame(answers[chosen], columns=list(OUTPUTS)),
