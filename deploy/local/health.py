@@ -25,14 +25,14 @@ async def wait(supervisor: Supervisor, server: Server) -> None:
     async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
         while not await _well(client, server):
             for failing in supervisor.failing():
-                raise LocalError(f"{failing.name} keeps ending.{tail(failing.log)}")
+                raise LocalError(f"{failing.name} does not stay up.{tail(failing.log)}")
             if time.monotonic() - began > PATIENCE_SECONDS:
                 raise LocalError(
                     f"{server.name} does not answer at {server.url} "
                     f"after {PATIENCE_SECONDS} s.{tail(server.log)}"
                 )
             await asyncio.sleep(0.1)
-    console.print(f"{server.name} is up ({time.monotonic() - began:.1f} s)")
+    console.print(f"{server.name} is up")
 
 
 def tail(log: Path, lines: int = 20) -> str:

@@ -89,16 +89,20 @@ class Supervisor(Arbiter):  # type: ignore[misc]  # circus is untyped
         await self.start_watcher(watcher)
 
     def failing(self) -> list[Server]:
-        """The servers that died again and again and did not last since."""
-        return [self._servers[name] for name, deaths in self._deaths.items() if deaths.often]
+        """The servers that died again and again of late, or could not be started at all."""
+        names = [w.name for w in self.watchers if self._deaths[w.name].often or w.is_stopped()]
+        return [self._servers[name] for name in names]
 
     async def manage_watchers(self) -> None:
         """Look at every server once; circus calls this twice a second."""
         for watcher in self.watchers:
-            await self._look_at(watcher)
+            if watcher.is_active():
+                await self._look_at(watcher)
 
     async def shut_down(self) -> None:
-        """Stop every server and whatever it left behind."""
+        """Stop every server, the last one first, and whatever they left behind."""
+        for watcher in reversed(self.watchers):
+            await watcher.stop()
         await self.stop()
         await self._closed.wait()  # circus closes its sockets in a later turn of the loop
         await asyncio.to_thread(orphans.end, self.home)

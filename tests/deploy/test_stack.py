@@ -1,0 +1,192 @@
+import shutil
+import signal
+import socket
+import sqlite3
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import boto3
+import httpx
+import psutil
+import pytest
+from dotenv import dotenv_values
+
+from deploy.local.settings import BUCKET, Settings
+from tests.stack import Stack, running, start, wait_for
+
+NAMES = ("s3", "mlflow", "services")
+TINY = (sys.executable, "-m", "tests.deploy.tiny", "tests.deploy.tiny:Tiny")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running(tmp_path_factory.mktemp("tiny") / "home", TINY) as stack:
+        yield stack
+
+
+def urls(settings: Settings) -> dict[str, str]:
+    return {
+        "s3": settings.s3,
+        "mlflow": f"{settings.mlflow}/health",
+        "services": f"{settings.api}/readyz",
+    }
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code < 500
+    except httpx.TransportError:
+        return False
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) != 0
+
+
+def assert_gone(stack: Stack) -> None:
+    assert [p for name in (*NAMES, "training") for p in stack.processes(name)] == []
+    assert all(is_free(port) for port in stack.settings.ports.values())
+
+
+def test_the_table_tells_where_everything_is(tiny: Stack) -> None:
+    output = tiny.output.read_text()
+    for address in (tiny.mlflow, tiny.settings.s3, str(tiny.home)[:60]):
+        assert address in output
+
+
+def test_the_bucket_takes_files(tiny: Stack) -> None:
+    keys = dotenv_values(tiny.settings.secrets)
+    client = boto3.client(
+        "s3",
+        endpoint_url=tiny.settings.s3,
+        region_name="us-east-1",
+        aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+    )
+    client.put_object(Bucket=BUCKET, Key="data/a.csv", Body=b"a\n1\n")
+    assert client.get_object(Bucket=BUCKET, Key="data/a.csv")["Body"].read() == b"a\n1\n"
+
+
+def test_secrets_stay_secret(tiny: Stack) -> None:
+    assert stat.S_IMODE(tiny.settings.secrets.stat().st_mode) == 0o600
+    secrets = set(filter(None, dotenv_values(tiny.settings.secrets).values()))
+    for name in NAMES:
+        for process in tiny.processes(name):
+            assert not any(secret in " ".join(process.cmdline()) for secret in secrets)
+    for process in tiny.processes("services"):
+        assert not secrets & set(process.environ().values())
+        assert not [key for key in process.environ() if key.startswith("AWS_")]
+
+
+def test_a_second_stack_on_the_same_home_is_refused(tiny: Stack) -> None:
+    second = start(tiny.home.parent / "home")
+    assert second.supervisor.wait(timeout=60) == 1
+    assert f"(pid {tiny.supervisor.pid})" in second.output.read_text()
+    assert all(answers(url) for url in urls(tiny.settings).values())
+
+
+@pytest.mark.parametrize("which", ["parent", "child"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_killed_process_comes_back_alone(tiny: Stack, name: str, which: str) -> None:
+    family = tiny.processes(name)
+    if which == "child" and len(family) == 1:
+        pytest.skip(f"{name} is one process")
+    victim = family[0] if which == "parent" else family[-1]
+    others = {other: tiny.processes(other) for other in NAMES if other != name}
+    victim.kill()
+    psutil.wait_procs([victim], timeout=10)
+    wait_for(lambda: answers(urls(tiny.settings)[name]), 90)
+    assert victim not in tiny.processes(name)
+    assert {other: tiny.processes(other) for other in others} == others
+    assert tiny.supervisor.poll() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_amid_the_start_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    stack = start(tmp_path / "home", TINY)
+    try:
+        wait_for(lambda: answers(stack.settings.s3) and stack.processes("mlflow"), 60)
+        stack.supervisor.send_signal(number)
+        assert stack.stop(number) == 0  # told twice
+    finally:
+        stack.supervisor.kill()
+    assert_gone(stack)
+    assert "Traceback" not in stack.output.read_text()
+
+
+def test_what_a_killed_supervisor_left_is_ended_by_the_next(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first = start(home, TINY)
+    wait_for(lambda: answers(first.settings.s3) and first.processes("mlflow"), 60)
+    first.supervisor.kill()
+    first.supervisor.wait()
+    left = [p for name in NAMES for p in first.processes(name)]
+    assert left
+    second = start(home, TINY)
+    try:
+        wait_for(lambda: not any(p.is_running() for p in left), 30)
+    finally:
+        assert second.stop() == 0
+    assert "of a stack that was killed" in second.output.read_text()
+    assert_gone(second)
+
+
+def test_a_busy_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        busy = str(server.getsockname()[1])
+        stack = start(tmp_path / "home", TINY, ASCENSO_MLFLOW_PORT=busy)
+        assert stack.supervisor.wait(timeout=60) == 1
+    assert f"Port {busy} is in use by" in stack.output.read_text()
+    assert "Set ASCENSO_MLFLOW_PORT" in stack.output.read_text()
+    assert not stack.settings.logs.exists()
+
+
+def test_a_wrong_value_is_named(tmp_path: Path) -> None:
+    stack = start(tmp_path / "home", ASCENSO_PORT="many")
+    assert stack.supervisor.wait(timeout=60) == 1
+    assert stack.output.read_text().startswith("ASCENSO_PORT has value 'many'.")
+
+
+def test_a_server_that_cannot_start_is_shown_with_its_log(tmp_path: Path) -> None:
+    stack = start(tmp_path / "home", (*TINY[:-1], "tests.deploy.tiny:Nothing"))
+    assert stack.supervisor.wait(timeout=120) == 1
+    output = stack.output.read_text().replace("\n", " ")
+    assert "services does not stay up." in output
+    assert "Nothing" in output.partition("services.log")[2]
+    assert_gone(stack)
+
+
+def test_a_second_start_keeps_the_models(stack: Stack, tmp_path: Path) -> None:
+    home = copy(stack, tmp_path / "home")
+    began = time.monotonic()
+    with running(home) as second:
+        took = time.monotonic() - began
+        reading = {"presion": 1.2, "temperatura": 25.5, "volumen": 100.0}
+        first, again = (
+            httpx.post(f"{s.api}/contugas/predict", json=reading, timeout=10).raise_for_status()
+            for s in (stack, second)
+        )
+        assert again.json() == first.json()
+        assert again.headers["x-model-version"] == first.headers["x-model-version"]
+        assert second.stop(signal.SIGTERM) == 0
+    assert "training" not in second.output.read_text()
+    assert took < 30
+    assert_gone(second)
+
+
+def copy(stack: Stack, home: Path) -> Path:
+    """A state folder as a stopped stack leaves it; what services keep on disk is not in it."""
+    home.mkdir()
+    shutil.copytree(stack.settings.files, home / "s3")
+    shutil.copy(stack.settings.secrets, home)
+    with (
+        closing(sqlite3.connect(stack.home / "mlflow.db")) as source,
+        closing(sqlite3.connect(home / "mlflow.db")) as target,
+    ):
+        source.backup(target)
+    return home
