@@ -2,20 +2,19 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 from platform import python_version
-from threading import Thread
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 import numpy as np
-import psutil
-from numpy.typing import NDArray
 
-from bentos.serving.compiling import compile_model
-from bentos.serving.loading import Loaded, Predictor, load
+from bentos.serving.budgets import MemoryBudget, warm_up, within
+from bentos.serving.compiling import compile_model, open_compiled
+from bentos.serving.loading import Predictor, load
 from bentos.serving.manifest import (
     MANIFEST,
     Manifest,
@@ -27,18 +26,23 @@ from bentos.serving.manifest import (
 from bentos.serving.mlmodel import MLmodel
 from bentos.serving.refusal import Refusal
 from bentos.serving.registry import DIGEST_TAG, Version
-from bentos.serving.release import Contract, Release
+from bentos.serving.release import Contract, Release, Runs
 from bentos.settings import AdmissionSettings
 
 T = TypeVar("T")
-WARM_UP_CALLS = 5
-MEGABYTE = 1024 * 1024
 
 
 def admit(
-    version: Version, folder: Path, contract: Contract, settings: AdmissionSettings
+    version: Version,
+    folder: Path,
+    contract: Contract,
+    settings: AdmissionSettings,
+    compiled: Path,
 ) -> Release:
-    """Judge a fetched version. Raises Refusal, which names the check that failed."""
+    """Judge a version fetched to `folder`; its compiled form is kept at `compiled`.
+
+    Raises Refusal, which names the check that failed.
+    """
     started = time.perf_counter()
     mlmodel = MLmodel(folder)
     if version.name not in settings.allow_code:
@@ -50,12 +54,11 @@ def admit(
         check_libraries(manifest.libraries, settings.libraries)
     _signed(lambda: check_signature(mlmodel, contract), settings, warnings)
     samples = _signed(lambda: _read_samples(folder), settings, warnings)
-    with_budget = _Memory(settings.memory_mb)
-    loaded = load(mlmodel)
-    predict, runs, row_seconds = _within(
-        settings.deadline_seconds, lambda: _prove(loaded, samples, contract, settings)
+    memory = MemoryBudget(settings.memory_mb)
+    predict, runs, row_seconds = within(
+        settings.deadline_seconds, lambda: _prove(mlmodel, samples, contract, settings, compiled)
     )
-    with_budget.check()
+    memory.check()
     took = time.perf_counter() - started
     return Release(version, predict, runs, row_seconds, took, tuple(warnings))
 
@@ -136,7 +139,7 @@ def check_samples(predict: Predictor, samples: Samples) -> None:
             f"the samples' answers have the shape {found.shape}, not "
             f"{expected.shape} as at training",
         )
-    wrong = ~_close(found, expected, samples)
+    wrong = ~samples.close(found, expected)
     if wrong.any():
         row = int(np.argwhere(wrong)[0][0])
         raise Refusal(
@@ -147,67 +150,40 @@ def check_samples(predict: Predictor, samples: Samples) -> None:
         )
 
 
-def _close(found: NDArray[Any], expected: NDArray[Any], samples: Samples) -> NDArray[np.bool_]:
-    if expected.dtype == object:
-        return np.asarray(found == expected)
-    close: NDArray[np.bool_] = np.isclose(
-        found.astype(np.float64), expected, rtol=samples.rtol, atol=samples.atol, equal_nan=True
-    )
-    return close
-
-
 def _prove(
-    loaded: Loaded, samples: Samples | None, contract: Contract, settings: AdmissionSettings
-) -> tuple[Predictor, Literal["native", "onnx"], float]:
-    """Samples, compiling and warm-up: everything that calls the model."""
-    predict, runs = loaded.predict, "native"
-    if samples:
-        check_samples(predict, samples)
-        compiled = compile_model(loaded.model, samples) if settings.compile else None
-        if compiled:
-            predict, runs = compiled, "onnx"
+    mlmodel: MLmodel,
+    samples: Samples | None,
+    contract: Contract,
+    settings: AdmissionSettings,
+    compiled: Path,
+) -> tuple[Predictor, Runs, float]:
+    """Everything that calls the model: samples, compiling, warm-up."""
+    predict, runs = _predictor(mlmodel, samples, settings, compiled)
     batch = samples.batch() if samples else np.zeros((1, len(contract.inputs)))
-    seconds = _warm_up(predict, batch)
+    seconds = warm_up(predict, batch)
     if seconds * 1000 > settings.latency_ms:
         raise Refusal(
             "latency",
             f"one row takes {seconds * 1000:.0f} ms; the budget is "
             f"{settings.latency_ms:.0f} ms (admission.latency_ms)",
         )
-    return predict, "onnx" if runs == "onnx" else "native", seconds
+    return predict, runs, seconds
 
 
-def _warm_up(predict: Predictor, batch: NDArray[Any]) -> float:
-    """Seconds for one row, the best of a few calls; a whole batch runs once as well."""
-    try:
-        predict(batch)
-        return min(_timed(predict, batch[:1]) for _ in range(WARM_UP_CALLS))
-    except Exception as error:
-        raise Refusal("load", f"{type(error).__name__} while warming up: {error}") from error
-
-
-def _timed(predict: Predictor, batch: NDArray[Any]) -> float:
-    started = time.perf_counter()
-    predict(batch)
-    return time.perf_counter() - started
-
-
-class _Memory:
-    """How much the process may grow while a version loads."""
-
-    def __init__(self, budget_mb: int) -> None:
-        self.budget_mb = budget_mb
-        self.process = psutil.Process()
-        self.before = self.process.memory_info().rss
-
-    def check(self) -> None:
-        grown = (self.process.memory_info().rss - self.before) // MEGABYTE
-        if grown > self.budget_mb:
-            raise Refusal(
-                "memory",
-                f"the version took {grown} MB; the budget is {self.budget_mb} "
-                "MB (admission.memory_mb)",
-            )
+def _predictor(
+    mlmodel: MLmodel, samples: Samples | None, settings: AdmissionSettings, compiled: Path
+) -> tuple[Predictor, Runs]:
+    """What answers: compiled before, compiled now, or native."""
+    if samples and settings.compile and (before := open_compiled(compiled)):
+        with suppress(Refusal):
+            check_samples(before, samples)
+            return before, "onnx"
+    loaded = load(mlmodel)
+    if samples is None:
+        return loaded.predict, "native"
+    check_samples(loaded.predict, samples)
+    made = compile_model(loaded, samples, compiled) if settings.compile else None
+    return (made, "onnx") if made else (loaded.predict, "native")
 
 
 def _read_samples(folder: Path) -> Samples:
@@ -232,28 +208,6 @@ def _signed(check: Callable[[], T], settings: AdmissionSettings, warnings: list[
             raise
         warnings.append(refusal.message)
         return None
-
-
-def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Call in a thread that is given up when it hangs."""
-    outcome: list[T | BaseException] = []
-
-    def run() -> None:
-        try:
-            outcome.append(call())
-        except BaseException as error:
-            outcome.append(error)
-
-    thread = Thread(target=run, name="warm-up", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not outcome:
-        raise Refusal(
-            "latency", f"the warm-up took more than {seconds:.0f} s (admission.deadline_seconds)"
-        )
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
 
 
 def _running(library: str) -> str:

@@ -50,10 +50,14 @@ class Artifacts:
         digest = version.digest.removeprefix("sha256:")[:16] or version.run_id[:16] or "unsigned"
         return self._of(version.name) / f"{int(version.version)}-{quote(digest, safe='')}"
 
+    def compiled(self, version: Version) -> Path:
+        """Where the compiled form of a version lies, beside its folder."""
+        return _compiled(self.folder(version))
+
     def discard(self, version: Version) -> None:
         """Forget a fetched version, so that the next look fetches it again."""
         with self._locked(version.name):
-            shutil.rmtree(self.folder(version), ignore_errors=True)
+            _remove(self.folder(version))
 
     def remember(self, version: Version) -> None:
         """Note a version as the last good one of its model."""
@@ -77,7 +81,7 @@ class Artifacts:
             folders = sorted(self._folders(name), key=lambda f: f.stat().st_mtime, reverse=True)
             removed = list(_beyond(folders, kept, self.settings))
             for folder in removed:
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
         return removed
 
     def _download(self, source: Source, folder: Path) -> None:
@@ -123,6 +127,15 @@ def _save(path: Path, chunks: Iterator[bytes]) -> None:
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _compiled(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.onnx")
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    _compiled(folder).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -132,7 +132,9 @@ class Follower:
                 source = open_source(self._registry, self._settings.registry, uri)
                 folder = self._artifacts.fetch(version, source)
             try:
-                return admit(version, folder, contract, admission)
+                return admit(
+                    version, folder, contract, admission, self._artifacts.compiled(version)
+                )
             except Refusal as refusal:
                 if refusal.reason != "digest" or last_try:
                     raise

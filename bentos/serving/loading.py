@@ -62,6 +62,7 @@ class Loaded:
 
     predict: Predictor
     model: object
+    predict_fn: str
 
 
 def load(mlmodel: MLmodel) -> Loaded:
@@ -92,7 +93,7 @@ def _sklearn(mlmodel: MLmodel) -> Loaded:
     model = skops.load(path, trusted=sorted(TRUSTED_TYPES))
     for tree in _trees(model, set()):
         _check_tree(tree)
-    return Loaded(getattr(model, mlmodel.predict_fn), model)
+    return Loaded(getattr(model, mlmodel.predict_fn), model, mlmodel.predict_fn)
 
 
 def _skops() -> ModuleType:
@@ -120,7 +121,7 @@ def _catboost(mlmodel: MLmodel) -> Loaded:
         raise Refusal("flavor", f"a catboost {kind} cannot be served; {sorted(kinds)} as cbm can")
     model = getattr(catboost, kind)()
     model.load_model(str(mlmodel.file(mlmodel.options.get("data"))), format="cbm")
-    return Loaded(getattr(model, mlmodel.predict_fn), model)
+    return Loaded(getattr(model, mlmodel.predict_fn), model, mlmodel.predict_fn)
 
 
 def _trees(node: object, seen: set[int]) -> Iterator["Tree"]:

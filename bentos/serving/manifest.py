@@ -47,6 +47,23 @@ class Samples(msgspec.Struct, frozen=True):
         """The inputs as a model takes them: float64, or object where there are strings."""
         return _array(self.inputs)
 
+    def agree(self, found: NDArray[Any], expected: NDArray[Any]) -> bool:
+        """Whether answers are those expected, within the tolerance of these samples."""
+        return found.shape == expected.shape and bool(self.close(found, expected).all())
+
+    def close(self, found: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.bool_]:
+        """Value by value, whether answers of one shape are equal within the tolerance."""
+        if expected.dtype == object:
+            return np.asarray(found == expected)
+        near: NDArray[np.bool_] = np.isclose(
+            found.astype(np.float64),
+            expected.astype(np.float64),
+            rtol=self.rtol,
+            atol=self.atol,
+            equal_nan=True,
+        )
+        return near
+
     def expected(self) -> NDArray[Any]:
         """The outputs that training saw."""
         return _array(self.outputs)

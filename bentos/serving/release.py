@@ -8,6 +8,8 @@ from typing import Literal
 from bentos.serving.loading import Predictor
 from bentos.serving.registry import Version
 
+Runs = Literal["native", "onnx"]
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -26,7 +28,7 @@ class Release:
 
     version: Version
     predict: Predictor
-    runs: Literal["native", "onnx"]
+    runs: Runs
     row_seconds: float
     admission_seconds: float
     warnings: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from training.contugas.recipe import ClusterReport, Result
 def clusters(readings: Readings, result: Result) -> Figure:
     """Draw the client means, coloured by cluster, two variables at a time."""
     figure = Figure(figsize=(12, 5), layout="constrained")
-    for axes, (x, y) in zip(figure.subplots(1, 2), [(0, 2), (0, 1)], strict=True):
+    for axes, (x, y) in zip(figure.subplots(1, 2), [(0, 2), (1, 2)], strict=True):
         for cluster in np.unique(result.labels):
             means = result.means[result.labels == cluster]
             axes.scatter(means[:, x], means[:, y], label=f"cluster {cluster}")

@@ -20,6 +20,7 @@ from training.contugas.readings import COLUMNS, Readings, clean, synthetic
 from training.contugas.recipe import Result, train
 from training.contugas.settings import Settings
 from training.data import Dataset, read_dataset
+from training.manifest import MOST_SAMPLES, Predict, Samples
 
 MODEL = "contugas-anomaly"
 SAMPLED = 50_000  # readings answered in search of samples
@@ -86,15 +87,15 @@ def log_result(readings: Readings, result: Result) -> None:
     mlflow.log_figure(figures.clusters(readings, result), "figures/clusters.png")
 
 
-def sample(readings: Readings, model: AnomalyModel, settings: Settings) -> tracking.Samples:
+def sample(readings: Readings, model: AnomalyModel, settings: Settings) -> Samples:
     """Choose readings that get every cluster and answer that the data gets."""
     rng = np.random.default_rng(settings.random_state)
     X = readings.X[rng.permutation(len(readings.X))[:SAMPLED]]
     answers = model.predict(X)
     kinds, kind = np.unique(answers, axis=0, return_inverse=True)
-    each = tracking.MOST_SAMPLES // len(kinds)
+    each = MOST_SAMPLES // len(kinds)
     chosen = np.concatenate([np.flatnonzero(kind == k)[:each] for k in range(len(kinds))])
-    return tracking.Samples(
+    return Samples(
         pd.DataFrame(X[chosen], columns=list(FIELDS)),
         pd.DataFrame(answers[chosen], columns=list(OUTPUTS)),
     )
@@ -112,8 +113,8 @@ def save(model: AnomalyModel, path: Path) -> None:
     )
 
 
-def load(path: Path) -> tracking.Predict:
+def load(path: Path) -> Predict:
     """Read a saved model back, trusting our own names only."""
     model = skops.io.load(path / "model.skops", trusted=TRUSTED)
-    predict: tracking.Predict = model.predict
+    predict: Predict = model.predict
     return predict
