@@ -19,7 +19,7 @@ import mlflow
 from mlflow import MlflowClient
 from training import tracking
 from training.errors import RegistryError, TrainingError
-from training.tracking import Samples
+from training.manifest import Predict, Samples
 
 EXPERIMENT = "tracking-test"
 INPUTS = pd.DataFrame({"x": np.arange(8.0), "name": list("abcdefgh")})
@@ -34,7 +34,7 @@ def save(path: Path) -> None:
     Model(flavors={"stand_in": {"data": "data"}}).save(path / "MLmodel")
 
 
-def load(path: Path) -> tracking.Predict:
+def load(path: Path) -> Predict:
     assert (path / "data" / "weights.bin").read_bytes() == b"weights"
     return lambda inputs: np.arange(2.0 * len(inputs)).reshape(-1, 2)
 
@@ -107,15 +107,6 @@ def test_samples_are_stored_as_the_format_says(registry: MlflowClient, tmp_path:
     assert (stored["rtol"], stored["atol"]) == (1e-5, 1e-8)
 
 
-def test_gaps_in_a_table_become_null() -> None:
-    table = pd.DataFrame({"a": [1, 2], "b": [None, "x"], "c": [np.nan, 0.1]})
-    assert tracking.plain(table) == {
-        "columns": ["a", "b", "c"],
-        "data": [[1, None, None], [2, "x", 0.1]],
-    }
-    assert json.loads(json.dumps(tracking.plain(table))) == tracking.plain(table)
-
-
 def test_versions_of_one_model_count_up(registry: MlflowClient) -> None:
     assert [int(register("counted").version) for _ in range(2)] == [1, 2]
 
@@ -152,12 +143,6 @@ def test_a_failed_upload_is_marked_and_not_registered(
 def test_register_needs_a_run() -> None:
     with pytest.raises(RuntimeError, match=r"outside `with tracking\.run"):
         tracking.register("nowhere", save, SAMPLES, [])
-
-
-@pytest.mark.parametrize(("inputs", "outputs"), [(7, 7), (65, 65), (8, 9)])
-def test_samples_are_8_to_64(inputs: int, outputs: int) -> None:
-    with pytest.raises(ValueError, match=f"{inputs} sample inputs and {outputs} outputs"):
-        Samples(np.zeros((inputs, 1)), np.zeros(outputs))
 
 
 def test_promote_archives_the_one_before(registry: MlflowClient) -> None:
