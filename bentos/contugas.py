@@ -6,6 +6,8 @@ from typing import Annotated
 import bentoml
 import msgspec
 import numpy as np
+from bentoml.validators import ContentType
+from numpy.typing import NDArray
 
 from bentos.serving.release import Contract, Release
 from bentos.serving.slot import Slot
@@ -14,6 +16,7 @@ from bentos.web.app import NOT_READY, App
 from bentos.web.docs import Answer, Operation
 from bentos.web.hot import VERSION_HEADER, Hot
 from bentos.web.metrics import Metrics
+from bentos.web.native import Native
 from bentos.web.service import Served, quiet
 
 MODEL = "contugas-anomaly"
@@ -54,6 +57,7 @@ slot = Slot(
     Metrics(),
 )
 hot = Hot("contugas", "/predict", slot, Reading, settings().services.request_timeout_seconds)
+native = Native(slot, Reading, settings().services.request_timeout_seconds)
 app = App(
     "contugas",
     "contugas",
@@ -83,3 +87,10 @@ class Contugas(Served):
     """Anomalies in hourly gas readings."""
 
     apps = (app,)
+
+    @bentoml.api(input_spec=native.call)
+    async def predict_batch(
+        self, rows: list[Reading], ctx: bentoml.Context
+    ) -> Annotated[NDArray[np.int64], ContentType("application/json")]:
+        """Answer (n, 3) of presion, temperatura, volumen with (n, 2) of cluster, prediccion."""
+        return await native.answer(rows, ctx)
