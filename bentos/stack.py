@@ -4,12 +4,13 @@ import bentoml
 from starlette.routing import Mount, Router
 
 from bentos import contugas
+from bentos.web.index import index
 from bentos.web.service import Served, quiet
 
 apps = (contugas.app,)
 
 
-@bentoml.asgi_app(Router([Mount(f"/{app.name}", app) for app in apps]))
+@bentoml.asgi_app(Router([*index(apps), *(Mount(f"/{app.name}", app) for app in apps)]))
 @bentoml.service(name="ascenso", **quiet())
 class Stack(Served):
     """Every service of Ascenso."""

@@ -18,7 +18,8 @@ import msgspec
 from bentos.serving.promotions import Memory
 from bentos.serving.registry import Version
 
-What = Literal["swap", "rollback", "refusal", "restore"]
+What = Literal["swap", "rollback", "refusal", "restore", "vacated"]
+PROMOTED_BY_TAG = "ascenso.promoted_by"
 REPLICA = f"{socket.gethostname()}-{os.getpid()}"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS event (
@@ -78,7 +79,7 @@ class Ledger:
             version.run_id,
             version.digest,
             what,
-            version.user_id,
+            version.tag(PROMOTED_BY_TAG) or version.user_id,
             why,
         )
         with self._open() as db:

@@ -20,6 +20,8 @@ from bentos.settings import settings
 from bentos.web import docs
 from bentos.web.docs import Answer, Operation
 from bentos.web.errors import HANDLERS, JSON, Failure, Unavailable
+from bentos.web.history import OPERATION as HISTORY
+from bentos.web.history import history
 from bentos.web.hot import Hot
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, metrics
 
@@ -96,6 +98,7 @@ class App:
             Route("/readyz", self._readyz),
             Route("/metrics", metrics),
             Route("/releases", self._releases),
+            Route("/history", self._history),
             Route("/reload", self._reload, methods=["POST"]),
         ]
 
@@ -106,7 +109,14 @@ class App:
         return PlainTextResponse("ready\n")
 
     async def _releases(self, request: Request) -> Response:
-        return _json(self._report())
+        return to_json(self.report())
+
+    async def _history(self, request: Request) -> Response:
+        if self.watcher is None:
+            raise Unavailable("The service is still starting")
+        models = [slot.name for slot in self.slots]
+        query = request.query_params.multi_items()
+        return to_json(await run_sync(history, self.watcher.ledger, models, query))
 
     async def _reload(self, request: Request) -> Response:
         if self.watcher is None:
@@ -117,9 +127,10 @@ class App:
             raise Unavailable(
                 f"The registry cannot be read, what serves goes on: {error}"
             ) from None
-        return _json(self._report())
+        return to_json(self.report())
 
-    def _report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
+        """The service as `/releases` tells it."""
         trouble = self.watcher.trouble if self.watcher else "the service is still starting"
         return {
             "service": self.name,
@@ -128,7 +139,8 @@ class App:
         }
 
 
-def _json(value: object) -> Response:
+def to_json(value: object) -> Response:
+    """An answer in JSON."""
     return Response(msgspec.json.encode(value), media_type=JSON)
 
 
@@ -145,6 +157,7 @@ COMMON_OPERATIONS = (
         "What serves, since when, and who was refused why",
         {200: Answer("For each slot: channel, live, previous, candidate, refused")},
     ),
+    HISTORY,
     Operation(
         "POST",
         "/reload",

@@ -1,0 +1,90 @@
+"""`GET /history`: what served when, and who was refused why. The registry is not asked."""
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from sqlite3 import Error as LedgerError
+from typing import Annotated
+
+import msgspec
+
+from bentos.serving.ledger import Event, Ledger
+from bentos.web.body import decode_query
+from bentos.web.docs import Answer, Operation
+from bentos.web.errors import (
+    Failure,
+    HTTPError,
+    Problem,
+    Unavailable,
+    UnprocessableBody,
+    clip,
+)
+
+MOST = 10_000
+
+
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The latest `limit` lines of a model's history; with `at`, what served then.
+
+    `at` is a time in ISO 8601, in UTC when it names no zone.
+    """
+
+    model: str
+    at: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 100
+
+
+class History(msgspec.Struct, frozen=True):
+    """Lines of the ledger, oldest first."""
+
+    model: str
+    events: list[Event]
+
+
+def history(ledger: Ledger, models: Collection[str], query: Iterable[tuple[str, str]]) -> History:
+    """Answer a query on one of `models`.
+
+    Raises HTTPError 404 for another model, 422 naming a bad parameter, 503 for a broken ledger.
+    """
+    question = decode_query(query, Question)
+    at = _time(question.at) if question.at else None
+    if question.model not in models:
+        raise HTTPError(
+            404, f"No slot here is named {clip(question.model)!r}; there is {', '.join(models)}"
+        )
+    try:
+        events = (
+            ledger.serving_at(question.model, at)[-question.limit :]
+            if at
+            else ledger.history(question.model, question.limit)
+        )
+    except LedgerError as error:
+        raise Unavailable(f"The ledger cannot be read: {error}") from error
+    return History(question.model, events)
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        problem = Problem(
+            ["query", "at"],
+            "Expected a time such as 2026-03-01T12:00 or 2026-03-01T12:00+01:00 "
+            f"(in a URL, + is %2B), got {clip(text)!r}",
+            "wrong_value",
+        )
+        raise UnprocessableBody(problem) from None
+
+
+OPERATION = Operation(
+    "GET",
+    "/history",
+    "What served when, and who was refused why",
+    {
+        200: Answer("The lines of the ledger, oldest first", History),
+        404: Answer("No slot of that name", Failure),
+        503: Answer("The service is still starting", Failure),
+    },
+    description="With `at`, the release that served then.",
+    query=Question,
+)
