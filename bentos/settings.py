@@ -100,6 +100,14 @@ class AdmissionSettings(Section):
     libraries: dict[str, Literal["exact", "minor", "any"]] = {"default": "minor"}
 
 
+class ChallengerSettings(Section):
+    """A second channel of each slot, tried on real calls while the alias exists."""
+
+    alias: str = "challenger"
+    mode: Literal["shadow", "canary"] = "shadow"
+    share: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
 class CacheSettings(Section):
     """The admitted versions kept on disk."""
 
@@ -124,6 +132,7 @@ class Settings(BaseSettings):
     ] = None
     registry: RegistrySettings = RegistrySettings()
     channels: dict[str, Channel] = {"default": Channel(stage="Production")}
+    challengers: dict[str, ChallengerSettings] = {"default": ChallengerSettings()}
     limits: LimitSettings = LimitSettings()
     services: ServiceSettings = ServiceSettings()
     admission: AdmissionSettings = AdmissionSettings()
@@ -150,6 +159,12 @@ class Settings(BaseSettings):
         """The channel that the slot of this registered model follows."""
         return (
             self.channels.get(model) or self.channels.get("default") or Channel(stage="Production")
+        )
+
+    def challenger(self, model: str) -> ChallengerSettings:
+        """How the challenger of this registered model is tried."""
+        return (
+            self.challengers.get(model) or self.challengers.get("default") or ChallengerSettings()
         )
 
 

@@ -57,12 +57,14 @@ class Batcher(Generic[Row, Answer]):
         observer: Observer,
         max_batch_rows: int,
         max_queue_rows: int,
+        inline: bool = True,
     ) -> None:
         self._release = release
         self._run = run
         self._observer = observer
         self._max_batch_rows = max_batch_rows
         self._max_queue_rows = max_queue_rows
+        self._inline_seconds = INLINE_SECONDS if inline else 0.0
         self._queue: deque[_Call[Row, Answer]] = deque()
         self._busy = False
         self._pace = _Pace()
@@ -104,7 +106,7 @@ class Batcher(Generic[Row, Answer]):
         if release is None:  # it left while these calls waited
             self._finish(calls, [NoRelease()] * len(calls))
             loop.call_soon(self._next)
-        elif self._pace.seconds(release) < INLINE_SECONDS:
+        elif self._pace.seconds(release) < self._inline_seconds:
             self._finish(calls, _outcomes(self._timed, release, calls))
             loop.call_soon(self._next)
         else:

@@ -12,13 +12,14 @@ from typing import Any
 from bentos.serving.admission import admit
 from bentos.serving.artifacts import Artifacts
 from bentos.serving.ledger import Ledger, What
-from bentos.serving.notes import Note, Notes
+from bentos.serving.notes import Note, Notes, State
 from bentos.serving.promotions import Memory, look
 from bentos.serving.refusal import Refusal
 from bentos.serving.registry import Model, NotInRegistry, Registry, RegistryUnavailable, Version
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.serving.sources import FileMissing, StoreUnavailable, open_source
+from bentos.serving.trial import TRAFFIC_TAG, Trial
 from bentos.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Follower:
     def __init__(
         self,
         slot: Slot[Any, Any],
+        trial: Trial[Any, Any] | None,
         registry: Registry,
         artifacts: Artifacts,
         ledger: Ledger,
@@ -42,6 +44,7 @@ class Follower:
         settings: Settings,
     ) -> None:
         self.slot = slot
+        self._trial = trial  # the trial whose challenger this slot holds
         self._registry = registry
         self._artifacts = artifacts
         self._ledger = ledger
@@ -55,7 +58,12 @@ class Follower:
         self._bringing = Lock()
 
     def restore(self) -> None:
-        """Serve the last good version from disk, whatever the registry and the store are doing."""
+        """Serve the last good version from disk, whatever the registry and the store are doing.
+
+        A slot that may be left empty is, until the registry says what it holds.
+        """
+        if self.slot.vacates:
+            return
         version = self._artifacts.last_good(self.slot.name)
         if version is None:
             return
@@ -79,6 +87,9 @@ class Follower:
         if memory != self._memory or self._target is None:
             self._target = self._registry.version(model.name, memory.order[-1])
             self._keep(memory)
+        if self._trial:  # its share may be set on the version at any time
+            self._target = self._registry.version(model.name, memory.order[-1])
+            self._trial.adjust(self._target.tag(TRAFFIC_TAG))
         return self._wanted(self._target)
 
     def bring(self) -> None:
@@ -92,7 +103,7 @@ class Follower:
                 self._swap(previous, "rollback", f"the {self.slot.channel} points to it again")
                 return
             self.slot.candidate = target
-            self._notes.put(Note(target, "admitting"))
+            self._note(target, "admitting")
             try:
                 self._try(target)
             except PASSING as error:
@@ -108,7 +119,7 @@ class Follower:
             self._refuse(target, refusal)
         else:
             self._failures = 0
-            if self._target is target:
+            if self._target and _same(self._target, target):
                 self._swap(release, "swap", f"the {self.slot.channel} points to it")
 
     def retry(self) -> None:
@@ -121,7 +132,9 @@ class Follower:
         if live and _same(live.version, target):
             self.slot.candidate, self.slot.trouble = None, ""
             return False
-        return target != self._refused and time.monotonic() >= self._not_before
+        if self._refused and _same_promotion(self._refused, target):
+            return False
+        return time.monotonic() >= self._not_before
 
     def _admit(self, version: Version) -> Release:
         admission, contract = self._settings.admission, self.slot.contract
@@ -149,12 +162,17 @@ class Follower:
         self.slot.swap(release, self._settings.admission.keep_previous)
         self.slot.observer.swapped(str(self.slot.channel), before, release, what)
         log.info("%s serves (%s, %s): %s", release, what, release.runs, why)
-        self._notes.put(Note(release.version, "live", "; ".join(release.warnings)))
+        state: State = "challenger" if self._trial else "live"
+        self._note(release.version, state, "; ".join(release.warnings))
         if before and not _same(before.version, release.version):
-            self._notes.put(Note(before.version, "retired", f"replaced by {release}"))
+            self._note(before.version, "retired", f"replaced by {release}")
+        self._keep_on_disk(release)
+
+    def _keep_on_disk(self, release: Release) -> None:
         keep = [kept.version for kept in (self.slot.live, self.slot.previous) if kept]
         try:
-            self._artifacts.remember(release.version)
+            if not self.slot.vacates:
+                self._artifacts.remember(release.version)
             self._artifacts.evict(self.slot.name, keep)
         except (OSError, StoreUnavailable) as error:
             log.warning("%s serves, but a restart may not find it on disk: %s", release, error)
@@ -164,9 +182,12 @@ class Follower:
         self._record("refusal", version, str(refusal))
         self.slot.refuse(version, refusal)
         self.slot.observer.refused(self.slot.name, refusal)
-        self._notes.put(Note(version, "refused", str(refusal)))
+        self._note(version, "refused", str(refusal))
         self._artifacts.discard(version)
         log.warning("%s is refused; %s goes on serving: %s", version, self.slot.live, refusal)
+
+    def _note(self, version: Version, state: State, reason: str = "") -> None:
+        self._notes.put(Note(version, state, reason, challenger=self._trial is not None))
 
     def _put_off(self, trouble: str) -> None:
         self._failures += 1
@@ -192,9 +213,20 @@ class Follower:
     def _nothing(self, trouble: str) -> bool:
         self._target = None
         self.slot.trouble = trouble
+        gone = self.slot.live
+        if gone and self.slot.vacates:
+            self._record("vacated", gone.version, trouble)
+            self.slot.vacate()
+            self.slot.observer.vacated(str(self.slot.channel), gone)
+            self._note(gone.version, "retired", trouble)
         return False
 
 
 def _same(one: Version, other: Version) -> bool:
     """The same version: a model that was deleted and made anew counts from 1 again."""
     return (one.version, one.creation_timestamp) == (other.version, other.creation_timestamp)
+
+
+def _same_promotion(one: Version, other: Version) -> bool:
+    """The same version, not promoted again since."""
+    return _same(one, other) and one.last_updated_timestamp == other.last_updated_timestamp

@@ -16,7 +16,7 @@ from bentos.serving.registry import NotInRegistry, Registry, RegistryUnavailable
 
 log = logging.getLogger(__name__)
 
-State = Literal["admitting", "live", "retired", "refused"]
+State = Literal["admitting", "live", "retired", "refused", "challenger"]
 REASON_TAG = "serving.reason"
 SINCE_TAG = "serving.since"
 REPLICAS_TAG = "serving.replicas"
@@ -32,6 +32,7 @@ class Note:
     version: Version
     state: State
     reason: str = ""
+    challenger: bool = False
 
 
 class Notes:
@@ -48,6 +49,8 @@ class Notes:
         """Say something of a version; an older word on it that was not yet written is dropped."""
         key = note.version.name, note.version.version
         with self._lock:
+            if note.challenger and key in self._live:
+                return  # what the champion says of it counts
             self._pending[key] = note
             if note.state == "live":
                 self._live[key] = note

@@ -17,8 +17,20 @@ class Observer(Protocol):
         """A release serves now, after a swap, a rollback or a restore."""
         ...
 
+    def vacated(self, channel: str, release: Release) -> None:
+        """A release left its slot, and none took its place."""
+        ...
+
     def refused(self, model: str, refusal: Refusal) -> None:
         """A candidate was turned down."""
+        ...
+
+    def compared(self, challenger: str, agreed: bool) -> None:
+        """A challenger, as `model/version`, answered a call that the champion answered too."""
+        ...
+
+    def tried(self, challenger: str, error: bool) -> None:
+        """A canary answered a call, or a challenger failed at one."""
         ...
 
     def looked(self, trouble: str) -> None:

@@ -1,7 +1,8 @@
 """The live release of one registered model: swap, roll back."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
 
@@ -11,6 +12,9 @@ from bentos.serving.refusal import Refusal
 from bentos.serving.registry import Version
 from bentos.serving.release import Contract, Release
 from bentos.settings import Channel, LimitSettings
+
+if TYPE_CHECKING:
+    from bentos.serving.trial import Trial
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -37,24 +41,42 @@ class Slot(Generic[Row, Answer]):
         channel: Channel,
         limits: LimitSettings,
         observer: Observer,
+        vacates: bool = False,
     ) -> None:
         self.name = name
         self.contract = contract
+        self.run = run
         self.channel = channel
         self.limits = limits
         self.observer = observer
+        self.vacates = vacates  # whether the live release goes when its channel is empty
         self.live: Release | None = None
         self.previous: Release | None = None
         self.candidate: Version | None = None
         self.refused: Refused | None = None
         self.trouble = ""  # why the channel's version does not serve yet, if that may pass
+        self.trial: Trial[Row, Answer] | None = None
         self.batcher = Batcher(
-            lambda: self.live, run, observer, limits.batch_rows, limits.queue_rows
+            lambda: self.live,
+            run,
+            observer,
+            limits.batch_rows,
+            limits.queue_rows,
+            inline=not vacates,  # a challenger never runs in the loop that the champion needs
         )
 
-    async def predict(self, rows: list[Row]) -> Answered[Answer]:
+    @property
+    def label(self) -> str:
+        """What serves, as `model/version`, or the model alone."""
+        return str(self.live) if self.live else self.name
+
+    async def predict(self, rows: Sequence[Row]) -> Answered[Answer]:
         """Answer the rows of one call, in order, all by one release."""
-        return await self.batcher.submit(rows)
+        return await (self.trial or self.batcher).submit(rows)
+
+    def vacate(self) -> None:
+        """Let nothing serve."""
+        self.live = self.previous = None
 
     def swap(self, release: Release, keep_previous: bool = True) -> None:
         """Let a release serve from the next batch on."""
@@ -77,7 +99,7 @@ class Slot(Generic[Row, Answer]):
             "candidate": self.candidate.version if self.candidate else None,
             "refused": self.refused,
             "trouble": self.trouble or None,
-        }
+        } | ({"challenger": self.trial.report()} if self.trial and self.trial.slot.live else {})
 
 
 def _told(release: Release | None) -> dict[str, Any] | None:

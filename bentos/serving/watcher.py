@@ -20,6 +20,7 @@ from bentos.serving.notes import Notes
 from bentos.serving.observer import Observer
 from bentos.serving.registry import NotInRegistry, Registry, RegistryUnavailable
 from bentos.serving.slot import Slot
+from bentos.serving.trial import Trial
 from bentos.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,10 +40,13 @@ class Watcher:
         self.ledger = Ledger(settings.home / "ledger.db")
         self.notes = Notes(self.registry)
         artifacts = Artifacts(settings.home / "cache", settings.cache)
-        self.followers = [
-            Follower(slot, self.registry, artifacts, self.ledger, self.notes, settings)
-            for slot in slots
-        ]
+        self.followers: list[Follower] = []
+        for slot in slots:
+            slot.trial = trial = Trial(slot, settings.challenger(slot.name))
+            self.followers += [
+                Follower(held, tried, self.registry, artifacts, self.ledger, self.notes, settings)
+                for held, tried in ((slot, None), (trial.slot, trial))
+            ]
         self.trouble = ""  # why the last look failed
         self.looked_at = 0.0  # the last good look, seconds since 1970
         self._failures = 0

@@ -49,6 +49,12 @@ REFUSALS = Counter("ascenso_refusals", "Candidates turned down", ["model", "reas
 ADMISSION_SECONDS = Histogram(
     "ascenso_admission_seconds", "Time to admit a version", ["model"], buckets=(*SECONDS, 30, 60)
 )
+COMPARED = Counter(
+    "ascenso_trial_compared", "Calls that both answered", ["model", "version", "agreed"]
+)
+TRIED = Counter(
+    "ascenso_trial_tried", "Calls that a canary answered, or failed", ["model", "version", "error"]
+)
 LOOKED_AT = Gauge(
     "ascenso_registry_looked_at_seconds",
     "Time of the last good look at the registry, since 1970",
@@ -77,9 +83,21 @@ class Metrics:
         if what != "rollback":
             ADMISSION_SECONDS.labels(model).observe(release.admission_seconds)
 
+    def vacated(self, channel: str, release: Release) -> None:
+        """A release left its slot."""
+        LIVE.labels(release.version.name, channel, release.version.version).set(0)
+
     def refused(self, model: str, refusal: Refusal) -> None:
         """A candidate was turned down."""
         REFUSALS.labels(model, refusal.reason).inc()
+
+    def compared(self, challenger: str, agreed: bool) -> None:
+        """A challenger answered a call that the champion answered too."""
+        COMPARED.labels(*challenger.rsplit("/", 1), str(agreed).lower()).inc()
+
+    def tried(self, challenger: str, error: bool) -> None:
+        """A canary answered a call, or a challenger failed at one."""
+        TRIED.labels(*challenger.rsplit("/", 1), str(error).lower()).inc()
 
     def looked(self, trouble: str) -> None:
         """A look at the registry ended."""
