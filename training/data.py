@@ -1,18 +1,31 @@
 """Tables to train on, from a file or from S3."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from training.errors import InputError
 
+log = logging.getLogger("training")
+
+
+def read_csv(file: BytesIO) -> pd.DataFrame:
+    """Read a table separated by commas or vertical bars; each number as the nearest float64."""
+    separator = "|" if b"|" in file.readline() else ","
+    file.seek(0)
+    return pd.read_csv(file, sep=separator, float_precision="round_trip")
+
+
 READERS: dict[str, Callable[[BytesIO], pd.DataFrame]] = {
-    ".csv": pd.read_csv,
+    ".csv": read_csv,
     ".parquet": pd.read_parquet,
 }
 
@@ -26,6 +39,15 @@ class Dataset:
     sha256: str
     table: pd.DataFrame
     synthetic: bool = False
+
+    @property
+    def kind(self) -> str:
+        """`synthetic` or `given`."""
+        return "synthetic" if self.synthetic else "given"
+
+    def announce(self) -> None:
+        """Log what a run is about to train on."""
+        log.info("Training on %s data: %s (%d rows).", self.kind, self.source, len(self.table))
 
 
 def read_table(location: str, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -54,6 +76,20 @@ def synthetic_dataset(family: str, seed: int, table: pd.DataFrame) -> Dataset:
     """Name a made table so that nobody takes it for real data."""
     digest = hashlib.sha256(pd.util.hash_pandas_object(table).to_numpy().tobytes()).hexdigest()
     return Dataset(f"{family}-synthetic", f"synthetic:seed={seed}", digest, table, synthetic=True)
+
+
+def numbers(dataset: Dataset, column: str) -> NDArray[np.float64]:
+    """Give a column as float64, missing values as NaN.
+
+    Raises `InputError` that names the column and the first value that is no number.
+    """
+    values = dataset.table[column]
+    converted = pd.to_numeric(values, errors="coerce")
+    bad = values.notna() & (converted.isna() | (values.dtype.kind in "bmM"))  # booleans and dates
+    if bad.any():
+        first = values[bad].iloc[0]
+        raise InputError(f"{dataset.source}: column {column} has '{first}', which is no number.")
+    return converted.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def read_bytes(location: str) -> bytes:

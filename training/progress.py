@@ -3,7 +3,8 @@
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -12,14 +13,28 @@ T = TypeVar("T")
 log = logging.getLogger("training")
 
 
-def track(items: Iterable[T], total: int, label: str, every: float = 5.0) -> Iterator[T]:
-    """Pass `items` on and show how many of `total` are done; in a log, every few seconds."""
+@contextmanager
+def steps(total: int, label: str, every: float = 5.0) -> Iterator[Callable[[], object]]:
+    """Give a function to call after each of `total` steps; a log is told every few seconds."""
     if sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=label, leave=False)
+        with tqdm(total=total, desc=label, leave=False) as bar:
+            yield bar.update
         return
-    told = time.monotonic()
-    for done, item in enumerate(items, start=1):
-        yield item
+    done, told = 0, time.monotonic()
+
+    def step() -> None:
+        nonlocal done, told
+        done += 1
         if time.monotonic() - told >= every:
             told = time.monotonic()
             log.info("%s: %d of %d", label, done, total)
+
+    yield step
+
+
+def track(items: Iterable[T], total: int, label: str, every: float = 5.0) -> Iterator[T]:
+    """Pass `items` on and show how many of `total` are done."""
+    with steps(total, label, every) as step:
+        for item in items:
+            yield item
+            step()

@@ -12,6 +12,7 @@ from pathlib import Path
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
 
 import httpx
+import msgspec
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import LoggedModel, LoggedModelOutput, Metric
@@ -62,11 +63,26 @@ def run(experiment: str) -> Iterator[mlflow.ActiveRun]:
         raise RegistryError(f"MLflow: {error}") from error
 
 
-def log_dataset(dataset: Dataset) -> None:
-    """Log which data the active run was given."""
+def log_dataset(dataset: Dataset, dropped: int) -> None:
+    """Log which data the active run was given, and how many of its rows were dropped."""
+    mlflow.set_tag("ascenso.data", dataset.kind)
+    mlflow.log_params(
+        {
+            "data.source": dataset.source,
+            "data.sha256": dataset.sha256,
+            "data.rows": len(dataset.table),
+            "data.rows_dropped": dropped,
+        }
+    )
     source = CodeDatasetSource({"source": dataset.source, "sha256": dataset.sha256})
     data = MetaDataset(source, dataset.name, dataset.sha256[:36])  # type: ignore[abstract]
     mlflow.log_input(data)
+
+
+def log_settings(settings: msgspec.Struct) -> None:
+    """Log a family's settings as params, without those of made data: its source tells them."""
+    params = msgspec.structs.asdict(settings)
+    mlflow.log_params({k: v for k, v in params.items() if not isinstance(v, msgspec.Struct)})
 
 
 def requirements(libraries: Sequence[str]) -> list[str]:

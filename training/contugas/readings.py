@@ -8,7 +8,7 @@ import pandas as pd
 
 from training.contugas.model import Floats
 from training.contugas.settings import Synthetic
-from training.data import Dataset, synthetic_dataset
+from training.data import Dataset, numbers, synthetic_dataset
 from training.errors import InputError
 
 VARIABLES = ("Presion", "Temperatura", "Volumen")
@@ -55,17 +55,6 @@ def clean(dataset: Dataset, least_clients: int) -> Readings:
     if dropped:
         log.warning("Dropped %d of %d rows: a value is missing or infinite.", dropped, len(X))
     return Readings(X[kept], client, tuple(map(str, names)), dropped)
-
-
-def numbers(dataset: Dataset, column: str) -> Floats:
-    """Give a column as float64, missing values as NaN."""
-    values = dataset.table[column]
-    converted = pd.to_numeric(values, errors="coerce")
-    bad = values.notna() & (converted.isna() | (values.dtype.kind in "bmM"))  # booleans and dates
-    if bad.any():
-        first = values[bad].iloc[0]
-        raise InputError(f"{dataset.source}: column {column} has '{first}', which is no number.")
-    return converted.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def synthetic(size: Synthetic) -> Dataset:

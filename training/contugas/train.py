@@ -19,7 +19,7 @@ from training.contugas.model import FIELDS, OUTPUTS, AnomalyModel, ClusterModel
 from training.contugas.readings import COLUMNS, Readings, clean, synthetic
 from training.contugas.recipe import Result, train
 from training.contugas.settings import Settings
-from training.data import Dataset, read_dataset
+from training.data import read_dataset
 from training.manifest import MOST_SAMPLES, Predict, Samples
 
 MODEL = "contugas-anomaly"
@@ -37,12 +37,11 @@ log = logging.getLogger("training")
 def launch(data: str | None, settings: Settings) -> ModelVersion:
     """Train on a path or URL, or on made readings without one; register the model."""
     dataset = read_dataset(data, COLUMNS) if data else synthetic(settings.synthetic)
-    kind = "synthetic" if dataset.synthetic else "given"
-    log.info("Training on %s data: %s (%d rows).", kind, dataset.source, len(dataset.table))
+    dataset.announce()
     readings = clean(dataset, least_clients=settings.clusters + 1)
     with tracking.run(settings.experiment):
-        mlflow.set_tag("ascenso.data", kind)
-        log_dataset(dataset, readings, settings)
+        tracking.log_dataset(dataset, readings.dropped)
+        tracking.log_settings(settings)
         result = train(readings, settings)
         log_result(readings, result)
         return tracking.register(
@@ -52,25 +51,6 @@ def launch(data: str | None, settings: Settings) -> ModelVersion:
             libraries=LIBRARIES,
             load=load,
         )
-
-
-def log_dataset(dataset: Dataset, readings: Readings, settings: Settings) -> None:
-    """Log what the run was given."""
-    mlflow.log_params(
-        {
-            "clusters": settings.clusters,
-            "kmeans_inits": settings.kmeans_inits,
-            "random_state": settings.random_state,
-            "percentiles": settings.percentiles,
-            "contamination": settings.contamination,
-            "thresholds": settings.thresholds,
-            "data.source": dataset.source,
-            "data.sha256": dataset.sha256,
-            "data.rows": len(dataset.table),
-            "data.rows_dropped": readings.dropped,
-        }
-    )
-    tracking.log_dataset(dataset)
 
 
 def log_result(readings: Readings, result: Result) -> None:
