@@ -12,6 +12,7 @@ from typing import Any
 from bentos.serving.admission import admit
 from bentos.serving.artifacts import Artifacts
 from bentos.serving.ledger import Ledger, What
+from bentos.serving.mlmodel import MLmodel
 from bentos.serving.notes import Note, Notes, State
 from bentos.serving.promotions import Memory, look
 from bentos.serving.refusal import Refusal
@@ -57,22 +58,23 @@ class Follower:
         self._not_before = 0.0
         self._bringing = Lock()
 
-    def restore(self) -> None:
+    def restore(self) -> str | None:
         """Serve the last good version from disk, whatever the registry and the store are doing.
 
-        A slot that may be left empty is, until the registry says what it holds.
+        Returns its flavor. A slot that may be left empty is, until the registry says otherwise.
         """
         if self.slot.vacates:
-            return
+            return None
         version = self._artifacts.last_good(self.slot.name)
         if version is None:
-            return
+            return None
         try:
             release = self._admit(version)
         except (Refusal, *PASSING) as error:
             log.warning("%s was the last good version, but cannot serve now: %s", version, error)
-        else:
-            self._swap(release, "restore", "the last good version on disk")
+            return None
+        self._swap(release, "restore", "the last good version on disk")
+        return MLmodel(self._artifacts.folder(version)).flavor
 
     def follow(self, model: Model | None) -> bool:
         """Look where the channel points now. Returns whether there is something to bring."""

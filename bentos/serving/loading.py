@@ -76,6 +76,18 @@ def load(mlmodel: MLmodel) -> Loaded:
         raise Refusal("load", f"{type(error).__name__} while loading: {error}") from error
 
 
+def preload(flavor: str) -> None:
+    """Import what loading a version of this flavor needs, before somebody waits for it."""
+    modules = {
+        "sklearn": ["sklearn.ensemble", "sklearn.pipeline", "skl2onnx"],
+        "catboost": ["catboost"],
+    }
+    for module in modules[flavor]:
+        import_module(module)
+    if flavor == "sklearn":
+        _skops()
+
+
 def _sklearn(mlmodel: MLmodel) -> Loaded:
     skops = _skops()
     path = mlmodel.file(mlmodel.options.get("pickled_model"))

@@ -16,6 +16,7 @@ from typing import Any
 from bentos.serving.artifacts import Artifacts
 from bentos.serving.follower import Follower
 from bentos.serving.ledger import Ledger
+from bentos.serving.loading import preload
 from bentos.serving.notes import Notes
 from bentos.serving.observer import Observer
 from bentos.serving.registry import NotInRegistry, Registry, RegistryUnavailable
@@ -109,8 +110,8 @@ class Watcher:
         self._wake.set()
 
     def _loop(self) -> None:
-        for follower in self.followers:
-            self._restore(follower)
+        for flavor in {self._restore(follower) for follower in self.followers} - {None}:
+            preload(str(flavor))  # so that the next promotion need not wait for imports
         gc.collect()
         gc.freeze()  # a collection over the libraries' million objects would stop the calls
         while not self._stopping:
@@ -118,11 +119,12 @@ class Watcher:
             self._wake.wait(self._pause())
             self._wake.clear()
 
-    def _restore(self, follower: Follower) -> None:
+    def _restore(self, follower: Follower) -> str | None:
         try:
-            follower.restore()
+            return follower.restore()
         except Exception:
             log.exception("restoring %s from disk failed", follower.slot.name)
+            return None
 
     def _look_safely(self) -> None:
         try:
