@@ -1,8 +1,7 @@
 """Prometheus metrics of a process, and of all workers beside it.
 
 BentoML sets PROMETHEUS_MULTIPROC_DIR before it starts its workers; `prometheus_client` must not
-be imported before that, so nothing that `bentoml serve` itself imports may import this module
-at its top... which holds, as only workers import services.
+be imported before that. The parent process imports the services too, but serves no metrics.
 """
 
 import os
@@ -10,6 +9,7 @@ import re
 from pathlib import Path
 
 import psutil
+from anyio.to_thread import run_sync
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -108,7 +108,7 @@ class Metrics:
 
 async def metrics(request: Request) -> Response:
     """`GET /metrics`: all workers together."""
-    return Response(_collect(), media_type=CONTENT_TYPE_LATEST)
+    return Response(await run_sync(_collect), media_type=CONTENT_TYPE_LATEST)
 
 
 def _collect() -> bytes:
