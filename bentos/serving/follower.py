@@ -102,7 +102,8 @@ class Follower:
                 return
             previous = self.slot.previous
             if previous and _same(previous.version, target):
-                self._swap(previous, "rollback", f"the {self.slot.channel} points to it again")
+                again = replace(previous, version=target)  # its tags name who promoted it now
+                self._swap(again, "rollback", f"the {self.slot.channel} points to it again")
                 return
             self.slot.candidate = target
             self._note(target, "admitting")
