@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    SecretStr,
     model_validator,
 )
 from pydantic_settings import (
@@ -130,6 +131,7 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: Annotated[
         str | None, Field(validation_alias=AliasChoices("MLFLOW_TRACKING_URI"))
     ] = None
+    webhook_secret: SecretStr = SecretStr("")  # none: /hooks/mlflow is off
     registry: RegistrySettings = RegistrySettings()
     channels: dict[str, Channel] = {"default": Channel(stage="Production")}
     challengers: dict[str, ChallengerSettings] = {"default": ChallengerSettings()}

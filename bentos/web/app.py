@@ -22,6 +22,8 @@ from bentos.web.docs import Answer, Operation
 from bentos.web.errors import HANDLERS, JSON, Failure, Unavailable
 from bentos.web.history import OPERATION as HISTORY
 from bentos.web.history import history
+from bentos.web.hooks import OPERATION as HOOK
+from bentos.web.hooks import route as hook
 from bentos.web.hot import Hot
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, metrics
 
@@ -100,6 +102,7 @@ class App:
             Route("/releases", self._releases),
             Route("/history", self._history),
             Route("/reload", self._reload, methods=["POST"]),
+            hook(lambda: self.watcher),
         ]
 
     async def _readyz(self, request: Request) -> Response:
@@ -164,6 +167,7 @@ COMMON_OPERATIONS = (
         "Look at the registry now",
         {200: Answer("As /releases, after the look"), 503: Answer("No registry", Failure)},
     ),
+    HOOK,
     Operation("GET", "/livez", "Whether the process answers", {200: Answer("It does")}),
     Operation("GET", "/readyz", "Whether a release is live", {200: Answer("It is"), **NOT_READY}),
     Operation("GET", "/metrics", "Metrics for Prometheus", {200: Answer("Text format")}),

@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from bentos.web.app import App, to_json
+from bentos.web.hooks import route as hook
 from bentos.web.metrics import metrics
 
 _PAGE = """<!doctype html>
@@ -40,7 +41,10 @@ _HEADERS = {
 
 
 def index(apps: Sequence[App]) -> list[BaseRoute]:
-    """`/`, `/releases` and `/metrics` of a stack that mounts each app under its name."""
+    """What a stack answers itself that mounts each app under its name.
+
+    `/`, `/releases`, `/metrics`, and `/hooks/mlflow`, for they share one watcher.
+    """
 
     async def page(request: Request) -> Response:
         rows = "\n".join(_row(app) for app in apps)
@@ -49,7 +53,12 @@ def index(apps: Sequence[App]) -> list[BaseRoute]:
     async def releases(request: Request) -> Response:
         return to_json([app.report() for app in apps])
 
-    return [Route("/", page), Route("/releases", releases), Route("/metrics", metrics)]
+    return [
+        Route("/", page),
+        Route("/releases", releases),
+        Route("/metrics", metrics),
+        hook(lambda: apps[0].watcher),
+    ]
 
 
 def _row(app: App) -> str:

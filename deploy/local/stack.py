@@ -24,16 +24,12 @@ def run(
     `BENTOML_PORT`. Raises `LocalError` when the stack cannot start, with nothing left running.
     """
     with sole(settings.home):
-        if left := orphans.end(settings.home):
-            console.print(f"Ended {len(left)} processes of a stack that was killed")
-        ports.refuse_busy(settings.ports)
-        for folder in (settings.files, settings.logs):
-            folder.mkdir(exist_ok=True)
         asyncio.run(_live(settings, families, serve))
 
 
 async def _live(settings: Settings, families: Sequence[Family], serve: Sequence[str]) -> None:
     told = _on_signals()
+    await _clear_the_way(settings)
     supervisor = Supervisor(settings.home)
     await supervisor.start()
     starting = asyncio.create_task(_start(supervisor, settings, families, serve))
@@ -49,6 +45,14 @@ async def _live(settings: Settings, families: Sequence[Family], serve: Sequence[
         console.print("Stopping")
         await supervisor.shut_down()
         console.print("Stopped")
+
+
+async def _clear_the_way(settings: Settings) -> None:
+    if left := await asyncio.to_thread(orphans.end, settings.home):
+        console.print(f"Ended {len(left)} processes of a stack that was killed")
+    ports.refuse_busy(settings.ports)
+    for folder in (settings.files, settings.logs):
+        folder.mkdir(exist_ok=True)
 
 
 async def _start(

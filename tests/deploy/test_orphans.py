@@ -29,10 +29,13 @@ def test_only_the_marked_are_ended(tmp_path: Path) -> None:
 
 def test_all_of_a_home(tmp_path: Path) -> None:
     other = Path(f"{tmp_path}-2")
-    with process(tmp_path, "mlflow") as mlflow, process(tmp_path, "s3") as s3:
-        with process(other, "s3") as stranger:
-            assert set(orphans.end(tmp_path)) == {mlflow.pid, s3.pid}
-            assert stranger.poll() is None
+    with (
+        process(tmp_path, "mlflow") as mlflow,
+        process(tmp_path, "s3") as s3,
+        process(other, "s3") as stranger,
+    ):
+        assert set(orphans.end(tmp_path)) == {mlflow.pid, s3.pid}
+        assert stranger.poll() is None
 
 
 def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:

@@ -26,14 +26,14 @@ def test_a_busy_port_is_named_with_its_holder(address: str) -> None:
 
 
 def test_every_busy_port_is_named() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        with socket.create_server(("127.0.0.1", 0)) as other:
-            ports = {
-                "ASCENSO_PORT": one.getsockname()[1],
-                "ASCENSO_S3_PORT": other.getsockname()[1],
-            }
-            with pytest.raises(LocalError, match=r"(?s)ASCENSO_PORT.*ASCENSO_S3_PORT"):
-                refuse_busy(ports)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as other,
+        pytest.raises(LocalError, match=r"(?s)ASCENSO_PORT.*ASCENSO_S3_PORT"),
+    ):
+        refuse_busy(
+            {"ASCENSO_PORT": one.getsockname()[1], "ASCENSO_S3_PORT": other.getsockname()[1]}
+        )
 
 
 def test_a_port_bound_by_one_who_does_not_listen() -> None:

@@ -1,0 +1,49 @@
+"""Releases that live in memory, and an observer that keeps what it is told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import get_ident
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bentos.serving.refusal import Refusal
+from bentos.serving.registry import Version
+from bentos.serving.release import Release
+
+INLINE, THREADED = 0.0, 1.0  # seconds a row takes, as the warm-up measured: which path it goes
+
+
+def doubled(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    return rows * 2
+
+
+def release(
+    version: str = "1",
+    predict: Callable[[NDArray[np.float64]], NDArray[np.float64]] = doubled,
+    row_seconds: float = INLINE,
+    name: str = "small",
+) -> Release:
+    return Release(Version(name, version), predict, "native", row_seconds, 0.1)
+
+
+@dataclass
+class Tally:
+    """An Observer that keeps the rows, the release and the thread of each batch."""
+
+    rows: list[int] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
+    threads: list[int] = field(default_factory=list)
+
+    def batched(self, release: Release, rows: int, seconds: float) -> None:
+        self.rows.append(rows)
+        self.releases.append(release)
+        self.threads.append(get_ident())
+
+    def swapped(
+        self, channel: str, before: Release | None, release: Release, what: str
+    ) -> None: ...
+
+    def refused(self, model: str, refusal: Refusal) -> None: ...
+
+    def looked(self, trouble: str) -> None: ...
