@@ -1,0 +1,1 @@
+"""How popular a song is."""
