@@ -23,7 +23,7 @@ MOST = 10_000
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The latest `limit` lines of a model's history; with `at`, what served then.
+    """The latest `limit` lines of a model's history; with `at`, what served then on each channel.
 
     `at` is a time in ISO 8601, in UTC when it names no zone.
     """
@@ -53,13 +53,18 @@ def history(ledger: Ledger, models: Collection[str], query: Iterable[tuple[str, 
         )
     try:
         events = (
-            ledger.serving_at(question.model, at)[-question.limit :]
+            _served(ledger, question.model, at)
             if at
             else ledger.history(question.model, question.limit)
         )
     except LedgerError as error:
         raise Unavailable(f"The ledger cannot be read: {error}") from error
     return History(question.model, events)
+
+
+def _served(ledger: Ledger, model: str, at: datetime) -> list[Event]:
+    """The last swap of each channel: a replica that has ended is still in the ledger."""
+    return list({event.channel: event for event in ledger.serving_at(model, at)}.values())
 
 
 def _time(text: str) -> datetime:

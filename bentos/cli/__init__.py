@@ -1,0 +1,21 @@
+"""`ascenso`: what serves, promotions that wait until they serve, and what served when."""
+
+import click
+
+from bentos.cli.history import history
+from bentos.cli.promotion import promote
+from bentos.cli.rollback import rollback
+from bentos.cli.status import status
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ascenso")
+def main() -> None:
+    """See and steer what the services of Ascenso serve.
+
+    Exit codes: 1 when it was refused or cannot be done, 2 when a server cannot be reached.
+    """
+
+
+for command in (status, promote, rollback, history):
+    main.add_command(command)

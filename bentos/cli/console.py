@@ -1,0 +1,52 @@
+"""The terminal, or a file in its place."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+FILE_WIDTH = 200  # columns, where no terminal sets a width
+
+Tell = Callable[[str], None]
+
+
+def console() -> Console:
+    """Standard output, as it is now; texts of others are shown as they are, never as markup."""
+    width = None if sys.stdout.isatty() else FILE_WIDTH
+    return Console(width=width, markup=False, emoji=False, highlight=False)
+
+
+def table(*columns: str) -> Table:
+    """An empty table; its cells fold where the terminal is narrow."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+@contextmanager
+def progress() -> Iterator[Tell]:
+    """A function to call with what is happening: a spinner on a terminal, else a line a change."""
+    out = console()
+    if out.is_terminal:
+        with out.status("") as spinner:
+            yield spinner.update
+        return
+    told = ""
+
+    def tell(text: str) -> None:
+        nonlocal told
+        if text != told:
+            click.echo(text)
+        told = text
+
+    yield tell
+
+
+def moment(iso: str) -> str:
+    """A time of the services, to the second, in UTC."""
+    return datetime.fromisoformat(iso).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,0 +1,157 @@
+"""`ascenso promote`: point a channel to a version, and wait until it serves."""
+
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import httpx
+from pydantic import ValidationError
+
+from bentos.cli.errors import Failed, Unreachable
+from bentos.cli.services import Service, Services, services_option
+from bentos.cli.waiting import Wait, following
+from bentos.serving.ledger import PROMOTED_BY_TAG
+from bentos.serving.registry import NotInRegistry, Registry, RegistryUnavailable, Version
+from bentos.settings import Channel, settings
+
+registry_option = click.option(
+    "--registry",
+    "registry_uri",
+    envvar="MLFLOW_TRACKING_URI",
+    show_default="configs/registry.yaml",
+    show_envvar=True,
+    help="Address of the MLflow server.",
+)
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=120.0,
+    show_default=True,
+    help="Seconds to wait until it serves.",
+)
+
+
+@click.command()
+@click.argument("model")
+@click.argument("version", type=click.IntRange(min=1))
+@click.option(
+    "--stage", type=click.Choice(["Production", "Staging"]), help="[default: Production]"
+)
+@click.option("--alias", help="Move an alias, instead of a stage.")
+@click.option("--no-wait", is_flag=True, help="Do not ask the services.")
+@timeout_option
+@registry_option
+@services_option
+def promote(
+    model: str,
+    version: int,
+    stage: str | None,
+    alias: str | None,
+    no_wait: bool,
+    timeout: float,
+    registry_uri: str | None,
+    services: Services,
+) -> None:
+    """Promote VERSION of MODEL, and wait until the services serve or refuse it.
+
+    In a stage, the version that it replaces is archived.
+    """
+    channel = _channel(stage, alias)
+    with registry(registry_uri) as opened:
+        found = find(opened, model, version)
+        if no_wait:
+            point(opened, found, channel)
+        else:
+            bring(services, opened, found, channel, timeout)
+
+
+def bring(
+    services: Services, registry: Registry, version: Version, channel: Channel, timeout: float
+) -> None:
+    """Promote a version and wait until it serves wherever its channel is followed.
+
+    Raises Failed, before anything is changed, when no running service follows it.
+    """
+    running = services.of(version.name)
+    before = dict(following(running, version.name, channel))
+    if not before:
+        raise _nobody(running, version.name, channel)
+    point(registry, version, channel)
+    for service in running:
+        slot = before.get(service.service)
+        # An alias that is set to where it pointed leaves no trace for the services to notice.
+        if channel.alias and slot and slot.refused and slot.refused.version == version.version:
+            services.nudge(service)
+    Wait(services, version, channel, before).until_live(timeout)
+
+
+def _nobody(running: list[Service], model: str, channel: Channel) -> Failed:
+    followed = {
+        f"{service.service} follows the {slot.channel}"
+        for service in running
+        for slot in service.releases
+        if slot.model == model
+    }
+    return Failed(
+        f"No running service follows the {channel} of {model} ({', '.join(sorted(followed))}); "
+        "nothing was promoted"
+    )
+
+
+def point(registry: Registry, version: Version, channel: Channel) -> None:
+    """Point a channel to a version, which then tells who did so."""
+    registry.set_tag(version, PROMOTED_BY_TAG, _user())
+    if channel.stage:
+        registry.promote(version.name, version.version, channel.stage)
+    elif channel.alias:
+        registry.set_alias(version.name, version.version, channel.alias)
+    click.echo(f"The {channel} of {version.name} is version {version.version} now")
+
+
+def find(registry: Registry, model: str, number: int) -> Version:
+    """A version of a model. Raises Failed, naming those that there are."""
+    versions = registry.versions(model)
+    for version in versions:
+        if version.number == number:
+            return version
+    known = ", ".join(str(number) for number in sorted(version.number for version in versions))
+    has = f"has versions {known} of {model}, but not {number}" if known else f"has no {model!r}"
+    raise Failed(f"The registry at {registry.uri} {has}")
+
+
+@contextmanager
+def registry(uri: str | None) -> Iterator[Registry]:
+    """The registry, its errors as those of a command."""
+    try:
+        yield Registry((uri or _default_uri()).rstrip("/"))
+    except NotInRegistry as error:
+        raise Failed(str(error)) from error
+    except (RegistryUnavailable, httpx.InvalidURL) as error:
+        raise Unreachable(
+            f"{error}. Start it with `make up`, or give its address: --registry, or the variable "
+            "MLFLOW_TRACKING_URI"
+        ) from error
+
+
+def _default_uri() -> str:
+    if port := os.environ.get("ASCENSO_MLFLOW_PORT"):
+        return f"http://127.0.0.1:{port}"
+    try:
+        return settings().tracking_uri
+    except ValidationError as error:
+        raise Failed(f"The configuration cannot be used: {error}") from error
+
+
+def _channel(stage: str | None, alias: str | None) -> Channel:
+    if stage and alias:
+        raise click.UsageError("Give --stage or --alias, not both")
+    return Channel.model_validate({"alias": alias} if alias else {"stage": stage or "Production"})
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"uid {os.getuid()}"

@@ -1,0 +1,74 @@
+"""`ascenso rollback`: back to the version that served before."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import click
+
+from bentos.cli.errors import Failed
+from bentos.cli.promotion import bring, registry, registry_option, timeout_option
+from bentos.cli.services import Service, Services, Slot, services_option
+from bentos.serving.notes import SINCE_TAG
+from bentos.serving.promotions import STATE_TAG
+from bentos.serving.registry import Version
+from bentos.settings import Channel
+
+FAR_BACK = 1000  # lines of the ledger
+
+
+@click.command()
+@click.argument("model")
+@timeout_option
+@registry_option
+@services_option
+def rollback(model: str, timeout: float, registry_uri: str | None, services: Services) -> None:
+    """Promote the version of MODEL that served before the present one, and wait for it."""
+    service, slot = _only_slot(services, model)
+    with registry(registry_uri) as opened:
+        versions = opened.versions(model)
+        target = next(_back(services, service, slot, versions), None)
+        present = f"version {slot.live.version}" if slot.live else "none"
+        if target is None:
+            raise Failed(f"No version of {model} served before the present one ({present})")
+        click.echo(f"Rolling {model} back to version {target.version} from {present}")
+        kind, _, name = slot.channel.partition(" ")
+        bring(services, opened, target, Channel.model_validate({kind: name}), timeout)
+
+
+def _only_slot(services: Services, model: str) -> tuple[Service, Slot]:
+    slots = [
+        (service, slot)
+        for service in services.of(model)
+        for slot in service.releases
+        if slot.model == model
+    ]
+    channels = sorted({slot.channel for _, slot in slots})
+    if len(channels) > 1:
+        raise Failed(
+            f"{model} is followed by several channels ({', '.join(channels)}): "
+            "name one to `ascenso promote`"
+        )
+    return slots[0]
+
+
+def _back(
+    services: Services, service: Service, slot: Slot, versions: list[Version]
+) -> Iterator[Version]:
+    """The versions to go back to, the best first."""
+    known = {(version.version, version.run_id): version for version in versions}
+    live = (slot.live.version, slot.live.run_id) if slot.live else None
+    for one in _served(services, service, slot):
+        if one != live and one in known:
+            yield known[one]
+    retired = [version for version in versions if version.tag(STATE_TAG) == "retired"]
+    yield from sorted(retired, key=lambda version: version.tag(SINCE_TAG), reverse=True)
+
+
+def _served(services: Services, service: Service, slot: Slot) -> Iterator[tuple[str, str]]:
+    """Version and run of what served, the latest first: the slot's memory, then the ledger's."""
+    if slot.previous:
+        yield slot.previous.version, slot.previous.run_id
+    with suppress(Failed):  # the registry remembers too
+        for event in reversed(services.history(service, slot.model, FAR_BACK).events):
+            if event.what != "refusal" and event.channel == slot.channel:
+                yield event.version, event.run_id

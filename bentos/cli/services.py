@@ -1,0 +1,160 @@
+"""The running services, as `/releases` and `/history` tell of them."""
+
+import os
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import click
+import httpx
+import msgspec
+
+from bentos.cli.errors import Failed, Unreachable
+from bentos.serving.ledger import Event
+
+TIMEOUT_SECONDS = 10.0
+NUDGE_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+class Served(msgspec.Struct, frozen=True):
+    """A version that serves, or did until the last swap."""
+
+    version: str
+    run_id: str = ""
+    since: str = ""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The last candidate that was turned down."""
+
+    version: str
+    reason: str
+    message: str
+    at: str
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """What a slot told of itself."""
+
+    model: str
+    channel: str
+    live: Served | None = None
+    previous: Served | None = None
+    candidate: str | None = None
+    refused: Refused | None = None
+    trouble: str | None = None
+
+
+class Service(msgspec.Struct, frozen=True):
+    """What a service told of itself; `url` is where it was asked."""
+
+    service: str
+    releases: list[Slot]
+    degraded: str | None = None
+    url: str = ""
+
+
+class History(msgspec.Struct, frozen=True):
+    """Lines of a ledger, oldest first."""
+
+    model: str
+    events: list[Event]
+
+
+class Services:
+    """A client of a stack, or of one service run alone.
+
+    Every call raises Unreachable when nothing, or something else, answers at `url`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.http = httpx.Client(timeout=TIMEOUT_SECONDS)
+
+    def told(self) -> list[Any]:
+        """What every service tells of itself, word for word."""
+        told = self._json("/releases")
+        return told if isinstance(told, list) else [told]
+
+    def all(self) -> list[Service]:
+        """Every service."""
+        told = self._json("/releases")
+        if isinstance(told, list):
+            stack = self._convert(told, list[Service])
+            return [msgspec.structs.replace(s, url=f"{self.url}/{s.service}") for s in stack]
+        alone = self._convert(told, Service)
+        return [msgspec.structs.replace(alone, url=self.url)]
+
+    def of(self, model: str) -> list[Service]:
+        """The services that have a slot of a model. Raises Failed when there is none."""
+        services = self.all()
+        found = [one for one in services if any(slot.model == model for slot in one.releases)]
+        if not found:
+            known = sorted({slot.model for one in services for slot in one.releases})
+            raise Failed(
+                f"No service at {self.url} has a slot of {model!r}; there is {', '.join(known)}"
+            )
+        return found
+
+    def history(self, service: Service, model: str, limit: int, at: str = "") -> History:
+        """The latest lines of a model, or what served at a time.
+
+        Raises Failed when the service refuses the question.
+        """
+        query = {"model": model, "limit": str(limit)} | ({"at": at} if at else {})
+        answer = self._get(f"{service.url}/history", query)
+        if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+            problem = answer.json()["detail"][0]
+            raise Failed(f"--{problem['loc'][-1]}: {problem['msg']}")
+        return self._convert(self._read(answer), History)
+
+    def nudge(self, service: Service) -> None:
+        """Have a service try its refused versions again; nobody waits for its answer."""
+        with suppress(httpx.HTTPError):
+            self.http.post(f"{service.url}/reload", timeout=NUDGE_SECONDS)
+
+    def _json(self, path: str) -> Any:
+        return self._read(self._get(self.url + path))
+
+    def _get(self, url: str, query: dict[str, str] | None = None) -> httpx.Response:
+        try:
+            return self.http.get(url, params=query)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(f"No service answers at {self.url} ({error})") from error
+
+    def _read(self, answer: httpx.Response) -> Any:
+        if answer.status_code != httpx.codes.OK:
+            raise self._unreachable(f"{answer.url} answers {answer.status_code}")
+        try:
+            return msgspec.json.decode(answer.content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise self._unreachable(f"{answer.url} answers with no JSON") from error
+
+    def _convert(self, value: Any, kind: type[T]) -> T:
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise self._unreachable(f"{self.url} is no service of Ascenso's ({error})") from error
+
+    def _unreachable(self, what: str) -> Unreachable:
+        return Unreachable(
+            f"{what}. Start the services with `make up`, or give their address: --url, or the "
+            "variable ASCENSO_URL"
+        )
+
+
+def _default_url() -> str:
+    return f"http://127.0.0.1:{os.environ.get('ASCENSO_PORT', '3000')}"
+
+
+services_option = click.option(
+    "--url",
+    "services",
+    envvar="ASCENSO_URL",
+    default=_default_url,
+    callback=lambda context, option, url: Services(url),
+    show_default="http://127.0.0.1:$ASCENSO_PORT",
+    show_envvar=True,
+    help="Address of the services.",
+)

@@ -1,0 +1,57 @@
+"""`ascenso status`: a line for each slot of the running services."""
+
+import json
+
+import click
+
+from bentos.cli.console import console, moment, table
+from bentos.cli.services import Refused, Served, Service, Services, Slot, services_option
+
+COLUMNS = (
+    "service",
+    "model",
+    "channel",
+    "live",
+    "previous",
+    "candidate",
+    "last refusal",
+    "degraded",
+)
+
+
+@click.command()
+@services_option
+@click.option("--json", "as_json", is_flag=True, help="For scripts: what the services told.")
+def status(services: Services, as_json: bool) -> None:
+    """Show what every service serves, since when, and who was refused why."""
+    if as_json:
+        click.echo(json.dumps(services.told(), indent=2))
+        return
+    lines = table(*COLUMNS)
+    for service in services.all():
+        for slot in service.releases:
+            lines.add_row(*_cells(service, slot))
+    console().print(lines)
+
+
+def _cells(service: Service, slot: Slot) -> tuple[str, ...]:
+    return (
+        service.service,
+        slot.model,
+        slot.channel,
+        _live(slot.live),
+        slot.previous.version if slot.previous else "-",
+        slot.candidate or "-",
+        _refusal(slot.refused),
+        "; ".join(filter(None, (service.degraded, slot.trouble))) or "-",
+    )
+
+
+def _live(live: Served | None) -> str:
+    return f"{live.version} since {moment(live.since)}" if live else "-"
+
+
+def _refusal(refused: Refused | None) -> str:
+    if refused is None:
+        return "-"
+    return f"{refused.version} at {moment(refused.at)}: {refused.reason}: {refused.message}"

@@ -1,0 +1,86 @@
+"""Waiting until a promoted version serves, or is refused."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+
+from bentos.cli.console import progress
+from bentos.cli.errors import Failed, Unreachable
+from bentos.cli.services import Refused, Service, Services, Slot
+from bentos.serving.registry import Version
+from bentos.settings import Channel
+
+PAUSE_SECONDS = 0.2
+
+
+def following(services: list[Service], model: str, channel: Channel) -> Iterator[tuple[str, Slot]]:
+    """The slots of a model that follow a channel, with the names of their services."""
+    for service in services:
+        for slot in service.releases:
+            if (slot.model, slot.channel) == (model, str(channel)):
+                yield service.service, slot
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A version on its way, and the slots as they were before it was promoted."""
+
+    services: Services
+    version: Version
+    channel: Channel
+    before: dict[str, Slot]
+
+    def until_live(self, seconds: float) -> None:
+        """Return once the version serves everywhere.
+
+        Raises Failed when it is refused, or takes longer; Unreachable when nobody can tell.
+        """
+        deadline = time.monotonic() + seconds
+        late = False
+        with progress() as tell:
+            while waiting := self._waiting(late):
+                if late:
+                    raise Failed(
+                        f"{self.version} was promoted, but does not serve after {seconds:g} s: "
+                        f"{waiting}. See `ascenso status`"
+                    )
+                tell(f"{self.version}: {waiting}")
+                time.sleep(PAUSE_SECONDS)
+                late = time.monotonic() > deadline
+        for name in self.before:
+            click.echo(f"{name} serves {self.version}")
+
+    def _waiting(self, late: bool) -> str:
+        """What is still awaited, in words; nothing when it serves everywhere."""
+        try:
+            now = dict(following(self.services.all(), self.version.name, self.channel))
+        except Unreachable as error:
+            if late:
+                raise
+            return str(error)
+        states = {name: self._state(name, now.get(name)) for name in self.before}
+        waiting = [f"{name} {state}" for name, state in states.items() if isinstance(state, str)]
+        refused = [
+            f"{name} refused it: {state.reason}: {state.message}"
+            for name, state in states.items()
+            if isinstance(state, Refused)
+        ]
+        if refused and not waiting:
+            raise Failed(f"{self.version} does not serve: {'; '.join(refused)}")
+        return ", ".join(waiting)
+
+    def _state(self, name: str, slot: Slot | None) -> str | Refused | None:
+        """What a service does with the version: words while it waits, None when it serves."""
+        if slot is None:
+            return "is starting"
+        live, refused = slot.live, slot.refused
+        if live and (live.version, live.run_id) == (self.version.version, self.version.run_id):
+            return None
+        is_news = refused != self.before[name].refused
+        if refused and is_news and refused.version == self.version.version:
+            return refused
+        if slot.candidate == self.version.version:
+            return "is checking it"
+        return f"has not brought it: {slot.trouble}" if slot.trouble else "has not noticed it yet"
