@@ -167,9 +167,9 @@ def _outcomes(
     rows = [row for call in calls for row in call.rows] if len(calls) > 1 else calls[0].rows
     try:
         answers = run(release, rows)
-    except Exception as error:
+    except BaseException as error:  # a panic in a Rust library is no Exception
         if len(calls) == 1:
-            return [error]
+            return [error if isinstance(error, Exception) else _as_error(release, error)]
         return [outcome for call in calls for outcome in _outcomes(run, release, [call])]
     outcomes: list[_Outcome[Answer]] = []
     start = 0
@@ -177,6 +177,12 @@ def _outcomes(
         outcomes.append(Answered(answers[start : start + len(call.rows)], release))
         start += len(call.rows)
     return outcomes
+
+
+def _as_error(release: Release, panic: BaseException) -> RuntimeError:
+    error = RuntimeError(f"{release} panicked: {panic!r}")
+    error.__cause__ = panic
+    return error
 
 
 class _Pace:
