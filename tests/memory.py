@@ -1,4 +1,4 @@
-"""Releases that live in memory, and an observer that keeps what it is told."""
+"""Releases that live in memory, and an observer that keeps what it is told of batches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,9 +7,9 @@ from threading import get_ident
 import numpy as np
 from numpy.typing import NDArray
 
-from bentos.serving.refusal import Refusal
 from bentos.serving.registry import Version
 from bentos.serving.release import Release
+from bentos.web.metrics import Metrics
 
 INLINE, THREADED = 0.0, 1.0  # seconds a row takes, as the warm-up measured: which path it goes
 
@@ -28,8 +28,8 @@ def release(
 
 
 @dataclass
-class Tally:
-    """An Observer that keeps the rows, the release and the thread of each batch."""
+class Tally(Metrics):
+    """Keeps the rows, the release and the thread of each batch."""
 
     rows: list[int] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
@@ -39,11 +39,3 @@ class Tally:
         self.rows.append(rows)
         self.releases.append(release)
         self.threads.append(get_ident())
-
-    def swapped(
-        self, channel: str, before: Release | None, release: Release, what: str
-    ) -> None: ...
-
-    def refused(self, model: str, refusal: Refusal) -> None: ...
-
-    def looked(self, trouble: str) -> None: ...

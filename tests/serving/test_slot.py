@@ -1,0 +1,91 @@
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+import numpy as np
+import pytest
+
+from bentos.serving.batching import NoRelease
+from bentos.serving.refusal import Refusal
+from bentos.serving.registry import Version
+from bentos.serving.release import Contract, Release
+from bentos.serving.slot import Slot
+from bentos.settings import Channel, LimitSettings
+from tests.memory import Tally, release
+
+NUMBERS = Contract({"x": "double"}, {"twice": "double"})
+
+
+def run(release: Release, rows: Sequence[float]) -> list[float]:
+    answers: list[float] = release.predict(np.array(rows)).tolist()
+    return answers
+
+
+@pytest.fixture
+def slot() -> Slot[float, float]:
+    return Slot("small", NUMBERS, run, Channel(alias="champion"), LimitSettings(), Tally())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_answers_with_what_is_live(slot: Slot[float, float]) -> None:
+    with pytest.raises(NoRelease):
+        await slot.predict([1.0])
+    slot.swap(release("1"))
+    assert (await slot.predict([1.0, 2.5])).answers == [2.0, 5.0]
+    slot.swap(release("2", predict=lambda rows: rows * 3))
+    answered = await slot.predict([1.0, 2.5])
+    assert answered.answers == [3.0, 7.5]
+    assert answered.release is slot.live
+
+
+def test_a_swap_keeps_the_release_before_it(slot: Slot[float, float]) -> None:
+    first, second, third = (release(str(number)) for number in (1, 2, 3))
+    for one in (first, second):
+        slot.swap(one)
+    assert (slot.live, slot.previous) == (second, first)
+    slot.swap(third, keep_previous=False)
+    assert (slot.live, slot.previous) == (third, None)
+
+
+def test_a_swap_ends_the_candidacy(slot: Slot[float, float]) -> None:
+    slot.candidate, slot.trouble = Version("small", "2"), "MLflow does not answer"
+    slot.swap(release("2"))
+    assert slot.candidate is None
+    assert slot.report()["trouble"] is None
+
+
+def test_a_refusal_leaves_what_serves_and_says_why(slot: Slot[float, float]) -> None:
+    slot.swap(release("1"))
+    slot.candidate = Version("small", "2")
+    slot.refuse(Version("small", "2"), Refusal("pickle", "log it with skops"))
+    report = slot.report()
+    assert report["live"]["version"] == "1"
+    assert report["candidate"] is None
+    refused = report["refused"]
+    assert (refused.version, refused.reason, refused.message) == (
+        "2",
+        "pickle",
+        "log it with skops",
+    )
+    ago = datetime.now(UTC) - datetime.fromisoformat(refused.at)
+    assert 0 <= ago.total_seconds() < 60
+
+
+def test_vacated_it_has_nothing_to_answer_with(slot: Slot[float, float]) -> None:
+    slot.swap(release("1"))
+    slot.swap(release("2"))
+    slot.vacate()
+    assert (slot.live, slot.previous) == (None, None)
+
+
+def test_the_report_is_json(slot: Slot[float, float]) -> None:
+    slot.swap(release("7", row_seconds=0.0012345))
+    slot.refuse(Version("small", "8"), Refusal("latency", "too slow"))
+    report = msgspec.json.decode(msgspec.json.encode(slot.report()))
+    assert report["model"] == "small"
+    assert report["channel"] == "alias champion"
+    assert report["live"]["version"] == "7"
+    assert report["live"]["row_ms"] == 1.234
+    assert report["previous"] is None
+    assert report["refused"]["reason"] == "latency"
