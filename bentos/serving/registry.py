@@ -122,8 +122,8 @@ class Registry:
 
     def versions(self, name: str) -> list[Version]:
         """Every version of one model."""
-        quoted = name.replace("'", "''")
-        params = {"filter": f"name='{quoted}'", "max_results": PAGE}
+        quote = '"' if "'" in name else "'"  # the filter knows no escapes
+        params = {"filter": f"name={quote}{name}{quote}", "max_results": PAGE}
         pages = self._pages("mlflow/model-versions/search", _VersionPage, params)
         return [version for page in pages for version in page.model_versions]
 
@@ -194,7 +194,7 @@ class Registry:
             raise _refused(self.uri, path, answer)
         try:
             return msgspec.json.decode(answer.content, type=kind)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RegistryUnavailable(
                 f"MLflow at {self.uri} answered {path} with something else than its API says: "
                 f"{error}"

@@ -1,0 +1,36 @@
+"""One S3 server, and one MLflow server that keeps its artifacts there, for all of these tests."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from bentos.serving.registry import Registry
+from tests.serving.servers import Server, Store, storing, tracking
+from tests.serving.versions import Shelf
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with storing(tmp_path_factory.mktemp("s3") / "s3") as (store, _):
+        yield store
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Iterator[Server]:
+    with tracking(tmp_path_factory.mktemp("mlflow"), store) as server:
+        yield server
+
+
+@pytest.fixture
+def registry(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+    registry = Registry(server.url)
+    yield registry
+    registry.http.close()
+
+
+@pytest.fixture
+def shelf(registry: Registry, store: Store, request: pytest.FixtureRequest) -> Shelf:
+    """A model of this test's own name, still without versions."""
+    return Shelf(registry, store.root, re.sub(r"\W+", "-", request.node.name))

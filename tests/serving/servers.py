@@ -1,0 +1,162 @@
+"""Real servers that a test may kill, and broken ones that answer what they should not."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import boto3
+import httpx
+
+from tests.stack import free_ports, wait_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SCRIPTS = Path(sys.executable).parent
+BUCKET = "models"
+
+
+class Server:
+    """A process that answers at `url`, from `start` to `kill`."""
+
+    def __init__(self, command: list[str], url: str, log: Path, env: Mapping[str, str]) -> None:
+        self.command = command
+        self.url = url
+        self.log = log
+        self.env = os.environ | dict(env)
+
+    def start(self) -> None:
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.env,
+                cwd=self.log.parent,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            wait_for(self._answers, 90)
+        except TimeoutError:
+            self.kill()
+            raise RuntimeError(f"{self.url} is down:\n{self.log.read_text()[-2000:]}") from None
+
+    def kill(self) -> None:
+        """`kill -9`, children and all."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=30)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(httpx.get(self.url, timeout=2).status_code)
+        except httpx.TransportError:
+            return False
+
+
+@dataclass(frozen=True)
+class Store:
+    """A real S3 server on a folder: what lies in the folder is what the server gives."""
+
+    folder: Path
+    port: int = field(default_factory=lambda: free_ports(1)[0])
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
+    secret: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a client needs."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    @property
+    def root(self) -> Path:
+        """Where the objects of the bucket lie on disk."""
+        return self.folder / BUCKET
+
+    @cached_property
+    def client(self) -> "S3Client":
+        return boto3.client(
+            "s3",
+            endpoint_url=self.env["AWS_ENDPOINT_URL"],
+            aws_access_key_id=self.key,
+            aws_secret_access_key=self.secret,
+            region_name="us-east-1",
+        )
+
+    def server(self) -> Server:
+        """Another process on the same folder, port and keys."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        address = f"127.0.0.1:{self.port}"
+        command = [str(SCRIPTS / "rclone"), "serve", "s3", "--config", "", "--addr", address]
+        auth = {"RCLONE_AUTH_KEY": f'"{self.key},{self.secret}"'}
+        log = self.folder.with_name(f"{self.folder.name}.log")
+        return Server([*command, str(self.folder)], f"http://{address}", log, auth)
+
+
+@contextmanager
+def storing(folder: Path) -> Iterator[tuple[Store, Server]]:
+    """A running S3 server."""
+    store = Store(folder)
+    server = store.server()
+    server.start()
+    try:
+        yield store, server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def tracking(folder: Path, store: Store) -> Iterator[Server]:
+    """A running MLflow server that keeps its artifacts in the store and hands them out."""
+    (port,) = free_ports(1)
+    command = [str(SCRIPTS / "mlflow"), "server", "--workers", "1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--serve-artifacts"]
+    command += ["--artifacts-destination", f"s3://{BUCKET}/artifacts"]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    url = f"http://127.0.0.1:{port}"
+    server = Server(command, f"{url}/health", folder / "mlflow.log", store.env | quiet)
+    server.start()
+    server.url = url
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def answering(
+    body: bytes, status: int = 200, length: int | None = None
+) -> Iterator[tuple[str, list[bytes]]]:
+    """An HTTP server with one answer to everything; gives its URL, and the requests it heard."""
+    heard: list[bytes] = []
+    head = f"HTTP/1.1 {status} So\r\nConnection: close\r\nContent-Length: {length or len(body)}"
+
+    def answer() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                with client:
+                    heard.append(client.recv(65536))
+                    client.sendall(head.encode() + b"\r\n\r\n" + body)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=answer, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", heard
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
