@@ -7,6 +7,9 @@
 #   MLFLOW_HOST, MLFLOW_PORT      where it listens                       (127.0.0.1, 5000)
 #   MLFLOW_WORKERS                server processes                       (1)
 #   MLFLOW_SERVER_ALLOWED_HOSTS   Host headers it answers to             (localhost, private IPs)
+#   MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY  a Fernet key; without one, a restart loses the secrets of
+#                                 the webhooks, and with them the webhooks
+#   MLFLOW_WEBHOOK_ALLOWED_SCHEMES, MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS     (https, false)
 #   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL           for s3:// destinations
 set -eu
 

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from dotenv import dotenv_values
 MAKERS: Mapping[str, Callable[[], str]] = {
     "AWS_ACCESS_KEY_ID": lambda: secrets.token_hex(10),
     "AWS_SECRET_ACCESS_KEY": lambda: secrets.token_hex(20),
+    "ASCENSO_WEBHOOK_SECRET": lambda: secrets.token_hex(32),
+    "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": lambda: urlsafe_b64encode(
+        secrets.token_bytes(32)  # a Fernet key
+    ).decode(),
 }
 
 

@@ -76,18 +76,23 @@ def mlflow(settings: Settings, keys: Mapping[str, str]) -> Server:
             "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{BUCKET}/mlflow",
             "MLFLOW_HOST": HOST,
             "MLFLOW_PORT": str(settings.mlflow_port),
+            "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": keys["MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"],
+            # The services are at a private address without TLS, which MLflow refuses otherwise.
+            "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+            "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
         },
         log=settings.logs / "mlflow.log",
         url=f"{settings.mlflow}/health",
     )
 
 
-def services(settings: Settings, serve: Sequence[str] = SERVE) -> Server:
+def services(settings: Settings, keys: Mapping[str, str], serve: Sequence[str] = SERVE) -> Server:
     """What `bentofile.yaml` names, ready once every slot has a live release."""
     return Server(
         name="services",
         command=tuple(serve),
         env={
+            "ASCENSO_WEBHOOK_SECRET": keys["ASCENSO_WEBHOOK_SECRET"],  # the user's own wins
             **environment(settings, "services"),
             "BENTOML_HOST": HOST,
             "BENTOML_PORT": str(settings.port),

@@ -61,7 +61,7 @@ async def _start(
     secrets = keys.ensure(settings.secrets)
     s3 = servers.s3(settings, secrets)
     mlflow = servers.mlflow(settings, secrets)
-    services = servers.services(settings, serve)
+    services = servers.services(settings, secrets, serve)
     for server in (s3, mlflow, services):
         await supervisor.launch(server)
     await health.wait(supervisor, s3)

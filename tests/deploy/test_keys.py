@@ -17,7 +17,12 @@ def mode(path: Path) -> int:
 
 def test_the_first_start_makes_them(path: Path) -> None:
     made = keys.ensure(path)
-    assert set(made) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert set(made) == {
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "ASCENSO_WEBHOOK_SECRET",
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",
+    }
     assert all(len(value) >= 20 for value in made.values())
     assert mode(path) == 0o600
     assert [p.name for p in path.parent.iterdir()] == ["secrets.env"]
@@ -41,7 +46,7 @@ def test_a_key_that_came_later_is_added(path: Path) -> None:
     lines = path.read_text().splitlines()
     assert lines[:2] == ["# mine", "AWS_ACCESS_KEY_ID=own"]
     assert lines[-1] == "ASCENSO_JWT_SECRET=made"
-    assert len(lines) == 4
+    assert len(lines) == 2 + len(keys.MAKERS)
 
 
 def test_an_empty_key_is_made(path: Path) -> None:
