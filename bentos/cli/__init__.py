@@ -6,6 +6,7 @@ from bentos.cli.history import history
 from bentos.cli.promotion import promote
 from bentos.cli.rollback import rollback
 from bentos.cli.status import status
+from bentos.cli.webhook import webhook
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,5 +18,5 @@ def main() -> None:
     """
 
 
-for command in (status, promote, rollback, history):
+for command in (status, promote, rollback, history, webhook):
     main.add_command(command)
