@@ -10,6 +10,7 @@ import httpx
 from pydantic import ValidationError
 
 from bentos.cli.errors import Failed, Unreachable
+from bentos.cli.evidence import Evidence
 from bentos.cli.services import Service, Services, services_option
 from bentos.cli.waiting import Wait, following
 from bentos.serving.ledger import PROMOTED_BY_TAG
@@ -40,6 +41,27 @@ timeout_option = click.option(
     "--stage", type=click.Choice(["Production", "Staging"]), help="[default: Production]"
 )
 @click.option("--alias", help="Move an alias, instead of a stage.")
+@click.option(
+    "--when-agreed",
+    "agreement",
+    type=click.FloatRange(0, 1),
+    help="First wait until the version, as challenger, agreed in this share of the calls.",
+)
+@click.option(
+    "--after",
+    "calls",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="How many calls --when-agreed looks at.",
+)
+@click.option(
+    "--evidence-timeout",
+    type=click.FloatRange(min=0),
+    default=86400.0,
+    show_default=True,
+    help="Seconds to wait for those calls.",
+)
 @click.option("--no-wait", is_flag=True, help="Do not ask the services.")
 @timeout_option
 @registry_option
@@ -49,6 +71,9 @@ def promote(
     version: int,
     stage: str | None,
     alias: str | None,
+    agreement: float | None,
+    calls: int,
+    evidence_timeout: float,
     no_wait: bool,
     timeout: float,
     registry_uri: str | None,
@@ -61,6 +86,8 @@ def promote(
     channel = _channel(stage, alias)
     with registry(registry_uri) as opened:
         found = find(opened, model, version)
+        if agreement is not None:
+            Evidence(agreement, calls).wait(services, found, evidence_timeout)
         if no_wait:
             point(opened, found, channel)
         else:

@@ -34,6 +34,19 @@ class Refused(msgspec.Struct, frozen=True):
     at: str
 
 
+class Challenger(msgspec.Struct, frozen=True):
+    """What a slot told of the trial of its challenger, in the process that was asked."""
+
+    mode: str
+    share: float
+    compared: int
+    errors: int
+    live: Served | None = None
+    agreement: float | None = None
+    champion_ms: float | None = None
+    challenger_ms: float | None = None
+
+
 class Slot(msgspec.Struct, frozen=True):
     """What a slot told of itself."""
 
@@ -44,6 +57,7 @@ class Slot(msgspec.Struct, frozen=True):
     candidate: str | None = None
     refused: Refused | None = None
     trouble: str | None = None
+    challenger: Challenger | None = None
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -113,6 +127,10 @@ class Services:
         """Have a service try its refused versions again; nobody waits for its answer."""
         with suppress(httpx.HTTPError):
             self.http.post(f"{service.url}/reload", timeout=NUDGE_SECONDS)
+
+    def metrics(self) -> str:
+        """The services' metrics, in the text format of Prometheus."""
+        return self._get(f"{self.url}/metrics").text
 
     def _json(self, path: str) -> Any:
         return self._read(self._get(self.url + path))

@@ -5,7 +5,15 @@ import json
 import click
 
 from bentos.cli.console import console, moment, table
-from bentos.cli.services import Refused, Served, Service, Services, Slot, services_option
+from bentos.cli.services import (
+    Challenger,
+    Refused,
+    Served,
+    Service,
+    Services,
+    Slot,
+    services_option,
+)
 
 COLUMNS = (
     "service",
@@ -14,6 +22,7 @@ COLUMNS = (
     "live",
     "previous",
     "candidate",
+    "challenger",
     "last refusal",
     "degraded",
 )
@@ -42,6 +51,7 @@ def _cells(service: Service, slot: Slot) -> tuple[str, ...]:
         _live(slot.live),
         slot.previous.version if slot.previous else "-",
         slot.candidate or "-",
+        _trial(slot.challenger),
         _refusal(slot.refused),
         "; ".join(filter(None, (service.degraded, slot.trouble))) or "-",
     )
@@ -49,6 +59,18 @@ def _cells(service: Service, slot: Slot) -> tuple[str, ...]:
 
 def _live(live: Served | None) -> str:
     return f"{live.version} since {moment(live.since)}" if live else "-"
+
+
+def _trial(tried: Challenger | None) -> str:
+    if tried is None or tried.live is None:
+        return "-"
+    agreement = "" if tried.agreement is None else f" {tried.agreement:.2%} agreed"
+    latency = "" if tried.challenger_ms is None else f", {tried.challenger_ms} ms"
+    against = "" if tried.champion_ms is None else f" against {tried.champion_ms} ms"
+    return (
+        f"{tried.live.version} as {tried.mode} of {tried.share:g}: {tried.compared} calls,"
+        f"{agreement} {tried.errors} errors{latency}{against}"
+    )
 
 
 def _refusal(refused: Refused | None) -> str:
