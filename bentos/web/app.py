@@ -50,6 +50,7 @@ class App:
         self._starlette = Starlette(
             routes=[
                 *routes,
+                *(Route(path, route, methods=["POST"]) for path, route in self._hot.items()),
                 *self._common_routes(),
                 *docs.routes(title, version, told, description),
             ],
