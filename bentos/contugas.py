@@ -10,14 +10,12 @@ from bentoml.validators import ContentType
 from numpy.typing import NDArray
 
 from bentos.serving.release import Contract, Release
-from bentos.serving.slot import Slot
 from bentos.settings import settings
 from bentos.web.app import NOT_READY, App
 from bentos.web.docs import Answer, Operation
 from bentos.web.hot import VERSION_HEADER, Hot
-from bentos.web.metrics import Metrics
 from bentos.web.native import Native
-from bentos.web.service import Served, quiet
+from bentos.web.service import Served, quiet, tracked
 
 MODEL = "contugas-anomaly"
 LARGEST = 1e9  # beyond any gauge, and well inside what float32 trees can tell apart
@@ -45,16 +43,13 @@ def judge(release: Release, readings: Sequence[Reading]) -> list[Judgement]:
     return [Judgement(*answer) for answer in release.predict(rows).tolist()]
 
 
-slot = Slot(
+slot = tracked(
     MODEL,
     Contract(
         inputs=dict.fromkeys(Reading.__struct_fields__, "double"),
         outputs=dict.fromkeys(Judgement.__struct_fields__, "long"),
     ),
     judge,
-    settings().channel(MODEL),
-    settings().limits,
-    Metrics(),
 )
 hot = Hot("contugas", "/predict", slot, Reading, settings().services.request_timeout_seconds)
 native = Native(slot, Reading, settings().services.request_timeout_seconds)

@@ -6,6 +6,7 @@ and the types that a skops file may hold are listed here, not in the file.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -133,7 +134,9 @@ def _catboost(mlmodel: MLmodel) -> Loaded:
         raise Refusal("flavor", f"a catboost {kind} cannot be served; {sorted(kinds)} as cbm can")
     model = getattr(catboost, kind)()
     model.load_model(str(mlmodel.file(mlmodel.options.get("data"))), format="cbm")
-    return Loaded(getattr(model, mlmodel.predict_fn), model, mlmodel.predict_fn)
+    # A batch has its core; more threads would take others' cores.
+    predict = partial(getattr(model, mlmodel.predict_fn), thread_count=1)
+    return Loaded(predict, model, mlmodel.predict_fn)
 
 
 def _trees(node: object, seen: set[int]) -> Iterator["Tree"]:

@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from bentos.serving.registry import RegistryUnavailable
 from bentos.serving.slot import Slot
 from bentos.serving.watcher import Watcher
 from bentos.settings import settings
 from bentos.web import docs
+from bentos.web.cors import open_to
 from bentos.web.docs import Answer, Operation
 from bentos.web.errors import HANDLERS, JSON, Failure, Unavailable
 from bentos.web.history import OPERATION as HISTORY
@@ -56,15 +56,7 @@ class App:
             ],
             exception_handlers=HANDLERS,
         )
-        self._app: ASGIApp = self._dispatch
-        if origins := settings().services.cors_origins:
-            self._app = CORSMiddleware(
-                self._dispatch,
-                allow_origins=origins,
-                allow_methods=["GET", "POST"],
-                allow_headers=["*"],
-                expose_headers=["x-model-version"],
-            )
+        self._app = open_to(settings().services.cors_origins, self._dispatch)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -32,6 +32,7 @@ class Hot(Generic[Row, Answer]):
         ]
         self.path = path
         self.slot = slot
+        self.row = row
         self.timeout = timeout
         self._decode: Decoder[Row | list[Row]] = Decoder(row | bounded)
         self._encode = msgspec.json.Encoder().encode

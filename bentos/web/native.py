@@ -23,16 +23,21 @@ from bentos.web.hot import predict, version_headers
 Row = TypeVar("Row", bound=msgspec.Struct)
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
+MATRIX = NDArray[np.float64]
+LISTS = list[list[float | bool | str | None]]
+
 
 class Native(Generic[Row, Answer]):
     """Answers calls of `{"rows": [[1.2, 25.5, 100.0], ...]}`, each row the fields of `row`.
 
-    Give `call` to `@bentoml.api(input_spec=...)`: it tells clients to send a matrix, and checks
-    what comes as strictly as the fast route does.
+    Give `call` to `@bentoml.api(input_spec=...)`: it tells clients what rows are, a matrix or
+    lists that also hold text, and checks what comes as strictly as the fast route does.
     """
 
-    def __init__(self, slot: Slot[Row, Answer], row: type[Row], timeout: float) -> None:
-        self.call = _call(self)
+    def __init__(
+        self, slot: Slot[Row, Answer], row: type[Row], timeout: float, told: Any = MATRIX
+    ) -> None:
+        self.call = _call(self, told)
         self._slot = slot
         self._row = row
         self._timeout = timeout
@@ -80,9 +85,9 @@ class Native(Generic[Row, Answer]):
                 return f"{'.'.join(map(str, problem.loc))}: {problem.msg}"
 
 
-def _call(door: Native[Any, Any]) -> type[bentoml.IODescriptor]:
+def _call(door: Native[Any, Any], told: Any) -> type[bentoml.IODescriptor]:
     class Call(bentoml.IODescriptor):  # type: ignore[misc]
-        rows: NDArray[np.float64]
+        rows: told
 
         @classmethod
         async def from_http_request(cls, request: Request, serde: object) -> Any:

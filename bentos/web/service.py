@@ -1,10 +1,13 @@
-"""What every BentoML service shares: its quiet configuration, its start, its readiness."""
+"""What every BentoML service shares: its quiet configuration, slots, start and readiness."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import bentoml
 
+from bentos.serving.batching import Answer, Row, Run
+from bentos.serving.release import Contract
+from bentos.serving.slot import Slot
 from bentos.serving.watcher import Watcher
 from bentos.settings import settings
 from bentos.web.app import App
@@ -25,6 +28,11 @@ def quiet() -> dict[str, Any]:
         # Hot has its own, shorter timeout; this one keeps a timer for each past request.
         "traffic": {"timeout": settings().services.request_timeout_seconds + 5},
     }
+
+
+def tracked(model: str, contract: Contract, run: Run[Row, Answer]) -> Slot[Row, Answer]:
+    """The slot of a registered model: its channel and limits are those of the settings."""
+    return Slot(model, contract, run, settings().channel(model), settings().limits, Metrics())
 
 
 class Served:

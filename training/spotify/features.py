@@ -4,6 +4,7 @@ Training, the model's signature, validation, the docs and both routes read them 
 Meanings: https://developer.spotify.com/documentation/web-api/reference/get-audio-features
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 from typing import Annotated, Literal
@@ -55,20 +56,26 @@ class Feature:
 
 
 def _feature(field: inspect.Field) -> Feature:
-    """A union is its number or text beside what else the wire may bring: a boolean, a null."""
-    types = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
-    for kind in types:
-        if isinstance(kind, inspect.FloatType) and kind.ge is not None and kind.le is not None:
-            return Feature(field.name, "double", kind.ge, kind.le)
-    return Feature(field.name, "string")
+    match list(_kinds(field.type)):
+        case [inspect.FloatType(ge=int() | float() as low, le=int() | float() as high)]:
+            return Feature(field.name, "double", low, high)
+        case [inspect.StrType()]:
+            return Feature(field.name, "string")
+    raise TypeError(f"{field.name} is neither a number with bounds nor a name")
 
 
-def _features() -> tuple[Feature, ...]:
-    told = inspect.type_info(Song)
-    return tuple(map(_feature, told.fields)) if isinstance(told, inspect.StructType) else ()
+def _kinds(told: inspect.Type) -> Iterator[inspect.Type]:
+    """What the model reads of a type: the wire may also bring a boolean or a null."""
+    if isinstance(told, inspect.Metadata):
+        yield from _kinds(told.type)
+    elif isinstance(told, inspect.UnionType):
+        for kind in told.types:
+            yield from _kinds(kind)
+    elif not isinstance(told, inspect.BoolType | inspect.NoneType):
+        yield told
 
 
-FEATURES = _features()
+FEATURES = tuple(map(_feature, inspect.type_info(Song).fields))  # type: ignore[attr-defined]
 NUMBERS = tuple(feature for feature in FEATURES if feature.kind == "double")
 NAMES = tuple(feature.name for feature in FEATURES if feature.kind == "string")
 
