@@ -1,0 +1,157 @@
+import asyncio
+from collections.abc import Sequence
+from threading import Event
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bentos.serving.release import Contract, Release
+from bentos.serving.slot import Slot
+from bentos.serving.trial import Trial
+from bentos.settings import ChallengerSettings, Channel, LimitSettings
+from tests.memory import Tally, release
+
+Floats = NDArray[np.float64]
+NUMBERS = Contract({"x": "double"}, {"twice": "double"})
+
+
+def run(release: Release, rows: Sequence[float]) -> list[float]:
+    answers: list[float] = release.predict(np.array(rows)).tolist()
+    return answers
+
+
+def tried(mode: str, share: float, champion: Release, challenger: Release) -> Slot[float, float]:
+    slot = Slot("small", NUMBERS, run, Channel(alias="champion"), LimitSettings(), Tally())
+    settings = ChallengerSettings.model_validate({"mode": mode, "share": share})
+    slot.trial = Trial(slot, settings)
+    slot.swap(champion)
+    slot.trial.slot.swap(challenger)
+    return slot
+
+
+async def settled(trial: Trial[float, float], calls: int) -> None:
+    async with asyncio.timeout(10):
+        while trial.counts.compared + trial.counts.errors + trial.counts.dropped < calls:
+            await asyncio.sleep(0.001)
+
+
+def failing(rows: Floats) -> Floats:
+    raise ValueError("no answer")
+
+
+def test_a_shadow_is_compared_and_never_returned() -> None:
+    async def calls() -> None:
+        slot = tried(
+            "shadow", 1.0, release("1", lambda x: 2 * x), release("2", lambda x: 2 * abs(x))
+        )
+        assert slot.trial
+        for value in (1.0, 2.0, 3.0, -4.0):
+            answered = await slot.predict([value])
+            assert answered.answers == [2 * value]
+            assert answered.release.version.version == "1"
+        await settled(slot.trial, 4)
+        report = slot.report()["challenger"]
+        assert (report["compared"], report["agreement"]) == (4, 0.75)
+        assert report["champion_ms"] > 0
+        assert report["challenger_ms"] > 0
+
+    asyncio.run(calls())
+
+
+def test_a_failing_shadow_breaks_no_call() -> None:
+    async def calls() -> None:
+        slot = tried("shadow", 1.0, release("1", lambda x: 2 * x), release("2", failing))
+        assert slot.trial
+        assert (await slot.predict([1.0])).answers == [2.0]
+        await settled(slot.trial, 1)
+        assert slot.trial.counts.errors == 1
+        assert (await slot.predict([1.0])).answers == [2.0]
+
+    asyncio.run(calls())
+
+
+def test_a_shadow_that_hangs_is_spared_the_calls_and_slows_none() -> None:
+    async def calls() -> None:
+        go_on = Event()
+
+        def hang(rows: Floats) -> Floats:
+            go_on.wait(30)
+            return rows
+
+        slot = tried("shadow", 1.0, release("1", lambda x: 2 * x), release("2", hang))
+        assert slot.trial
+        for _ in range(3 * slot.limits.batch_rows):
+            async with asyncio.timeout(5):
+                assert (await slot.predict([1.0])).answers == [2.0]
+        assert slot.trial.counts.dropped > slot.limits.batch_rows
+        go_on.set()
+        await settled(slot.trial, 3 * slot.limits.batch_rows)
+
+    asyncio.run(calls())
+
+
+def test_a_canary_answers_its_share() -> None:
+    async def calls() -> None:
+        slot = tried("canary", 0.5, release("1", lambda x: x), release("2", lambda x: -x))
+        assert slot.trial
+        for _ in range(400):
+            answered = await slot.predict([1.0])
+            by_canary = answered.release.version.version == "2"
+            assert answered.answers == [-1.0 if by_canary else 1.0]
+        assert 120 < slot.trial.counts.answered < 280  # 8 standard deviations
+
+    asyncio.run(calls())
+
+
+def test_where_a_canary_fails_the_champion_answers() -> None:
+    async def calls() -> None:
+        slot = tried("canary", 1.0, release("1", lambda x: 2 * x), release("2", failing))
+        assert slot.trial
+        answered = await slot.predict([1.0])
+        assert (answered.answers, answered.release.version.version) == ([2.0], "1")
+        assert slot.trial.counts.errors == 1
+
+    asyncio.run(calls())
+
+
+@pytest.mark.parametrize(("tag", "share"), [("0", 0.0), ("1", 1.0), ("0.25", 0.25), ("", 0.1)])
+def test_the_tag_sets_the_share(tag: str, share: float) -> None:
+    slot = tried("canary", 0.1, release("1", lambda x: x), release("2", lambda x: x))
+    assert slot.trial
+    slot.trial.adjust(tag)
+    assert (slot.trial.share, slot.trial.trouble) == (share, "")
+
+
+@pytest.mark.parametrize("tag", ["2", "-0.1", "nan", "all"])
+def test_a_bad_tag_changes_nothing_and_is_told(tag: str) -> None:
+    slot = tried("canary", 0.1, release("1", lambda x: x), release("2", lambda x: x))
+    assert slot.trial
+    slot.trial.adjust(tag)
+    assert slot.trial.share == 0.1
+    assert repr(tag) in slot.report()["challenger"]["trouble"]
+
+
+def test_a_new_challenger_is_counted_from_nothing() -> None:
+    async def calls() -> None:
+        slot = tried("shadow", 1.0, release("1", lambda x: x), release("2", lambda x: -x))
+        assert slot.trial
+        await slot.predict([1.0])
+        await settled(slot.trial, 1)
+        slot.trial.slot.swap(release("3", lambda x: x))
+        await slot.predict([1.0])
+        await settled(slot.trial, 1)
+        assert (slot.trial.counts.compared, slot.trial.counts.agreed) == (1, 1)
+
+    asyncio.run(calls())
+
+
+def test_a_challenger_that_became_champion_is_not_compared_with_itself() -> None:
+    async def calls() -> None:
+        slot = tried("shadow", 1.0, release("2", lambda x: x), release("2", lambda x: x))
+        assert slot.trial
+        await slot.predict([1.0])
+        assert slot.trial.counts.compared == 0
+        assert not slot.trial._shadows
+
+    asyncio.run(calls())
