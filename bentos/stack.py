@@ -3,11 +3,11 @@
 import bentoml
 from starlette.routing import Mount, Router
 
-from bentos import contugas
+from bentos import contugas, spotify
 from bentos.web.index import index
 from bentos.web.service import Served, quiet
 
-apps = (contugas.app,)
+apps = (contugas.app, spotify.app)
 
 
 @bentoml.asgi_app(Router([*index(apps), *(Mount(f"/{app.name}", app) for app in apps)]))

@@ -24,7 +24,10 @@ class Family:
     model: str
 
 
-FAMILIES = (Family("contugas", "contugas-anomaly"),)
+FAMILIES = (
+    Family("contugas", "contugas-anomaly"),
+    Family("spotify", "spotify-popularity"),
+)
 
 
 async def in_production(registry: str, model: str) -> bool:

@@ -13,6 +13,8 @@ from deploy.local.settings import BUCKET, HOST, ROOT, Settings
 
 SERVE = (sys.executable, "-m", "bentoml", "serve")
 
+LOCAL_ORIGINS = '["http://localhost:*", "http://127.0.0.1:*"]'  # pages under development
+
 
 @dataclass(frozen=True)
 class Server:
@@ -92,7 +94,9 @@ def services(settings: Settings, keys: Mapping[str, str], serve: Sequence[str] =
         name="services",
         command=tuple(serve),
         env={
-            "ASCENSO_WEBHOOK_SECRET": keys["ASCENSO_WEBHOOK_SECRET"],  # the user's own wins
+            # The user's own variables win over these two.
+            "ASCENSO_WEBHOOK_SECRET": keys["ASCENSO_WEBHOOK_SECRET"],
+            "ASCENSO_SERVICES__CORS_ORIGINS": LOCAL_ORIGINS,
             **environment(settings, "services"),
             "BENTOML_HOST": HOST,
             "BENTOML_PORT": str(settings.port),
