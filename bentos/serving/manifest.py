@@ -6,12 +6,13 @@ version, so that nobody who can only write to the bucket can change a file unsee
 
 import hashlib
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+T = TypeVar("T")
 MANIFEST = "ascenso/manifest.json"
 SAMPLES = "ascenso/samples.json"
 
@@ -22,10 +23,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal[1]
     files: dict[str, str]
     libraries: dict[str, str]
-
-    def unsafe_names(self) -> list[str]:
-        """Names that would leave the folder."""
-        return [name for name in self.files if not is_inside(name)]
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -85,12 +82,19 @@ def is_inside(name: str) -> bool:
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a fetched version. Raises FileNotFoundError or msgspec.DecodeError."""
-    return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    return _decoded(folder / MANIFEST, Manifest)
 
 
 def read_samples(folder: Path) -> Samples:
     """The samples of a fetched version. Raises FileNotFoundError or msgspec.DecodeError."""
-    return msgspec.json.decode((folder / SAMPLES).read_bytes(), type=Samples)
+    return _decoded(folder / SAMPLES, Samples)
+
+
+def _decoded(path: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def sha256(path: Path) -> str:

@@ -54,14 +54,12 @@ class MLmodel:
 
     def columns(self, side: str) -> list[dict[str, Any]] | None:
         """The `inputs` or `outputs` of the signature, or None where it has none."""
-        raw = (self.content.get("signature") or {}).get(side)
-        if not raw:
-            return None
         try:
-            columns = json.loads(raw)
-        except ValueError as error:
-            raise Refusal("signature", f"the signature's {side} are no JSON: {error}") from error
-        return [dict(column) for column in columns]
+            raw = (self.content.get("signature") or {}).get(side)
+            return [dict(column) for column in json.loads(raw)] if raw else None
+        except (AttributeError, TypeError, ValueError) as error:
+            message = f"the signature's {side} cannot be read: {error}"
+            raise Refusal("signature", message) from error
 
     def file(self, name: object) -> Path:
         """A file that a flavor names, which must lie inside the version."""
@@ -112,7 +110,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise Refusal(
             "flavor", "the version holds no MLmodel file: it is no MLflow model"
         ) from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Refusal("flavor", f"MLmodel is no YAML: {error}") from error
     flavors = content.get("flavors") if isinstance(content, dict) else None
     if not isinstance(flavors, dict) or not all(isinstance(v, dict) for v in flavors.values()):
