@@ -1,0 +1,128 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from bentos.settings import (
+    CONFIGS,
+    CacheSettings,
+    Channel,
+    LimitSettings,
+    RegistrySettings,
+    Section,
+    ServiceSettings,
+    Settings,
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("ASCENSO_", "MLFLOW_")):
+            monkeypatch.delenv(name)
+
+
+def test_the_files_say_what_holds_without_them() -> None:
+    settings = Settings()
+    assert settings.limits == LimitSettings()
+    assert settings.registry == RegistrySettings()
+    assert settings.services == ServiceSettings()
+    assert settings.cache == CacheSettings()
+    assert settings.channels == {"default": Channel(stage="Production")}
+
+
+def test_every_setting_is_in_a_file() -> None:
+    files = [path for path in CONFIGS.glob("*.yaml") if path.name != "training.yaml"]
+    told = {
+        name: keys for file in files for name, keys in yaml.safe_load(file.read_text()).items()
+    }
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            assert told[name].keys() == field.annotation.model_fields.keys()
+
+
+def test_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASCENSO_HOME", "elsewhere")
+    monkeypatch.setenv("ASCENSO_LIMITS__BATCH_ROWS", "64")
+    monkeypatch.setenv("ASCENSO_REGISTRY__POLL_SECONDS", "0.2")
+    monkeypatch.setenv("ASCENSO_SERVICES__CORS_ORIGINS", '["https://app.example.com"]')
+    settings = Settings()
+    assert settings.home == Path("elsewhere")
+    assert settings.limits.batch_rows == 64
+    assert settings.limits.queue_rows == LimitSettings().queue_rows
+    assert settings.registry.poll_seconds == 0.2
+    assert settings.services.cors_origins == ["https://app.example.com"]
+
+
+def test_the_address_of_mlflow_is_known_by_its_own_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Settings().tracking_uri == "http://127.0.0.1:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000/")
+    assert Settings().tracking_uri == "http://mlflow:5000"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "place"),
+    [
+        ("ASCENSO_LIMITS__BATCHROWS", "64", "limits.batchrows"),
+        ("ASCENSO_LIMITS__BATCH_ROWS", "many", "limits.batch_rows"),
+        ("ASCENSO_LIMITS__BATCH_ROWS", "0", "limits.batch_rows"),
+        ("ASCENSO_REGISTRY__ARTIFACTS", "ftp", "registry.artifacts"),
+        ("ASCENSO_ADMISSION__UNSIGNED", "maybe", "admission.unsigned"),
+        ("ASCENSO_REGISTRY__ARTIFACTS", "s3", "registry.s3_root"),
+    ],
+)
+def test_a_wrong_variable_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, place: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    (error,) = refused.value.errors()
+    assert place in (".".join(map(str, error["loc"])), *error["msg"].split())
+
+
+def test_a_model_follows_its_own_channel_or_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    channels = '{"default": {"stage": "Staging"}, "one": {"alias": "champion"}}'
+    monkeypatch.setenv("ASCENSO_CHANNELS", channels)
+    settings = Settings()
+    assert settings.channel("one") == Channel(alias="champion")
+    assert str(settings.channel("one")) == "alias champion"
+    assert str(settings.channel("other")) == "stage Staging"
+
+
+@pytest.mark.parametrize(
+    "channel", ["{}", '{"stage": "Production", "alias": "champion"}', '{"stage": "production"}']
+)
+def test_a_channel_is_one_stage_or_one_alias(
+    monkeypatch: pytest.MonkeyPatch, channel: str
+) -> None:
+    monkeypatch.setenv("ASCENSO_CHANNELS", f'{{"one": {channel}}}')
+    with pytest.raises(ValidationError, match=r"channels\.one"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("limits: {batchrows: 64}", "limits.batchrows"),
+        ("limitations: {batch_rows: 64}", "limitations"),
+        ("channels: {default: {stage: Production, alias: champion}}", "channels.default"),
+    ],
+)
+def test_a_wrong_file_stops_the_start(tmp_path: Path, text: str, place: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    start = subprocess.run(
+        [sys.executable, "-c", "from bentos.settings import settings; settings()"],
+        env=os.environ | {"ASCENSO_CONFIGS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert start.returncode != 0
+    assert f"\n{place}\n" in start.stderr

@@ -1,0 +1,49 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.web.scrape import value_in
+
+WORKER = """
+import os, signal, sys
+from bentos.serving.refusal import Refusal
+from bentos.web.metrics import Metrics, _collect
+from tests.memory import release
+
+metrics = Metrics()
+metrics.swapped("stage Production", None, release("1"), "swap")
+metrics.swapped("stage Production", release("1"), release("2"), "swap")
+metrics.batched(release("2"), 5, 0.002)
+metrics.refused("small", Refusal("pickle", "log it with skops"))
+metrics.looked("")
+if sys.argv[1] == "dies":
+    os.kill(os.getpid(), signal.SIGKILL)
+sys.stdout.buffer.write(_collect())
+"""
+
+
+def worker(folder: Path, what: str) -> subprocess.CompletedProcess[str]:
+    """A worker process, as BentoML starts it: with the variable set before any import."""
+    env = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    command = [sys.executable, "-c", WORKER, what]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_workers_are_told_together_and_dead_ones_serve_nothing(tmp_path: Path) -> None:
+    dead = worker(tmp_path, "dies")
+    assert dead.returncode == -signal.SIGKILL, dead.stderr
+    left = [path.name for path in tmp_path.iterdir() if path.name.startswith("gauge_live")]
+    assert left
+    alive = worker(tmp_path, "tells")
+    assert alive.returncode == 0, alive.stderr
+    text = alive.stdout
+    assert value_in(text, "ascenso_live", model="small", version="2") == 1
+    assert value_in(text, "ascenso_live", model="small", version="1") == 0
+    assert value_in(text, "ascenso_swaps_total", model="small", what="swap") == 4
+    assert value_in(text, "ascenso_batch_rows_sum", model="small") == 10
+    assert value_in(text, "ascenso_refusals_total", model="small", reason="pickle") == 2
+    assert value_in(text, "ascenso_registry_looked_at_seconds") > 1e9
+    assert value_in(text, "ascenso_degraded") == 0
+    assert not [path for path in tmp_path.iterdir() if path.name in left]
