@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
-from mlflow.entities.model_registry import ModelVersion
 
-from training import settings, tracking
+from training import settings
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 S = TypeVar("S")
 
@@ -25,7 +27,7 @@ config_option = click.option(
 
 
 def trainer(
-    family: str, kind: type[S], launch: Callable[[str | None, S], ModelVersion], told: str | None
+    family: str, kind: type[S], launch: Callable[[str | None, S], "ModelVersion"], told: str | None
 ) -> click.Command:
     """Make the command `python -m training.<family>`.
 
@@ -43,6 +45,8 @@ def trainer(
         tell_terminal()
         version = launch(data, settings.read_settings(family, kind, config))
         if promote:
+            from training import tracking  # MLflow takes seconds; not all commands need it
+
             tracking.promote(version)
 
     return main

@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -18,10 +19,10 @@ log = logging.getLogger("training")
 
 
 def read_csv(file: BytesIO) -> pd.DataFrame:
-    """Read a table separated by commas or vertical bars; each number as the nearest float64."""
+    """Read a table separated by commas or vertical bars."""
     separator = "|" if b"|" in file.readline() else ","
     file.seek(0)
-    return pd.read_csv(file, sep=separator, float_precision="round_trip")
+    return pd.read_csv(file, sep=separator)
 
 
 READERS: dict[str, Callable[[BytesIO], pd.DataFrame]] = {
@@ -74,8 +75,13 @@ def read_dataset(location: str, columns: Sequence[str] = ()) -> Dataset:
 
 def synthetic_dataset(family: str, seed: int, table: pd.DataFrame) -> Dataset:
     """Name a made table so that nobody takes it for real data."""
-    digest = hashlib.sha256(pd.util.hash_pandas_object(table).to_numpy().tobytes()).hexdigest()
-    return Dataset(f"{family}-synthetic", f"synthetic:seed={seed}", digest, table, synthetic=True)
+    name, source = f"{family}-synthetic", f"synthetic:seed={seed}"
+    return Dataset(name, source, digest(table), table, synthetic=True)
+
+
+def digest(table: pd.DataFrame) -> str:
+    """SHA-256 of a table's rows, in hex."""
+    return hashlib.sha256(pd.util.hash_pandas_object(table).to_numpy().tobytes()).hexdigest()
 
 
 def numbers(dataset: Dataset, column: str) -> NDArray[np.float64]:
@@ -106,16 +112,24 @@ def read_bytes(location: str) -> bytes:
 def read_s3(location: str, bucket: str, key: str) -> bytes:
     """Read one object; boto3 is imported here, as most runs read local files."""
     import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
 
     if not bucket or not key:
         raise InputError(f"{location} is no s3://bucket/key.")
-    try:
+    with s3_errors(location):
         client = boto3.Session().client("s3")
         return client.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except (BotoCoreError, ClientError) as error:
+
+
+@contextmanager
+def s3_errors(location: str) -> Iterator[None]:
+    """Turn what boto3 raises into an `InputError` that names the location."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: a bad endpoint
         raise InputError(
-            f"Cannot read {location}: {error} Check AWS_ENDPOINT_URL and the AWS_* credentials."
+            f"Cannot use {location}: {error} Check AWS_ENDPOINT_URL and the AWS_* credentials."
         ) from error
 
 

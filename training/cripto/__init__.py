@@ -1,0 +1,1 @@
+"""cripto: tomorrow's price and direction of crypto assets, by five models."""

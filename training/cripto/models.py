@@ -1,0 +1,79 @@
+"""The five models: one preparation, five ways to learn."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from training.cripto.features import NUMERIC
+from training.cripto.settings import Settings
+
+Kind = Literal["regressor", "classifier"]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """An estimator for one of the five; `kind` says which target it learns."""
+
+    name: str
+    kind: Kind
+    estimator: BaseEstimator
+
+    @property
+    def model(self) -> str:
+        """The registered model's name."""
+        return f"cripto-{self.name}"
+
+
+def learners(settings: Settings) -> list[Learner]:
+    """All five, unfitted. Regressors learn the next day's return, classifiers whether it rises."""
+    seed = settings.random_state
+    trees = {
+        "n_estimators": settings.forest_trees,
+        "max_depth": settings.forest_depth,
+        "min_samples_leaf": settings.forest_leaf,
+        "max_features": 0.5,
+        "random_state": seed,
+    }
+    boosted = GradientBoostingRegressor(
+        n_estimators=settings.boosting_trees,
+        max_depth=settings.boosting_depth,
+        learning_rate=settings.boosting_rate,
+        subsample=settings.boosting_subsample,
+        random_state=seed,
+    )
+    return [
+        Learner("regressor-rf", "regressor", RandomForestRegressor(**trees)),
+        Learner("regressor-gbr", "regressor", boosted),
+        Learner("regressor-lin", "regressor", LinearRegression()),
+        Learner("classifier-rf", "classifier", RandomForestClassifier(**trees)),
+        Learner(
+            "classifier-log",
+            "classifier",
+            LogisticRegression(C=settings.logistic_c, max_iter=1000, random_state=seed),
+        ),
+    ]
+
+
+def pipeline(estimator: BaseEstimator) -> Pipeline:
+    """Median imputation and scaling, one-hot of the symbol (all zeros if unknown), the estimator.
+
+    Its input is FEATURES, in that order: float64 (n, features), NaN where missing.
+    """
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    symbol = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    columns = [
+        ("numbers", numbers, list(range(len(NUMERIC)))),
+        ("symbol", symbol, [len(NUMERIC)]),
+    ]
+    return Pipeline([("prepare", ColumnTransformer(columns)), ("learn", estimator)])
