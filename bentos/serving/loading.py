@@ -24,6 +24,7 @@ Predictor: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 
 TRUSTED_TYPES = frozenset(
     {
+        "numpy.dtype",  # imputers and encoders note the one that they were fitted with
         "sklearn.cluster._kmeans.KMeans",
         "sklearn.compose._column_transformer.ColumnTransformer",
         "sklearn.compose._target.TransformedTargetRegressor",
