@@ -11,9 +11,13 @@ from starlette.types import ASGIApp
 
 
 @contextmanager
-def serving(app: ASGIApp, http: Literal["auto", "h11", "httptools"] = "auto") -> Iterator[str]:
+def serving(
+    app: ASGIApp,
+    http: Literal["auto", "h11", "httptools"] = "auto",
+    lifespan: Literal["on", "off"] = "off",
+) -> Iterator[str]:
     """Serve `app` on a free port; gives its URL."""
-    config = uvicorn.Config(app, port=0, http=http, lifespan="off", log_config=None)
+    config = uvicorn.Config(app, port=0, http=http, lifespan=lifespan, log_config=None)
     server = uvicorn.Server(config)
     thread = Thread(target=server.run)
     thread.start()
