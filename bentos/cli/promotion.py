@@ -3,7 +3,7 @@
 import getpass
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import click
 import httpx
@@ -152,7 +152,9 @@ def find(registry: Registry, model: str, number: int) -> Version:
 def registry(uri: str | None) -> Iterator[Registry]:
     """The registry, its errors as those of a command."""
     try:
-        yield Registry((uri or _default_uri()).rstrip("/"))
+        opened = Registry((uri or _default_uri()).rstrip("/"))
+        with closing(opened.http):
+            yield opened
     except NotInRegistry as error:
         raise Failed(str(error)) from error
     except (RegistryUnavailable, httpx.InvalidURL) as error:

@@ -26,7 +26,7 @@ def rollback(model: str, timeout: float, registry_uri: str | None, services: Ser
     service, slot = _only_slot(services, model)
     with registry(registry_uri) as opened:
         versions = opened.versions(model)
-        target = next(_back(services, service, slot, versions), None)
+        target = next(back(services, service, slot, versions), None)
         present = f"version {slot.live.version}" if slot.live else "none"
         if target is None:
             raise Failed(f"No version of {model} served before the present one ({present})")
@@ -51,7 +51,7 @@ def _only_slot(services: Services, model: str) -> tuple[Service, Slot]:
     return slots[0]
 
 
-def _back(
+def back(
     services: Services, service: Service, slot: Slot, versions: list[Version]
 ) -> Iterator[Version]:
     """The versions to go back to, the best first."""

@@ -86,6 +86,10 @@ class Services:
         self.url = url.rstrip("/")
         self.http = httpx.Client(timeout=TIMEOUT_SECONDS)
 
+    def close(self) -> None:
+        """Close its connections."""
+        self.http.close()
+
     def told(self) -> list[Any]:
         """What every service tells of itself, word for word."""
         told = self._json("/releases")
@@ -166,12 +170,18 @@ def _default_url() -> str:
     return f"http://127.0.0.1:{os.environ.get('ASCENSO_PORT', '3000')}"
 
 
+def _connect(context: click.Context, option: click.Parameter, url: str) -> Services:
+    services = Services(url)
+    context.call_on_close(services.close)
+    return services
+
+
 services_option = click.option(
     "--url",
     "services",
     envvar="ASCENSO_URL",
     default=_default_url,
-    callback=lambda context, option, url: Services(url),
+    callback=_connect,
     show_default="http://127.0.0.1:$ASCENSO_PORT",
     show_envvar=True,
     help="Address of the services.",
