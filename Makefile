@@ -30,8 +30,7 @@ train: $(STAMP)  ## Train on the running stack: make train FAMILY=contugas ARGS=
 test: $(STAMP)  ## Run all tests, with coverage (they drive a real Chromium)
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 	  { echo "The tests need Chromium: apt-get install chromium, or brew install --cask chromium" >&2; exit 1; }
-	$(BIN)/coverage erase
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest --cov --cov-report=term $(ARGS)
 
 lint: $(STAMP)  ## Check style and types
 	$(BIN)/ruff check

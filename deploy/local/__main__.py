@@ -13,7 +13,7 @@ def main() -> int:
     try:
         run(load())
     except LocalError as error:
-        console.print(str(error), style="bold red", markup=False)
+        console.print(str(error), style="bold red")
         return 1
     return 0
 

@@ -118,8 +118,9 @@ class Supervisor(Arbiter):  # type: ignore[misc]  # circus is untyped
                 watcher.reap_process(process.pid)
                 wait = self._deaths[watcher.name].add(lived=process.age())
                 console.print(
-                    f"[yellow]{watcher.name} ended ({_ending(process.returncode())}); "
-                    f"starting it again{f' in {wait:.0f} s' if wait else ''}"
+                    f"{watcher.name} ended ({_ending(process.returncode())}); "
+                    f"starting it again{f' in {wait:.0f} s' if wait else ''}",
+                    style="yellow",
                 )
                 # A killed parent leaves children that hold its port.
                 await asyncio.to_thread(orphans.end, self.home, watcher.name)
