@@ -70,7 +70,7 @@ class Artifacts:
         try:
             raw = (self._of(name) / LAST_GOOD).read_bytes()
             version = msgspec.json.decode(raw, type=Version)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         return version if self.folder(version).is_dir() else None
 

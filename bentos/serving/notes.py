@@ -44,6 +44,7 @@ class Notes:
         self._live: dict[tuple[str, str], Note] = {}
         self._beaten = datetime.now(UTC)
         self._lock = Lock()
+        self._flushing = Lock()
 
     def put(self, note: Note) -> None:
         """Say something of a version; an older word on it that was not yet written is dropped."""
@@ -59,18 +60,10 @@ class Notes:
 
     def flush(self) -> None:
         """Write what is pending. What fails is kept for the next time."""
-        self._beat()
-        while self._pending:
-            with self._lock:
-                key, note = self._pending.popitem()
-            try:
-                self._write(note)
-            except NotInRegistry:
-                log.warning("%s has left the registry; its notes are dropped", note.version)
-            except RegistryUnavailable:
-                with self._lock:
-                    self._pending.setdefault(key, note)
-                raise
+        with self._flushing:  # of two threads, the one with the older word could write last
+            self._beat()
+            while note := self._next():
+                self._write_or_keep(note)
 
     def close(self) -> None:
         """Take this process off the count of replicas, if the registry can be reached."""
@@ -80,6 +73,20 @@ class Notes:
                 self._count(self._fresh(note.version))
         except (RegistryUnavailable, NotInRegistry) as error:
             log.warning("the registry still counts this process as a replica: %s", error)
+
+    def _next(self) -> Note | None:
+        with self._lock:
+            return self._pending.popitem()[1] if self._pending else None
+
+    def _write_or_keep(self, note: Note) -> None:
+        try:
+            self._write(note)
+        except NotInRegistry:
+            log.warning("%s has left the registry; its notes are dropped", note.version)
+        except RegistryUnavailable:
+            with self._lock:
+                self._pending.setdefault((note.version.name, note.version.version), note)
+            raise
 
     def _beat(self) -> None:
         if datetime.now(UTC) - self._beaten >= HEARTBEAT:

@@ -62,7 +62,7 @@ class ProxySource:
             answer = self.http.get("mlflow-artifacts/artifacts", params={"path": folder})
             answer.raise_for_status()
             listing = msgspec.json.decode(answer.content, type=_Listing)
-        except (httpx.HTTPError, msgspec.DecodeError) as error:
+        except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreUnavailable(f"cannot list {folder!r} through MLflow: {error}") from error
         for entry in listing.files:
             name = PurePosixPath(entry.path).name
@@ -142,4 +142,5 @@ def _client() -> "S3Client":
     import boto3
     from botocore.config import Config
 
-    return boto3.client("s3", config=Config(connect_timeout=5, read_timeout=30))
+    session = boto3.Session()  # boto3's own default session is not made for several threads
+    return session.client("s3", config=Config(connect_timeout=5, read_timeout=30))

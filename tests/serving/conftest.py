@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from bentos.serving.registry import Registry
-from tests.serving.servers import Server, Store, storing, tracking
+from tests.serving.servers import Server, Store, reading, storing, tracking
 from tests.serving.versions import Shelf
 
 
@@ -25,12 +25,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Iterator[S
 @pytest.fixture
 def registry(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
-    registry = Registry(server.url)
-    yield registry
-    registry.http.close()
+    with reading(server.url) as registry:
+        yield registry
 
 
 @pytest.fixture
 def shelf(registry: Registry, store: Store, request: pytest.FixtureRequest) -> Shelf:
     """A model of this test's own name, still without versions."""
-    return Shelf(registry, store.root, re.sub(r"\W+", "-", request.node.name))
+    return Shelf(registry, store, re.sub(r"\W+", "-", request.node.name))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import boto3
 import httpx
 
+from bentos.serving.registry import Registry
 from tests.stack import free_ports, wait_for
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Store:
-    """A real S3 server on a folder: what lies in the folder is what the server gives."""
+    """A real S3 server on a folder."""
 
     folder: Path
     port: int = field(default_factory=lambda: free_ports(1)[0])
@@ -83,11 +84,6 @@ class Store:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
-    @property
-    def root(self) -> Path:
-        """Where the objects of the bucket lie on disk."""
-        return self.folder / BUCKET
-
     @cached_property
     def client(self) -> "S3Client":
         return boto3.client(
@@ -98,9 +94,20 @@ class Store:
             region_name="us-east-1",
         )
 
+    def put(self, key: str, content: bytes) -> None:
+        """Write one artifact, behind MLflow's back."""
+        self.client.put_object(Bucket=BUCKET, Key=f"artifacts/{key}", Body=content)
+
+    def get(self, key: str) -> bytes:
+        body = self.client.get_object(Bucket=BUCKET, Key=f"artifacts/{key}")["Body"]
+        return body.read()
+
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=BUCKET, Key=f"artifacts/{key}")
+
     def server(self) -> Server:
         """Another process on the same folder, port and keys."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        (self.folder / BUCKET).mkdir(parents=True, exist_ok=True)  # a bucket is a folder
         address = f"127.0.0.1:{self.port}"
         command = [str(SCRIPTS / "rclone"), "serve", "s3", "--config", "", "--addr", address]
         auth = {"RCLONE_AUTH_KEY": f'"{self.key},{self.secret}"'}
@@ -136,6 +143,16 @@ def tracking(folder: Path, store: Store) -> Iterator[Server]:
         yield server
     finally:
         server.kill()
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Registry]:
+    """A client of a registry."""
+    registry = Registry(url)
+    try:
+        yield registry
+    finally:
+        registry.http.close()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import mlflow
 from bentos.serving.registry import Registry, Version
 from bentos.serving.release import Contract
 from mlflow import MlflowClient
+from tests.serving.servers import Store
 from training import tracking
 from training.manifest import Samples, write_manifest
 
@@ -81,7 +82,7 @@ def digest(folder: Path) -> str:
 class Shelf:
     """One model's versions in a real registry."""
 
-    def __init__(self, registry: Registry, store: Path, name: str) -> None:
+    def __init__(self, registry: Registry, store: Store, name: str) -> None:
         self.registry = registry
         self.store = store
         self.name = name
@@ -112,10 +113,10 @@ class Shelf:
     def version(self, number: str | int) -> Version:
         return self.registry.version(self.name, str(number))
 
-    def files(self, version: Version) -> Path:
-        """Where the files of a version lie in the store."""
+    def key(self, version: Version, name: str) -> str:
+        """Where a file of a version lies in the store."""
         uri = self.registry.artifact_uri(version)
-        return self.store / "artifacts" / uri.removeprefix("mlflow-artifacts:/").lstrip("/")
+        return f"{uri.removeprefix('mlflow-artifacts:/')}/{name}"
 
     def promote(
         self, version: Version | str, archive: bool = False, to: str = "Production"
