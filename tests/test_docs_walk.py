@@ -1,0 +1,68 @@
+"""The pages of docs/ do what they say."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from deploy.local.settings import ROOT
+from tests.stack import Stack, free_ports, wait_for
+
+PAGE = ROOT / "docs" / "add-a-service.md"
+
+
+def blocks(language: str) -> list[str]:
+    found: list[str] = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.S)
+    return found
+
+
+@contextmanager
+def served(command: list[str], folder: Path, env: dict[str, str]) -> Iterator[None]:
+    with (folder / "serve.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_a_service_is_added_as_the_page_says(stack: Stack, tmp_path: Path) -> None:
+    train, service = blocks("python")
+    (tmp_path / "train_iris.py").write_text(train)
+    (tmp_path / "iris.py").write_text(service)
+    training, serving = (line.removeprefix("$ ") for line in blocks("console"))
+    serve, call = serving.splitlines()
+    port = free_ports(1)[0]
+    env = os.environ | {
+        "MLFLOW_TRACKING_URI": stack.mlflow,
+        "ASCENSO_HOME": str(tmp_path / "home"),
+    }
+    scripts = f"{Path(sys.executable).parent}/"
+
+    command = shlex.split(training.replace(".venv/bin/", scripts))
+    subprocess.run(command, cwd=tmp_path, env=env, check=True, timeout=120)
+    command = shlex.split(serve.replace(".venv/bin/", scripts).replace("3001", str(port)))
+    with served(command, tmp_path, env):
+        *_, url, _, body = shlex.split(call.removeprefix("$ "))
+        url = url.replace("3001", str(port))
+        wait_for(lambda: _status(url, body) == 200, 60)
+        answer = httpx.post(url, content=body)
+        releases = httpx.get(url.replace("predict", "releases")).json()["releases"]
+
+    assert answer.text == '{"especie":0}'
+    assert answer.headers["x-model-version"] == "iris-species/1"
+    assert releases[0]["live"]["version"] == "1"
+
+
+def _status(url: str, body: str) -> int:
+    try:
+        return httpx.post(url, content=body).status_code
+    except httpx.TransportError:
+        return 0
