@@ -1,7 +1,6 @@
 """Brings one slot to what its channel points to."""
 
 import logging
-import random
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from bentos.serving.artifacts import Artifacts
 from bentos.serving.ledger import Ledger, What
 from bentos.serving.mlmodel import MLmodel
 from bentos.serving.notes import Note, Notes, State
+from bentos.serving.pauses import backoff
 from bentos.serving.promotions import Memory, look
 from bentos.serving.refusal import Refusal
 from bentos.serving.registry import Model, NotInRegistry, Registry, RegistryUnavailable, Version
@@ -195,7 +195,7 @@ class Follower:
     def _put_off(self, trouble: str) -> None:
         self._failures += 1
         longest = self._settings.registry.max_backoff_seconds
-        seconds = min(longest, 2.0 ** (self._failures - 1)) * random.uniform(0.5, 1)  # noqa: S311
+        seconds = backoff(self._failures, 1.0, longest)
         self._not_before = time.monotonic() + seconds
         self.slot.trouble = trouble
         log.warning("%s waits %.1f s: %s", self._target, seconds, trouble)

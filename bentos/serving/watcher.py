@@ -6,7 +6,6 @@ only a reason to look at once.
 
 import gc
 import logging
-import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -19,6 +18,7 @@ from bentos.serving.ledger import Ledger
 from bentos.serving.loading import preload
 from bentos.serving.notes import Notes
 from bentos.serving.observer import Observer
+from bentos.serving.pauses import pause
 from bentos.serving.registry import NotInRegistry, Registry, RegistryUnavailable
 from bentos.serving.slot import Slot
 from bentos.serving.trial import Trial
@@ -116,7 +116,7 @@ class Watcher:
         gc.freeze()  # a collection over the libraries' million objects would stop the calls
         while not self._stopping:
             self._look_safely()
-            self._wake.wait(self._pause())
+            self._wake.wait(pause(self.settings.registry, self._failures))
             self._wake.clear()
 
     def _restore(self, follower: Follower) -> str | None:
@@ -146,11 +146,3 @@ class Watcher:
             self.notes.flush()
         except RegistryUnavailable as error:
             log.warning("notes are put off: %s", error)
-
-    def _pause(self) -> float:
-        """Seconds until the next look: longer, and never in step with others, after failures."""
-        settings = self.settings.registry
-        if not self._failures:
-            return settings.poll_seconds * random.uniform(0.8, 1)  # noqa: S311
-        backed_off: float = settings.poll_seconds * 2.0**self._failures
-        return min(settings.max_backoff_seconds, backed_off) * random.uniform(0.5, 1)  # noqa: S311
