@@ -28,6 +28,7 @@ TRUSTED_TYPES = frozenset(
         "sklearn.cluster._kmeans.KMeans",
         "sklearn.compose._column_transformer.ColumnTransformer",
         "sklearn.compose._target.TransformedTargetRegressor",
+        "sklearn.dummy.DummyRegressor",  # what gradient boosting starts from
         "sklearn.ensemble._forest.ExtraTreesClassifier",
         "sklearn.ensemble._forest.ExtraTreesRegressor",
         "sklearn.ensemble._forest.RandomForestClassifier",

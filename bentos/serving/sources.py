@@ -95,16 +95,20 @@ class S3Source:
 
     def names(self) -> list[str]:
         """Every file below the folder."""
+        return sorted(self.etags())
+
+    def etags(self) -> dict[str, str]:
+        """Every file below the folder, with what changes when its content does."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=self.prefix
         )
         try:
-            keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+            entries = [entry for page in pages for entry in page.get("Contents", [])]
         except (BotoCoreError, ClientError) as error:
             raise StoreUnavailable(f"cannot list s3://{self.bucket}: {error}") from error
-        return sorted(key.removeprefix(self.prefix) for key in keys)
+        return {e["Key"].removeprefix(self.prefix): e["ETag"].strip('"') for e in entries}
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """The bytes of one file."""
@@ -136,6 +140,16 @@ def open_source(registry: Registry, settings: RegistrySettings, uri: str) -> Sou
         f"the artifacts lie at {uri!r}: only s3:// and mlflow-artifacts:/ can be fetched; start "
         "the MLflow server with --serve-artifacts or an s3:// artifact root"
     )
+
+
+def open_s3(root: str) -> S3Source:
+    """The files below an `s3://bucket/prefix`. Raises StoreUnavailable if boto3 cannot start."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return S3Source(_client(), root)
+    except (BotoCoreError, ValueError) as error:
+        raise StoreUnavailable(f"S3 cannot be used for {root}: {error}") from error
 
 
 def _client() -> "S3Client":

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from anyio.to_thread import run_sync
@@ -28,6 +28,24 @@ from bentos.web.hot import Hot
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, metrics
 
 
+class Feed(Protocol):
+    """What a service follows beside the registry, such as data; `trouble` is empty when well."""
+
+    trouble: str
+
+    def start(self) -> None:
+        """Begin to follow."""
+        ...
+
+    def stop(self) -> None:
+        """Stop following."""
+        ...
+
+    def wake(self) -> None:
+        """Look at once."""
+        ...
+
+
 class App:
     """An ASGI app. POSTs to a path in `hot` take the fast route, all else goes to Starlette."""
 
@@ -41,9 +59,11 @@ class App:
         routes: Sequence[BaseRoute] = (),
         operations: Sequence[Operation] = (),
         description: str = "",
+        feeds: Sequence[Feed] = (),
     ) -> None:
         self.name = name
         self.slots = list(slots)
+        self.feeds = list(feeds)
         self.watcher: Watcher | None = None
         self._hot = {route.path: route for route in hot}
         told = [*operations, *COMMON_OPERATIONS]
@@ -115,29 +135,39 @@ class App:
         return to_json(await run_sync(history, self.watcher.ledger, models, query))
 
     async def _reload(self, request: Request) -> Response:
+        await self.reload()
+        return to_json(self.report())
+
+    async def reload(self) -> None:
+        """Look at the registry now, and wait until what was found serves or not.
+
+        Raises Unavailable when the registry cannot be read.
+        """
         if self.watcher is None:
             raise Unavailable("The service is still starting")
+        for feed in self.feeds:
+            feed.wake()
         try:
             await run_sync(self.watcher.reload)
         except RegistryUnavailable as error:
             raise Unavailable(
                 f"The registry cannot be read, what serves goes on: {error}"
             ) from None
-        return to_json(self.report())
 
     def report(self) -> dict[str, Any]:
         """The service as `/releases` tells it."""
         trouble = self.watcher.trouble if self.watcher else "the service is still starting"
+        troubles = [trouble, *(feed.trouble for feed in self.feeds)]
         return {
             "service": self.name,
-            "degraded": trouble or None,
+            "degraded": "; ".join(filter(None, troubles)) or None,
             "releases": [slot.report() for slot in self.slots],
         }
 
 
-def to_json(value: object) -> Response:
+def to_json(value: object, status: int = 200) -> Response:
     """An answer in JSON."""
-    return Response(msgspec.json.encode(value), media_type=JSON)
+    return Response(msgspec.json.encode(value), status, media_type=JSON)
 
 
 async def livez(request: Request) -> Response:

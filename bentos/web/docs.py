@@ -91,12 +91,15 @@ class _Schemas:
 def openapi(
     title: str, version: str, operations: Sequence[Operation], description: str = ""
 ) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of `operations`; its server is wherever it was read from."""
+    """The OpenAPI 3.1 document of `operations`; its server is wherever it was read from.
+
+    Of two operations with one path and method the first is told, as the first route answers.
+    """
     schemas = _Schemas(operations)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         told = _operation(operation, schemas)
-        paths.setdefault(operation.path, {})[operation.method.lower()] = told
+        paths.setdefault(operation.path, {}).setdefault(operation.method.lower(), told)
     components: dict[str, Any] = {"schemas": schemas.components}
     if any(operation.bearer for operation in operations):
         components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}

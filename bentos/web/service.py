@@ -49,12 +49,17 @@ class Served:
         self._watcher = Watcher(slots, settings(), Metrics())
         for app in self.apps:
             app.watcher = self._watcher
+            for feed in app.feeds:
+                feed.start()
         self._watcher.start()
 
     @bentoml.on_shutdown
     def unfollow(self) -> None:
         """Stop following."""
         self._watcher.stop()
+        for app in self.apps:
+            for feed in app.feeds:
+                feed.stop()
 
     async def __is_ready__(self) -> bool:
         return all(app.ready for app in self.apps)

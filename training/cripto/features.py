@@ -38,6 +38,7 @@ NUMERIC = (
     "month_cos",
 )
 FEATURES = (*NUMERIC, SYMBOL)
+OUTPUTS = {"regressor": ("retorno",), "classifier": ("baixa", "alta")}
 
 
 def features(prices: pd.DataFrame) -> pd.DataFrame:

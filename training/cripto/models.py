@@ -42,7 +42,7 @@ def learners(settings: Settings) -> list[Learner]:
         "n_estimators": settings.forest_trees,
         "max_depth": settings.forest_depth,
         "min_samples_leaf": settings.forest_leaf,
-        "max_features": 0.5,
+        "max_features": settings.tree_features,
         "random_state": seed,
     }
     boosted = GradientBoostingRegressor(
@@ -50,6 +50,7 @@ def learners(settings: Settings) -> list[Learner]:
         max_depth=settings.boosting_depth,
         learning_rate=settings.boosting_rate,
         subsample=settings.boosting_subsample,
+        max_features=settings.tree_features,
         random_state=seed,
     )
     return [

@@ -22,6 +22,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     experiment: str
     random_state: Seed
     folds: Annotated[int, Meta(ge=2)]
+    tree_features: Share
     forest_trees: Count
     forest_depth: Count
     forest_leaf: Count

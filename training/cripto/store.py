@@ -31,8 +31,14 @@ log = logging.getLogger("training")
 
 
 def root() -> str:
-    """Where prices lie: `ASCENSO_DATA`, an `s3://bucket/prefix`."""
-    return (os.environ.get(ROOT) or DEFAULT_ROOT).rstrip("/")
+    """Where prices lie: `ASCENSO_DATA`, an `s3://bucket/prefix`.
+
+    Raises `InputError` when it is something else.
+    """
+    location = os.environ.get(ROOT) or DEFAULT_ROOT
+    if not location.startswith("s3://"):
+        raise InputError(f"{ROOT} has value {location!r}. Give s3://bucket/prefix.")
+    return location.rstrip("/")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import mlflow
 from training import tracking
 from training.cripto import evaluate, figures, prices, store
 from training.cripto.evaluate import Examples, Walk, outcome
-from training.cripto.features import FEATURES
+from training.cripto.features import FEATURES, OUTPUTS
 from training.cripto.models import Kind, Learner, learners, pipeline
 from training.cripto.settings import Settings
 from training.cripto.synthetic import synthetic
@@ -28,7 +28,6 @@ from training.manifest import Predict, Samples
 LIBRARIES = ("scikit-learn", "numpy", "skops")
 TRUSTED = ["numpy.dtype", "sklearn.tree._tree.Tree"]
 SAMPLES = 48
-OUTPUTS: dict[Kind, tuple[str, ...]] = {"regressor": ("retorno",), "classifier": ("baja", "sube")}
 
 log = logging.getLogger("training")
 
