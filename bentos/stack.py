@@ -3,11 +3,11 @@
 import bentoml
 from starlette.routing import Mount, Router
 
-from bentos import contugas, spotify
+from bentos import contugas, cripto, spotify
 from bentos.web.index import index
 from bentos.web.service import Served, quiet
 
-apps = (contugas.app, spotify.app)
+apps = (contugas.app, spotify.app, cripto.app)
 
 
 @bentoml.asgi_app(Router([*index(apps), *(Mount(f"/{app.name}", app) for app in apps)]))

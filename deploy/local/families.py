@@ -7,6 +7,7 @@ from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
@@ -18,15 +19,20 @@ from deploy.local.settings import ROOT
 
 @dataclass(frozen=True)
 class Family:
-    """A trainer, `training.<name>`, and the registered model that it makes."""
+    """A trainer, `training.<name>`, and the registered model that it makes, the last if several.
+
+    `seed` is what the trainer is told before, to put data where its service looks for it.
+    """
 
     name: str
     model: str
+    seed: tuple[str, ...] = ()
 
 
 FAMILIES = (
     Family("contugas", "contugas-anomaly"),
     Family("spotify", "spotify-popularity"),
+    Family("cripto", "cripto-classifier-log", seed=("ingest", "--synthetic")),
 )
 
 
@@ -47,8 +53,17 @@ async def train(family: Family, env: Mapping[str, str], log: Path) -> None:
 
     Raises `LocalError` with the end of the log when the training fails.
     """
+    with log.open("wb") as file:
+        for arguments in filter(None, (family.seed, ("--promote",))):
+            if await _run(family, arguments, env, file):
+                raise LocalError(f"The training of {family.name} failed.{tail(log)}")
+
+
+async def _run(
+    family: Family, arguments: tuple[str, ...], env: Mapping[str, str], log: BinaryIO
+) -> int | None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", f"training.{family.name}", "--promote"),
+        *(sys.executable, "-m", f"training.{family.name}", *arguments),
         cwd=ROOT,
         env=dict(env),
         stdout=PIPE,
@@ -63,13 +78,12 @@ async def train(family: Family, env: Mapping[str, str], log: Path) -> None:
         if process.returncode is None:
             process.terminate()
             await process.wait()
-    if process.returncode:
-        raise LocalError(f"The training of {family.name} failed.{tail(log)}")
+    return process.returncode
 
 
-async def _show(output: asyncio.StreamReader, log: Path) -> None:
+async def _show(output: asyncio.StreamReader, log: BinaryIO) -> None:
     text = codecs.getincrementaldecoder("utf-8")("replace")
-    with log.open("wb") as file:
-        while chunk := await output.read(4096):
-            file.write(chunk)
-            console.out(text.decode(chunk), end="")
+    while chunk := await output.read(4096):
+        log.write(chunk)
+        log.flush()
+        console.out(text.decode(chunk), end="")

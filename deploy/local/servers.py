@@ -42,12 +42,13 @@ def environment(settings: Settings, name: str) -> dict[str, str]:
 
 
 def s3_access(settings: Settings, keys: Mapping[str, str]) -> dict[str, str]:
-    """What a process needs to reach the S3 server, under the AWS SDK's own names."""
+    """What a process needs to reach the S3 server, and where in it the data of services lie."""
     return {
         "AWS_ACCESS_KEY_ID": keys["AWS_ACCESS_KEY_ID"],
         "AWS_SECRET_ACCESS_KEY": keys["AWS_SECRET_ACCESS_KEY"],
         "AWS_ENDPOINT_URL": settings.s3,
         "AWS_DEFAULT_REGION": "us-east-1",
+        "ASCENSO_DATA": f"s3://{BUCKET}/data",
     }
 
 
@@ -98,6 +99,7 @@ def services(settings: Settings, keys: Mapping[str, str], serve: Sequence[str] =
             "ASCENSO_WEBHOOK_SECRET": keys["ASCENSO_WEBHOOK_SECRET"],
             "ASCENSO_SERVICES__CORS_ORIGINS": LOCAL_ORIGINS,
             **environment(settings, "services"),
+            **s3_access(settings, keys),  # cripto reads prices
             "BENTOML_HOST": HOST,
             "BENTOML_PORT": str(settings.port),
             "BENTOML_HOME": str(settings.home / "bentoml"),
