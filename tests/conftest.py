@@ -1,10 +1,16 @@
 """What all tests share."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.stack import Stack, running
+
+
+def pytest_configure() -> None:
+    """Let a terminated run stop its servers, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
