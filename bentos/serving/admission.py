@@ -48,6 +48,7 @@ def admit(
     if version.name not in settings.allow_code:
         mlmodel.refuse_code()
     mlmodel.refuse_pickles()
+    mlmodel.refuse_unknown()
     warnings: list[str] = []
     manifest = _signed(lambda: check_digests(version, folder), settings, warnings)
     if manifest:
@@ -132,14 +133,17 @@ def check_signature(mlmodel: MLmodel, contract: Contract) -> None:
 def check_samples(predict: Predictor, samples: Samples) -> None:
     """The version answers its samples as it did at training, within their tolerance."""
     expected = samples.expected()
-    found = np.asarray(predict(samples.batch()))
-    if found.shape != expected.shape:
+    try:
+        found = np.asarray(predict(samples.batch()))
+        wrong = ~samples.close(found, expected) if found.shape == expected.shape else None
+    except Exception as error:
+        raise Refusal("samples", f"{type(error).__name__} at the samples: {error}") from error
+    if wrong is None:
         raise Refusal(
             "samples",
             f"the samples' answers have the shape {found.shape}, not "
             f"{expected.shape} as at training",
         )
-    wrong = ~samples.close(found, expected)
     if wrong.any():
         row = int(np.argwhere(wrong)[0][0])
         raise Refusal(

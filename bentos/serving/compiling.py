@@ -68,14 +68,14 @@ def compile_model(loaded: Loaded, samples: Samples, path: Path) -> Predictor | N
     if batch.dtype != np.float64 or batch.ndim != 2:
         return None
     rows = _jittered(batch)
-    expected = np.asarray(loaded.predict(rows))
     try:
+        expected = np.asarray(loaded.predict(rows))
         session = Session(_graph(loaded, batch.shape[1], flat=expected.ndim == 1))
-        found = session(rows)
+        agrees = samples.agree(session(rows), expected)
     except Exception as error:
         log.info("%s stays native: %s: %s", name, type(error).__name__, error)
         return None
-    if not samples.agree(found, expected):
+    if not agrees:
         log.info("%s stays native: in ONNX it answers otherwise", name)
         return None
     _keep(session.graph, path)

@@ -28,14 +28,8 @@ class MLmodel:
     @property
     def flavor(self) -> str:
         """The one known flavor. Raises Refusal when there is none."""
-        known = [name for name in FLAVORS if name in self.flavors]
-        if len(known) == 1:
-            return known[0]
-        raise Refusal(
-            "flavor",
-            f"the version has the flavors {sorted(self.flavors)}; exactly one of {list(FLAVORS)} "
-            "can be served: log it with that flavor's log_model",
-        )
+        self.refuse_unknown()
+        return next(name for name in FLAVORS if name in self.flavors)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -67,6 +61,16 @@ class MLmodel:
         if not path.is_relative_to(self.folder.resolve()) or not path.is_file():
             raise Refusal("flavor", f"the flavor names the file {name!r}, which is not there")
         return path
+
+    def refuse_unknown(self) -> None:
+        """Raise Refusal unless the version has one flavor that can be served."""
+        if len(self.flavors.keys() & set(FLAVORS)) != 1:
+            found, known = sorted(map(str, self.flavors)), list(FLAVORS)
+            raise Refusal(
+                "flavor",
+                f"the version has the flavors {found}; exactly one of {known} can be served: "
+                "log it with that flavor's log_model",
+            )
 
     def refuse_pickles(self) -> None:
         """Raise Refusal if any part of the version is, or would be read as, a pickle."""
