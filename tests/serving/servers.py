@@ -47,7 +47,7 @@ class Server:
                 start_new_session=True,
             )
         try:
-            wait_for(self._answers, 90)
+            wait_for(self._answers)
         except TimeoutError:
             self.kill()
             raise RuntimeError(f"{self.url} is down:\n{self.log.read_text()[-2000:]}") from None

@@ -14,8 +14,10 @@ from mlflow.types.schema import ColSpec, Schema
 from sklearn.linear_model import LinearRegression
 
 import mlflow
-from bentos.serving.registry import Registry, Version
+from bentos.serving.registry import Registry, Tag, Version
 from bentos.serving.release import Contract
+from bentos.serving.sources import open_source
+from bentos.settings import RegistrySettings
 from mlflow import MlflowClient
 from tests.serving.servers import Store
 from training import tracking
@@ -79,6 +81,10 @@ def digest(folder: Path) -> str:
     return f"sha256:{hashlib.sha256(manifest).hexdigest()}"
 
 
+def digest_tag(folder: Path) -> Tag:
+    return Tag("ascenso.digest", digest(folder))
+
+
 class Shelf:
     """One model's versions in a real registry."""
 
@@ -117,6 +123,11 @@ class Shelf:
         """Where a file of a version lies in the store."""
         uri = self.registry.artifact_uri(version)
         return f"{uri.removeprefix('mlflow-artifacts:/')}/{name}"
+
+    def files(self, version: Version) -> list[str]:
+        """The names of its files."""
+        uri = self.registry.artifact_uri(version)
+        return open_source(self.registry, RegistrySettings(), uri).names()
 
     def promote(
         self, version: Version | str, archive: bool = False, to: str = "Production"
