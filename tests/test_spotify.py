@@ -11,6 +11,7 @@ from typing import Any
 import bentoml
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 from catboost import CatBoostRegressor
 from numpy.typing import NDArray
@@ -56,23 +57,28 @@ PLACES = ["post", "get"]
 
 
 @pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    """The real songs where they are at hand."""
-    return (
-        read_dataset(str(REAL))
-        if REAL.exists()
-        else synthetic(read_settings("spotify", Settings).synthetic)
-    )
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real songs where they are at hand; every fifth has no names, so "unknown" means much."""
+    made = synthetic(read_settings("spotify", Settings).synthetic)
+    table = pd.read_csv(REAL) if REAL.exists() else made.table
+    table.loc[::5, NAMES] = None
+    path = tmp_path_factory.mktemp("data") / "songs.csv"
+    table.to_csv(path, index=False)
+    return path
 
 
 @pytest.fixture(scope="module")
-def version(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> str:
+def dataset(data: Path) -> Dataset:
+    return read_dataset(str(data))
+
+
+@pytest.fixture(scope="module")
+def version(stack: Stack, data: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A version of a few trees, trained by the command, that only the alias points to."""
     config = tmp_path_factory.mktemp("config") / "training.yaml"
     config.write_text(PATH.read_text().replace("iterations: 300", "iterations: 40"))
-    data = ["--data", str(REAL)] if REAL.exists() else []
     trained = subprocess.run(
-        [sys.executable, "-m", "training.spotify", "--config", str(config), *data],
+        [sys.executable, "-m", "training.spotify", "--config", str(config), "--data", str(data)],
         env=os.environ | {"MLFLOW_TRACKING_URI": stack.mlflow},
         cwd=ROOT,
         capture_output=True,
@@ -137,6 +143,8 @@ def songs_of(dataset: Dataset, count: int) -> list[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
+    if pd.isna(value):
+        return None
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -212,6 +220,12 @@ def test_a_name_that_is_null_empty_or_missing_is_unknown(
     without = {key: value for key, value in SONG.items() if key != name}
     for song in (SONG | {name: None}, SONG | {name: ""}, without):
         assert estimated(client, place, song) == unknown
+
+
+def test_unknown_is_not_the_same_as_never_seen(client: httpx.Client) -> None:
+    unknown = estimated(client, "post", SONG | dict.fromkeys(NAMES))
+    assert unknown == estimated(client, "get", SONG | dict.fromkeys(NAMES, "unknown"))
+    assert unknown != estimated(client, "post", SONG | dict.fromkeys(NAMES, "nobody's"))
 
 
 def test_whole_numbers_may_be_written_as_floats(client: httpx.Client) -> None:
