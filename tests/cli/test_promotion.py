@@ -1,0 +1,177 @@
+import getpass
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bentos.cli import main
+from tests.cli.conftest import Ascenso
+from tests.cli.versions import MODEL, Versions, answering, live
+from tests.stack import Stack, free_ports
+from tests.web.serving import serving
+
+WRONG = "sha256:0000"
+COMMAND = str(Path(sys.executable).with_name("ascenso"))
+
+
+def test_promote_ends_when_the_version_answers(
+    stack: Stack, ascenso: Ascenso, versions: Versions
+) -> None:
+    before, new = live(stack), versions.copy()
+    told = ascenso("promote", MODEL, new)
+    assert told.exit_code == 0, told.output
+    assert answering(stack) == live(stack) == new
+    assert told.stdout.splitlines()[-1] == f"contugas serves {MODEL}/{new}"
+    assert versions.get(new)["current_stage"] == "Production"
+    assert versions.get(before)["current_stage"] == "Archived"
+    assert versions.tags(new)["ascenso.promoted_by"] == getpass.getuser()
+
+
+def test_a_version_that_serves_already_is_no_trouble(
+    stack: Stack, ascenso: Ascenso, versions: Versions
+) -> None:
+    told = ascenso("promote", MODEL, live(stack))
+    assert told.exit_code == 0, told.output
+
+
+def test_a_refusal_is_told_and_the_old_version_goes_on(
+    stack: Stack, ascenso: Ascenso, versions: Versions
+) -> None:
+    before, bad = live(stack), versions.copy(WRONG)
+    for _ in range(2):  # the second time it is refused anew, not taken from memory
+        told = ascenso("promote", MODEL, bad)
+        assert told.exit_code == 1
+        (error,) = told.stderr.splitlines()
+        assert f"{MODEL}/{bad} does not serve: contugas refused it: digest: " in error
+        assert WRONG in error
+        assert "Traceback" not in told.output
+    assert answering(stack) == live(stack) == before
+    events = json.loads(ascenso("history", MODEL, "--limit", "2", "--json").output)
+    assert [(event["what"], event["version"]) for event in events] == [("refusal", bad)] * 2
+
+
+def test_nothing_is_promoted_where_nobody_follows(
+    stack: Stack, ascenso: Ascenso, versions: Versions
+) -> None:
+    new = versions.copy()
+    told = ascenso("promote", MODEL, new, "--alias", "champion")
+    assert told.exit_code == 1
+    assert f"No running service follows the alias champion of {MODEL}" in told.stderr
+    assert "contugas follows the stage Production" in told.stderr
+    assert "aliases" not in versions.get(new)
+    assert "ascenso.promoted_by" not in versions.tags(new)
+    told = ascenso("promote", MODEL, new, "--stage", "Staging")
+    assert told.exit_code == 1
+    assert versions.get(new)["current_stage"] == "None"
+
+
+def test_no_wait_needs_no_services(ascenso: Ascenso, versions: Versions) -> None:
+    new = versions.copy()
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
+    told = ascenso("promote", MODEL, new, "--alias", "tried", "--no-wait", ASCENSO_URL=nobody)
+    assert told.exit_code == 0, told.output
+    assert versions.alias("tried") == new
+    told = ascenso("promote", MODEL, new, "--stage", "Staging", "--no-wait", ASCENSO_URL=nobody)
+    assert told.exit_code == 0, told.output
+    assert versions.get(new)["current_stage"] == "Staging"
+
+
+def test_an_alias_set_to_a_refused_version_again_has_it_tried_again(
+    ascenso: Ascenso, versions: Versions
+) -> None:
+    """MLflow keeps no trace of an alias that is set to where it points already."""
+    bad = versions.copy()
+    refused = {"version": bad, "reason": "digest", "message": "differs", "at": "12:00"}
+    slot = {"model": MODEL, "channel": "alias tried-again", "refused": refused}
+
+    async def releases(request: Request) -> Response:
+        return JSONResponse({"service": "s", "releases": [slot]})
+
+    async def reload(request: Request) -> Response:
+        slot["refused"] = refused | {"at": "12:01", "message": "differs still"}
+        return await releases(request)
+
+    routes = [Route("/releases", releases), Route("/reload", reload, methods=["POST"])]
+    with serving(Starlette(routes=routes)) as url:
+        told = ascenso("promote", MODEL, bad, "--alias", "tried-again", ASCENSO_URL=url)
+    assert told.exit_code == 1
+    assert "digest: differs still" in told.stderr
+    assert versions.alias("tried-again") == bad
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((MODEL, "99999"), "but not 99999"),
+        (("no-such-model", "1"), "has no 'no-such-model'"),
+    ],
+)
+def test_what_is_not_in_the_registry_is_named(
+    ascenso: Ascenso, arguments: tuple[str, ...], reason: str
+) -> None:
+    told = ascenso("promote", *arguments)
+    assert told.exit_code == 1
+    (error,) = told.stderr.splitlines()
+    assert reason in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("one",), "'one' is not a valid integer"),
+        (("0",), "0 is not in the range x>=1"),
+        (("1", "--stage", "Archived"), "'Archived' is not one of"),
+        (("1", "--stage", "Production", "--alias", "champion"), "--stage or --alias, not both"),
+    ],
+)
+def test_a_wrong_call_is_explained(arguments: tuple[str, ...], reason: str) -> None:
+    told = CliRunner().invoke(main, ["promote", MODEL, *arguments])
+    assert told.exit_code == 2
+    assert reason in told.stderr
+
+
+def test_unreachable_servers_end_with_2_and_what_to_do(
+    stack: Stack, ascenso: Ascenso, versions: Versions
+) -> None:
+    before, new = live(stack), versions.copy()
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
+    without_registry = ascenso("promote", MODEL, new, MLFLOW_TRACKING_URI=nobody)
+    without_services = ascenso("promote", MODEL, new, ASCENSO_URL=nobody)
+    for told, variable in (
+        (without_registry, "MLFLOW_TRACKING_URI"),
+        (without_services, "ASCENSO_URL"),
+    ):
+        assert told.exit_code == 2
+        (error,) = told.stderr.splitlines()
+        assert nobody in error
+        assert "make up" in error
+        assert variable in error
+    assert live(stack) == before
+    assert versions.get(new)["current_stage"] == "None"
+
+
+def test_the_installed_command_promotes_on_a_terminal(stack: Stack, versions: Versions) -> None:
+    new = versions.copy()
+    ours, theirs = pty.openpty()
+    addresses = {"ASCENSO_URL": stack.api, "MLFLOW_TRACKING_URI": stack.mlflow, "TERM": "xterm"}
+    try:
+        with subprocess.Popen(
+            [COMMAND, "promote", MODEL, new], stdout=theirs, env=os.environ | addresses
+        ) as process:
+            assert process.wait(timeout=60) == 0
+        shown = os.read(ours, 1_000_000).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert f"contugas serves {MODEL}/{new}" in shown
+    assert "\x1b[?25l" in shown  # a spinner hides the cursor
+    assert live(stack) == new

@@ -1,0 +1,113 @@
+import json
+import os
+import re
+import subprocess
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from tests.cli.conftest import Ascenso
+from tests.cli.test_promotion import COMMAND
+from tests.cli.versions import MODEL, live
+from tests.stack import Stack, free_ports
+from tests.web.serving import serving
+
+
+def cells(output: str) -> dict[str, str]:
+    """The first line of the table, by column."""
+    head, line = (re.split(r" {2,}", text.strip()) for text in output.splitlines()[:2])
+    return dict(zip(head, line, strict=True))
+
+
+def test_a_line_for_each_slot(stack: Stack, ascenso: Ascenso) -> None:
+    told = ascenso("status")
+    assert told.exit_code == 0, told.output
+    shown = cells(told.output)
+    assert (shown["service"], shown["model"]) == ("contugas", MODEL)
+    assert shown["channel"] == "stage Production"
+    assert re.fullmatch(live(stack) + r" since 20\S+ \S+Z", shown["live"])
+
+
+def test_json_is_what_the_services_told(stack: Stack, ascenso: Ascenso) -> None:
+    whole = json.loads(ascenso("status", "--json").output)
+    assert whole == httpx.get(f"{stack.api}/releases").json()
+    alone = json.loads(ascenso("status", "--json", "--url", f"{stack.api}/contugas/").output)
+    assert alone == [one for one in whole if one["service"] == "contugas"]
+
+
+def test_one_service_alone_is_shown_too(stack: Stack, ascenso: Ascenso) -> None:
+    told = ascenso("status", "--url", f"{stack.api}/contugas")
+    assert told.exit_code == 0, told.output
+    assert MODEL in told.output
+
+
+def test_what_is_wrong_is_shown(ascenso: Ascenso) -> None:
+    slot = {
+        "model": "m",
+        "channel": "alias champion",
+        "live": None,
+        "previous": None,
+        "candidate": "7",
+        "refused": {
+            "version": "6",
+            "reason": "samples",
+            "message": "[red]differ",
+            "at": "2026-03-01T13:00:00.123+01:00",
+        },
+        "trouble": "S3 is down",
+    }
+
+    async def releases(request: Request) -> Response:
+        return JSONResponse({"service": "s", "degraded": "MLflow is down", "releases": [slot]})
+
+    with serving(Starlette(routes=[Route("/releases", releases)])) as url:
+        told = ascenso("status", "--url", url)
+    shown = cells(told.output)
+    assert shown["live"] == shown["previous"] == "-"
+    assert shown["candidate"] == "7"
+    assert shown["last refusal"] == "6 at 2026-03-01 12:00:00Z: samples: [red]differ"
+    assert shown["degraded"] == "MLflow is down; S3 is down"
+
+
+def test_the_installed_command_says_that_nobody_answers() -> None:
+    port = str(free_ports(1)[0])
+    env = {key: value for key, value in os.environ.items() if key != "ASCENSO_URL"}
+    told = subprocess.run(
+        [COMMAND, "status"],
+        env=env | {"ASCENSO_PORT": port},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert told.returncode == 2
+    assert told.stdout == ""
+    (error,) = told.stderr.splitlines()
+    assert f"No service answers at http://127.0.0.1:{port}" in error
+    assert "make up" in error
+    assert "ASCENSO_URL" in error
+
+
+@pytest.mark.parametrize("body", ["<html>", "{}", '[{"service": 1}]', '"text"', "\ud800"])
+def test_something_else_at_the_address_is_no_service(ascenso: Ascenso, body: str) -> None:
+    async def releases(request: Request) -> Response:
+        return PlainTextResponse(body.encode("utf-8", "surrogatepass"))
+
+    with serving(Starlette(routes=[Route("/releases", releases)])) as url:
+        told = ascenso("status", "--url", url)
+        lost = ascenso("status", "--url", f"{url}/elsewhere")
+    for ended in (told, lost):
+        assert ended.exit_code == 2
+        (error,) = ended.stderr.splitlines()
+        assert url in error
+
+
+@pytest.mark.parametrize("url", ["nowhere", "http://[", "ftp://here", "http://a b"])
+def test_no_address_at_all(ascenso: Ascenso, url: str) -> None:
+    told = ascenso("status", "--url", url)
+    assert told.exit_code == 2
+    assert url in told.stderr
+    assert "Traceback" not in told.output
