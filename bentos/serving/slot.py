@@ -1,5 +1,6 @@
 """The live release of one registered model: swap, roll back."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic
@@ -15,6 +16,9 @@ from bentos.settings import Channel, LimitSettings
 
 if TYPE_CHECKING:
     from bentos.serving.trial import Trial
+
+
+RESTORING_PAUSE = 0.02  # seconds
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -55,6 +59,7 @@ class Slot(Generic[Row, Answer]):
         self.candidate: Version | None = None
         self.refused: Refused | None = None
         self.trouble = ""  # why the channel's version does not serve yet, if that may pass
+        self.restoring = False  # whether the last good version may be about to come from disk
         self.trial: Trial[Row, Answer] | None = None
         self.batcher = Batcher(
             lambda: self.live,
@@ -71,7 +76,12 @@ class Slot(Generic[Row, Answer]):
         return str(self.live) if self.live else self.name
 
     async def predict(self, rows: Sequence[Row]) -> Answered[Answer]:
-        """Answer the rows of one call, in order, all by one release."""
+        """Answer the rows of one call, in order, all by one release.
+
+        Calls that queued while a worker was restarted wait for the last good version.
+        """
+        while self.restoring and self.live is None:  # noqa: ASYNC110 - it ends in another thread
+            await asyncio.sleep(RESTORING_PAUSE)
         return await (self.trial or self.batcher).submit(rows)
 
     def vacate(self) -> None:

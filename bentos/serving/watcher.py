@@ -60,6 +60,8 @@ class Watcher:
 
     def start(self) -> None:
         """Serve the last good versions from disk, and begin to look."""
+        for follower in self.followers:
+            follower.slot.restoring = True
         self._thread.start()
 
     def stop(self) -> None:
@@ -125,6 +127,8 @@ class Watcher:
         except Exception:
             log.exception("restoring %s from disk failed", follower.slot.name)
             return None
+        finally:
+            follower.slot.restoring = False
 
     def _look_safely(self) -> None:
         try:

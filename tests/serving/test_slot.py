@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -37,6 +38,30 @@ async def test_answers_with_what_is_live(slot: Slot[float, float]) -> None:
     answered = await slot.predict([1.0, 2.5])
     assert answered.answers == [3.0, 7.5]
     assert answered.release is slot.live
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_calls_wait_for_what_is_being_restored(slot: Slot[float, float]) -> None:
+    slot.restoring = True
+    early = asyncio.create_task(slot.predict([1.0]))
+    await asyncio.wait([early], timeout=0.1)
+    assert not early.done()
+    slot.swap(release("1"))
+    assert (await early).answers == [2.0]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_calls_are_turned_away_when_there_was_nothing_to_restore(
+    slot: Slot[float, float],
+) -> None:
+    slot.restoring = True
+    early = asyncio.create_task(slot.predict([1.0]))
+    await asyncio.wait([early], timeout=0.1)
+    slot.restoring = False
+    with pytest.raises(NoRelease):
+        await early
 
 
 def test_a_swap_keeps_the_release_before_it(slot: Slot[float, float]) -> None:
