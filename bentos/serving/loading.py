@@ -4,21 +4,18 @@ What a version says of itself is not trusted: the flavor decides which of our lo
 and the types that a skops file may hold are listed here, not in the file.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
 from bentos.serving.mlmodel import MLmodel
 from bentos.serving.refusal import Refusal
-
-if TYPE_CHECKING:
-    from sklearn.tree._tree import Tree
+from bentos.serving.trees import check_trees
 
 Predictor: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -52,7 +49,7 @@ TRUSTED_TYPES = frozenset(
         "sklearn.tree._classes.DecisionTreeRegressor",
         "sklearn.tree._classes.ExtraTreeClassifier",
         "sklearn.tree._classes.ExtraTreeRegressor",
-        "sklearn.tree._tree.Tree",  # its indices are checked after loading
+        "sklearn.tree._tree.Tree",  # checked after loading
         "training.contugas.model.AnomalyModel",
         "training.contugas.model.ClusterModel",
     }
@@ -106,8 +103,7 @@ def _sklearn(mlmodel: MLmodel) -> Loaded:
             "the file itself lists as trusted does not count",
         )
     model = skops.load(path, trusted=sorted(TRUSTED_TYPES))
-    for tree in _trees(model, set()):
-        _check_tree(tree)
+    check_trees(model)
     return Loaded(getattr(model, mlmodel.predict_fn), model, mlmodel.predict_fn)
 
 
@@ -139,38 +135,3 @@ def _catboost(mlmodel: MLmodel) -> Loaded:
     # A batch has its core; more threads would take others' cores.
     predict = partial(getattr(model, mlmodel.predict_fn), thread_count=1)
     return Loaded(predict, model, mlmodel.predict_fn)
-
-
-def _trees(node: object, seen: set[int]) -> Iterator["Tree"]:
-    """Every tree that an estimator holds, however deep."""
-    from sklearn.tree._tree import Tree
-
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, Tree):
-        yield node
-    elif isinstance(node, dict):
-        for value in node.values():
-            yield from _trees(value, seen)
-    elif isinstance(node, list | tuple) or (isinstance(node, np.ndarray) and node.dtype == object):
-        for value in node:
-            yield from _trees(value, seen)
-    elif hasattr(node, "__dict__"):
-        yield from _trees(vars(node), seen)
-
-
-def _check_tree(tree: "Tree") -> None:
-    """Refuse a tree that would make scikit-learn read outside its memory, or run for ever.
-
-    skops restores a tree's node indices as they stand in the file, and scikit-learn follows them
-    unchecked: https://skops.readthedocs.io/en/stable/persistence.html
-    """
-    nodes = np.arange(tree.node_count)
-    inner = tree.children_left != -1
-    for children in (tree.children_left, tree.children_right):
-        ahead = (children > nodes) & (children < tree.node_count)
-        if not np.all(np.where(inner, ahead, children == -1)):
-            raise Refusal("load", "a tree in the skops file points outside itself")
-    if not np.all((tree.feature[inner] >= 0) & (tree.feature[inner] < tree.n_features)):
-        raise Refusal("load", "a tree in the skops file reads a column that is not there")
