@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import quote, unquote
@@ -135,4 +136,5 @@ class Mirror:
                     other.unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s serves, but a restart may not find it on disk: %s", name, error)
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()

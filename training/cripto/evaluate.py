@@ -85,21 +85,20 @@ def walk(model: Pipeline, given: Examples, folds: int, classify: bool, label: st
     y = given.rises if classify else given.returns
     rows, predictions, majority = [], [], []
     for train, test in track(splits(given, folds), folds, label):
-        fitted = clone(model).fit(given.X[train], y[train])
         rows.append(test)
-        predictions.append(outcome(fitted, given.X[test], classify))
+        if classify and len(np.unique(y[train])) == 1:  # nothing to tell apart yet
+            predictions.append(np.full(len(test), float(y[train][0])))
+        else:
+            fitted = clone(model).fit(given.X[train], y[train])
+            predictions.append(outcome(fitted, given.X[test], classify))
         majority.append(np.full(len(test), given.rises[train].mean() > 0.5))
     return Walk(np.concatenate(rows), np.concatenate(predictions), np.concatenate(majority))
 
 
 def outcome(model: Pipeline, X: Floats, classify: bool) -> Floats:
     """Returns, or probabilities of a rise: (n,)."""
-    if not classify:
-        returns: Floats = model.predict(X)
-        return returns
-    shares = dict(zip(model.classes_, model.predict_proba(X).T, strict=True))
-    rise: Floats = shares.get(True, np.zeros(len(X)))  # a fold may have seen falls alone
-    return rise
+    predicted: Floats = model.predict_proba(X)[:, 1] if classify else model.predict(X)
+    return predicted
 
 
 def regression_metrics(given: Examples, walked: Walk) -> dict[str, float]:

@@ -83,7 +83,7 @@ def _of_one(coin: pd.DataFrame) -> pd.DataFrame:
                 "volume_z_20": _z(coin["volume"].to_numpy(), 20),
                 "drawdown_90": close / np.nanmax(windows(close, 90), axis=1) - 1,
             }
-            | _cycle("weekday", day.dayofweek.to_numpy(), 7)
+            | _cycle("weekday", day.day_of_week.to_numpy(), 7)
             | _cycle("month", day.month.to_numpy(), 12)
             | {SYMBOL: np.full(len(coin), code(coin["symbol"].iloc[0]))}
         )

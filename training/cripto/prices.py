@@ -158,9 +158,10 @@ def _symbols(dataset: Dataset, column: str) -> "pd.Series[str]":
 
 def _dates(dataset: Dataset, column: str) -> "pd.Series[pd.Timestamp]":
     values = dataset.table[column]
-    numeric = values.dtype.kind in "iufb"  # would be taken for nanoseconds since 1970
+    if values.dtype.kind in "iufb":  # would be taken for nanoseconds since 1970
+        values = values.astype(str) + " as a number"
     dates = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
-    bad = dates.isna() | numeric
+    bad = dates.isna()
     if bad.any():
         raise InputError(
             f"{dataset.source}: column {column} has '{values[bad].iloc[0]}', which is no date."
