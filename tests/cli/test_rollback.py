@@ -127,7 +127,7 @@ def test_the_slot_is_asked_first_then_the_ledger_then_the_registry() -> None:
 
 def test_refused_and_deleted_versions_are_passed_over() -> None:
     versions = [version("1"), version("2"), version("5")]
-    assert targets(report("5"), versions, "1", "2", "5", "3", "2!", "5")[0] == "2"
+    assert targets(report("5"), versions, "1", "2", "5", "3", "1!", "5")[0] == "2"
     other_run = [Version("m", "2", run_id="another"), version("1")]
     assert targets(report("5", "2"), other_run, "1", "2", "5") == ["1"]
 

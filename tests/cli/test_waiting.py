@@ -85,6 +85,12 @@ def test_one_refusal_fails_it_when_all_have_decided() -> None:
             {"a": slot("2"), "b": refused("12:00")},
         )
     assert told.value.exit_code == 1
+    with pytest.raises(Failed, match=r"a refused it: memory: too slow; b refused it"):
+        waits(
+            {"a": slot(), "b": slot()},
+            {"a": slot(), "b": refused("12:00")},
+            {"a": refused("12:01", "too slow"), "b": refused("12:00")},
+        )
 
 
 def test_an_old_refusal_is_no_answer() -> None:
