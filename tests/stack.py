@@ -89,7 +89,7 @@ def running(home: Path, command: Sequence[str] = COMMAND) -> Iterator[Stack]:
             orphans.end(home)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 240) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 480) -> None:
     """Return once the condition holds. Raises `TimeoutError`."""
     deadline = time.monotonic() + seconds
     while not condition():
