@@ -71,6 +71,7 @@ class Watcher:
         self._admissions.shutdown(wait=False, cancel_futures=True)
         self._thread.join(self.settings.registry.timeout_seconds)
         self.notes.close()
+        self.registry.http.close()
 
     def wake(self) -> None:
         """Look at once."""
