@@ -152,10 +152,6 @@ class Batcher(Generic[Row, Answer]):
             else:
                 call.future.set_exception(outcome)
 
-    def close(self) -> None:
-        """Let the thread go."""
-        self._thread.shutdown(wait=False)
-
 
 _Outcome = Answered[Answer] | Exception
 

@@ -3,7 +3,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from threading import Event, Thread, get_ident
-from threading import enumerate as threads
 
 import pytest
 
@@ -309,12 +308,3 @@ async def test_each_batch_runs_wholly_on_one_release(tally: Tally, row_seconds: 
     finally:
         over.set()
         swapping.join()
-
-
-async def test_closing_lets_the_thread_go(tally: Tally) -> None:
-    one = batcher(Live(release(row_seconds=THREADED)), tally)
-    await one.submit([1])
-    one.close()
-    one.close()
-    (ident,) = tally.threads
-    await until(lambda: all(thread.ident != ident for thread in threads()))

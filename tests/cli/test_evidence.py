@@ -1,0 +1,71 @@
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from bentos.cli.services import Services
+from bentos.serving.registry import Registry
+from bentos.serving.trial import TRAFFIC_TAG
+from tests.cli.conftest import Ascenso
+from tests.cli.versions import MODEL, READING, Versions, answering, live
+from tests.stack import Stack, wait_for
+
+CALLS = 40
+
+
+@pytest.fixture
+def challenger(stack: Stack, versions: Versions) -> Iterator[str]:
+    """A copy of what serves, tried on every call as a shadow."""
+    new = versions.copy()
+    registry = Registry(stack.mlflow)
+    registry.set_tag(registry.version(MODEL, new), TRAFFIC_TAG, "1")
+    registry.set_alias(MODEL, new, "challenger")
+    wait_for(lambda: tried(stack) == (new, 1.0), 60)
+    yield new
+    body = {"name": MODEL, "alias": "challenger"}
+    registry.http.request("DELETE", "mlflow/registered-models/alias", json=body).raise_for_status()
+    registry.http.close()
+    wait_for(lambda: tried(stack) is None, 60)
+
+
+def tried(stack: Stack) -> tuple[str, float] | None:
+    (release,) = httpx.get(f"{stack.api}/contugas/releases").json()["releases"]
+    found = release.get("challenger")
+    return (found["live"]["version"], found["share"]) if found else None
+
+
+def call(stack: Stack, times: int) -> None:
+    with httpx.Client() as client:
+        for _ in range(times):
+            client.post(f"{stack.api}/contugas/predict", json=READING).raise_for_status()
+
+
+def test_a_challenger_is_promoted_once_it_agreed(
+    stack: Stack, ascenso: Ascenso, challenger: str
+) -> None:
+    before = live(stack)
+    few = ("--when-agreed", "0.99", "--after", str(CALLS), "--evidence-timeout", "0")
+    told = ascenso("promote", MODEL, challenger, *few)
+    assert told.exit_code == 1
+    assert f"was compared in 0 calls after 0 s, not in {CALLS}" in told.stderr
+    assert live(stack) == before
+
+    call(stack, CALLS)
+    told = ascenso("promote", MODEL, challenger, "--when-agreed", "0.99", "--after", str(CALLS))
+    assert told.exit_code == 0, told.output
+    assert f"agreed with the champion in {CALLS} of {CALLS} calls" in told.output
+    assert answering(stack) == challenger
+
+
+def test_status_tells_of_the_trial(stack: Stack, ascenso: Ascenso, challenger: str) -> None:
+    call(stack, 5)
+    wait_for(lambda: "5 calls, 100.00% agreed" in ascenso("status").output, 10)
+    (slot,) = Services(stack.api).of(MODEL)[0].releases
+    assert slot.challenger
+    assert (slot.challenger.mode, slot.challenger.errors) == ("shadow", 0)
+
+
+def test_what_is_no_challenger_has_no_evidence(ascenso: Ascenso, versions: Versions) -> None:
+    told = ascenso("promote", MODEL, versions.copy(), "--when-agreed", "1")
+    assert told.exit_code == 1
+    assert "is no challenger of any running service" in told.stderr
