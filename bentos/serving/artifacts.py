@@ -42,7 +42,7 @@ class Artifacts:
         with self._locked(version.name):
             if not folder.is_dir():
                 self._download(source, folder)
-        os.utime(folder)
+            os.utime(folder)
         return folder
 
     def folder(self, version: Version) -> Path:
@@ -75,9 +75,14 @@ class Artifacts:
         return version if self.folder(version).is_dir() else None
 
     def evict(self, name: str, keep: Collection[Version]) -> list[Path]:
-        """Remove the versions of a model that were used longest ago, beyond the bounds."""
+        """Remove the versions of a model that were used longest ago, beyond the bounds.
+
+        Those to keep are in use now.
+        """
         kept = {self.folder(version) for version in keep}
         with self._locked(name):
+            for folder in filter(Path.is_dir, kept):
+                os.utime(folder)
             folders = sorted(self._folders(name), key=lambda f: f.stat().st_mtime, reverse=True)
             removed = list(_beyond(folders, kept, self.settings))
             for folder in removed:

@@ -92,6 +92,7 @@ class Follower:
         if self._trial:  # its share may be set on the version at any time
             self._target = self._registry.version(model.name, memory.order[-1])
             self._trial.adjust(self._target.tag(TRAFFIC_TAG))
+        self._overtake(self._target)
         return self._wanted(self._target)
 
     def bring(self) -> None:
@@ -110,10 +111,10 @@ class Follower:
             try:
                 self._try(target)
             except PASSING as error:
-                self._put_off(str(error))
+                self._put_off(target, str(error))
             except Exception:
                 log.exception("bringing %s failed", target)
-                self._put_off("an internal error; see the service's log")
+                self._put_off(target, "an internal error; see the service's log")
 
     def _try(self, target: Version) -> None:
         try:
@@ -129,6 +130,13 @@ class Follower:
         """Forget refusals and back-off, so that the next look tries again."""
         self._refused = None
         self._not_before = 0.0
+
+    def _overtake(self, target: Version | None) -> None:
+        """Let a candidate go that the channel points to no more."""
+        candidate = self.slot.candidate
+        if candidate and not (target and _same(candidate, target)):
+            self.slot.candidate = None
+            self._note(candidate, "retired", f"the {self.slot.channel} moved on before it served")
 
     def _wanted(self, target: Version) -> bool:
         live = self.slot.live
@@ -152,6 +160,8 @@ class Follower:
                     version, folder, contract, admission, self._artifacts.compiled(version)
                 )
             except Refusal as refusal:
+                if not folder.is_dir():  # by another process, so that the reason may be wrong
+                    raise StoreUnavailable(f"{folder} was removed meanwhile") from refusal
                 if refusal.reason != "digest" or last_try:
                     raise
                 log.warning("%s: %s; fetching it once more", version, refusal)
@@ -167,7 +177,7 @@ class Follower:
         log.info("%s serves (%s, %s): %s", release, what, release.runs, why)
         state: State = "challenger" if self._trial else "live"
         self._note(release.version, state, "; ".join(release.warnings))
-        if before and not _same(before.version, release.version):
+        if before and before.version.version != release.version.version:
             self._note(before.version, "retired", f"replaced by {release}")
         self._keep_on_disk(release)
 
@@ -192,13 +202,14 @@ class Follower:
     def _note(self, version: Version, state: State, reason: str = "") -> None:
         self._notes.put(Note(version, state, reason, challenger=self._trial is not None))
 
-    def _put_off(self, trouble: str) -> None:
+    def _put_off(self, target: Version, trouble: str) -> None:
         self._failures += 1
         longest = self._settings.registry.max_backoff_seconds
         seconds = backoff(self._failures, 1.0, longest)
         self._not_before = time.monotonic() + seconds
         self.slot.trouble = trouble
-        log.warning("%s waits %.1f s: %s", self._target, seconds, trouble)
+        self._note(target, "admitting", trouble)
+        log.warning("%s waits %.1f s: %s", target, seconds, trouble)
 
     def _record(self, what: What, version: Version, why: str) -> None:
         try:
@@ -215,6 +226,7 @@ class Follower:
 
     def _nothing(self, trouble: str) -> bool:
         self._target = None
+        self._overtake(None)
         self.slot.trouble = trouble
         gone = self.slot.live
         if gone and self.slot.vacates:
