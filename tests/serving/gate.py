@@ -11,10 +11,9 @@ class Gate:
     """Forwards TCP connections to a server while it is open. Its own address never changes."""
 
     def __init__(self, server: str) -> None:
-        address = urlsplit(server)
-        self._server = (address.hostname or "", address.port or 80)
         self._port = 0
         self._open: list[socket.socket] = []
+        self.lead_to(server)
         self.cut_after: int | None = None  # bytes of a connection's answers
         self.open()
 
@@ -29,6 +28,14 @@ class Gate:
         self._port = self._listener.getsockname()[1]
         Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
+    def lead_to(self, server: str) -> None:
+        """Send what comes from now on elsewhere."""
+        address = urlsplit(server)
+        self._server = (address.hostname or "", address.port or 80)
+        for connection in self._open:
+            _break(connection)
+        self._open = []
+
     def shut(self) -> None:
         """Break every connection and refuse new ones, as a machine does whose server died."""
         with suppress(OSError):
@@ -36,7 +43,7 @@ class Gate:
         self._listener.close()
         for connection in self._open:
             _break(connection)
-        self._open.clear()
+        self._open = []
 
     def _accept(self, listener: socket.socket) -> None:
         while True:

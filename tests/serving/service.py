@@ -63,10 +63,14 @@ class Service:
 
     def look(self) -> None:
         """Look now, and wait for what comes of it; unlike `/reload` it respects refusals."""
+        self.bring()
+        self.watcher.notes.flush()
+
+    def bring(self) -> None:
+        """Look now, and tell the registry nothing."""
         self.watcher.look()
         for running in self.watcher._running.values():
             running.result(60)
-        self.watcher.notes.flush()
 
     def ask(self, x: float = 2.0) -> tuple[float, str]:
         """The answer to a row, and the version that gave it."""
@@ -112,7 +116,6 @@ class Service:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        self.slot.batcher.close()
         self.watcher.registry.http.close()
 
 

@@ -210,14 +210,23 @@ def test_what_serves_stays(tmp_path: Path) -> None:
     artifacts = Artifacts(tmp_path, CacheSettings(versions_per_model=1))
     filled(artifacts, [1, 2, 3, 4])
     artifacts.evict("gas", keep=[version(1), version(2)])
-    assert here(artifacts, range(1, 5)) == [1, 2, 4]
+    assert here(artifacts, range(1, 5)) == [1, 2]
+
+
+def test_what_served_was_used(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path, CacheSettings(versions_per_model=2))
+    filled(artifacts, [1, 2])
+    artifacts.evict("gas", keep=[version(1)])
+    artifacts.fetch(version(3), Given())
+    artifacts.evict("gas", keep=[])
+    assert here(artifacts, range(1, 4)) == [1, 3]
 
 
 def test_bytes_are_bounded(tmp_path: Path) -> None:
     artifacts = Artifacts(tmp_path, CacheSettings(bytes=250))
     filled(artifacts, [1, 2, 3, 4], size=100)
     artifacts.evict("gas", keep=[version(1)])
-    assert here(artifacts, range(1, 5)) == [1, 3, 4]
+    assert here(artifacts, range(1, 5)) == [1, 4]
 
 
 def test_a_removed_version_takes_its_compiled_form(tmp_path: Path) -> None:
