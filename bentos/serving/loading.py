@@ -95,14 +95,15 @@ def _sklearn(mlmodel: MLmodel) -> Loaded:
         raise Refusal(
             "pickle", "the sklearn flavor was not written with serialization_format='skops'"
         )
-    foreign = sorted(set(skops.get_untrusted_types(file=path)) - TRUSTED_TYPES)
-    if foreign:
+    try:
+        model = skops.load(path, trusted=sorted(TRUSTED_TYPES))  # which looks before it makes
+    except skops.exceptions.UntrustedTypesFoundException as error:
+        foreign = sorted(set(skops.get_untrusted_types(file=path)) - TRUSTED_TYPES)
         raise Refusal(
             "pickle",
             f"the skops file names types that are not on our list: {', '.join(foreign[:5])}; what "
             "the file itself lists as trusted does not count",
-        )
-    model = skops.load(path, trusted=sorted(TRUSTED_TYPES))
+        ) from error
     check_trees(model)
     return Loaded(getattr(model, mlmodel.predict_fn), model, mlmodel.predict_fn)
 
