@@ -4,8 +4,7 @@ import logging
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-from training.cripto.features import features
-from training.cripto.store import assemble, place
+from training.cripto.names import place
 from training.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -54,12 +53,19 @@ class Coins:
             except InputError as error:
                 log.warning("%s; what was known of %s stays", error, symbol)
                 continue
+            except Exception:  # one coin's files must not keep the others' from being read
+                log.exception("reading the files of %s failed", symbol)
+                continue
             if coin:
                 self._known[symbol] = coin
             else:
                 self._known.pop(symbol, None)
 
     def _read(self, symbol: str, files: Mapping[str, bytes]) -> Coin | None:
+        # Here, as pandas takes a second that no other service's first answer should wait for.
+        from training.cripto.features import features
+        from training.cripto.store import assemble
+
         stored = assemble(self._where, symbol, files)
         if stored.table.empty:
             return None

@@ -21,8 +21,8 @@ from bentos.web.docs import Answer, Operation
 from bentos.web.errors import Failure, HTTPError, Unavailable, clip, unexpected
 from bentos.web.hot import predict
 from bentos.web.service import Served, quiet, tracked
-from training.cripto import store
-from training.cripto.features import FEATURES, OUTPUTS
+from training.cripto import names
+from training.cripto.names import FEATURES, OUTPUTS
 
 VERSION = "1"
 WELCOME = {
@@ -116,11 +116,11 @@ slots = {
     )
     for name, kind in MODELS.items()
 }
-coins = Coins(store.root())
+coins = Coins(names.root())
 mirror = Mirror(
-    store.root(),
+    names.root(),
     settings().home / "cache" / ".prices",  # no model's folder begins with a dot
-    lambda name: store.place(name) is not None,
+    lambda name: names.place(name) is not None,
     coins.update,
     settings().registry,
 )

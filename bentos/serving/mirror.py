@@ -1,5 +1,6 @@
 """The files below an S3 prefix, near at hand: in memory, and on disk for the next start."""
 
+import gc
 import logging
 import os
 from collections.abc import Callable, Mapping, Set
@@ -88,10 +89,13 @@ class Mirror:
             self._restore()
         except Exception:
             log.exception("restoring %s from %s failed", self.root, self._folder)
+        self._look_safely()
+        gc.collect()
+        gc.freeze()  # what reading the files imported: a collection over it would stop the calls
         while not self._stopping:
-            self._look_safely()
             self._wake.wait(pause(self._settings, self._failures))
             self._wake.clear()
+            self._look_safely()
 
     def _look_safely(self) -> None:
         try:

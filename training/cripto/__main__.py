@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from training import cli, settings
-from training.cripto import store
+from training.cripto import names, store
 from training.cripto.settings import Settings
 from training.cripto.synthetic import synthetic
 from training.errors import InputError
@@ -40,7 +40,7 @@ def main(context: click.Context, data: tuple[str, ...], promote: bool, config: P
 
 @main.command(short_help="Put daily prices into the S3 store.")
 @click.argument("files", nargs=-1)
-@click.option("--to", default=store.root, help="s3://bucket/prefix; ASCENSO_DATA by default.")
+@click.option("--to", default=names.root, help="s3://bucket/prefix; ASCENSO_DATA by default.")
 @click.option("--replace", is_flag=True, help="Let a file's row replace a stored one.")
 @click.option("--synthetic", "made", is_flag=True, help="The made coins, until real rows come.")
 @cli.config_option
@@ -56,7 +56,7 @@ def ingest(files: tuple[str, ...], to: str, replace: bool, made: bool, config: P
     if files:
         return store.ingest(files, target, replace)
     made_coins = synthetic(settings.read_settings("cripto", Settings, config).synthetic)
-    changes = target.ingest(made_coins, replace=True, name=store.SYNTHETIC)
+    changes = target.ingest(made_coins, replace=True, name=names.SYNTHETIC)
     return store.tell(target, changes, replace=True)
 
 

@@ -10,35 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from training.cripto.names import AVERAGES, FEATURES, LAGS, RETURNS, SYMBOL
 from training.cripto.prices import PRICES
 
 Floats = NDArray[np.float64]
-
-RETURNS = (1, 2, 3, 5, 10, 20)  # days
-LAGS = (1, 2, 3, 4, 5)  # days before
-AVERAGES = (5, 20)
-SYMBOL = "symbol"
-NUMERIC = (
-    *(f"return_{days}" for days in RETURNS),
-    *(f"lag_{days}" for days in LAGS),
-    *(f"average_{days}" for days in AVERAGES),
-    *(f"volatility_{days}" for days in AVERAGES),
-    "robust_z_20",
-    "parkinson_10",
-    "atr_14",
-    "body",
-    "upper_wick",
-    "lower_wick",
-    "range",
-    "volume_z_20",
-    "drawdown_90",
-    "weekday_sin",
-    "weekday_cos",
-    "month_sin",
-    "month_cos",
-)
-FEATURES = (*NUMERIC, SYMBOL)
-OUTPUTS = {"regressor": ("retorno",), "classifier": ("baixa", "alta")}
 
 
 def features(prices: pd.DataFrame) -> pd.DataFrame:

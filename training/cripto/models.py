@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from training.cripto.features import NUMERIC
+from training.cripto.names import NUMERIC
 from training.cripto.settings import Settings
 
 Kind = Literal["regressor", "classifier"]

@@ -4,10 +4,8 @@
 """
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,30 +13,15 @@ import numpy as np
 import pandas as pd
 
 from training.cripto import prices
-from training.data import READERS, s3_errors
+from training.cripto.names import DAILY, SYNTHETIC, place
+from training.data import s3_errors
 from training.errors import InputError
 from training.progress import track
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-ROOT = "ASCENSO_DATA"
-DEFAULT_ROOT = "s3://ascenso/data"
-DAILY = "daily.csv"
-SYNTHETIC = "synthetic.csv"  # made rows: they step aside once there are any others
-
 log = logging.getLogger("training")
-
-
-def root() -> str:
-    """Where prices lie: `ASCENSO_DATA`, an `s3://bucket/prefix`.
-
-    Raises `InputError` when it is something else.
-    """
-    location = os.environ.get(ROOT) or DEFAULT_ROOT
-    if not location.startswith("s3://"):
-        raise InputError(f"{ROOT} has value {location!r}. Give s3://bucket/prefix.")
-    return location.rstrip("/")
 
 
 @dataclass(frozen=True)
@@ -68,7 +51,7 @@ def assemble(where: str, symbol: str, files: Mapping[str, bytes]) -> Coin:
     real = {name: body for name, body in files.items() if name != SYNTHETIC}
     read = real or files
     tables = [prices.decode(f"{where}/{symbol}/{name}", read[name]).table for name in sorted(read)]
-    table = prices.combine([prices.empty(), *tables])
+    table = tables[0] if len(tables) == 1 else prices.combine([prices.empty(), *tables])
     return Coin(table[table["symbol"] == symbol].reset_index(drop=True), synthetic=not real)
 
 
@@ -153,14 +136,6 @@ def open_store(location: str) -> Store:
 
     with s3_errors(location):
         return Store(location, boto3.Session().client("s3"))
-
-
-def place(key: str) -> tuple[str, str] | None:
-    """Symbol and name of a file that holds prices, by its key below the root; None of others."""
-    path = PurePosixPath(key)
-    if len(path.parts) != 2 or path.suffix.lower() not in READERS:
-        return None
-    return path.parts[0], path.parts[1]
 
 
 def ingest(locations: Sequence[str], target: Store, replace: bool) -> None:

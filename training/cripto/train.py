@@ -17,8 +17,8 @@ import mlflow
 from training import tracking
 from training.cripto import evaluate, figures, prices, store
 from training.cripto.evaluate import Examples, Walk, outcome
-from training.cripto.features import FEATURES, OUTPUTS
 from training.cripto.models import Kind, Learner, learners, pipeline
+from training.cripto.names import FEATURES, OUTPUTS
 from training.cripto.settings import Settings
 from training.cripto.synthetic import synthetic
 from training.data import Dataset, digest, synthetic_dataset

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.cripto.features import FEATURES, code, features, next_returns
+from training.cripto.features import code, features, next_returns
+from training.cripto.names import FEATURES
 from training.cripto.prices import PRICES
 
 

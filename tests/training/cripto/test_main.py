@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from tests.training.conftest import Bucket
 from tests.training.cripto.conftest import real
 from training.cripto.__main__ import main
-from training.cripto.features import FEATURES
+from training.cripto.names import FEATURES
 from training.settings import PATH
 
 MODELS = {

@@ -9,7 +9,8 @@ import pytest
 from tests.training.conftest import Bucket
 from tests.training.cripto.conftest import MANY, days, real
 from training.cripto import prices
-from training.cripto.store import DAILY, SYNTHETIC, Store, assemble, ingest, open_store, root
+from training.cripto.names import DAILY, SYNTHETIC, root
+from training.cripto.store import Store, assemble, ingest, open_store
 from training.errors import InputError
 
 
