@@ -140,6 +140,11 @@ def test_server_error_for_a_file() -> None:
         read(ProxySource(Registry(url), "m"), "MLmodel")
 
 
+def test_file_that_a_server_does_not_have() -> None:
+    with answering(b"", 404) as (url, _), pytest.raises(FileMissing, match="MLmodel"):
+        read(ProxySource(Registry(url), "m"), "MLmodel")
+
+
 def test_wrong_keys(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, store)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
