@@ -39,7 +39,7 @@ SERVING_AT = f"""
 SELECT {COLUMNS} FROM event WHERE id IN (
     SELECT MAX(id) FROM event WHERE model = ? AND at <= ? AND what != 'refusal'
     GROUP BY replica, channel
-) ORDER BY at
+) AND what != 'vacated' ORDER BY at
 """  # noqa: S608
 
 

@@ -60,7 +60,9 @@ def test_a_challenger_is_promoted_once_it_agreed(
 def test_status_tells_of_the_trial(stack: Stack, ascenso: Ascenso, challenger: str) -> None:
     call(stack, 5)
     wait_for(lambda: "5 calls, 100.00% agreed" in ascenso("status").output, 10)
-    (slot,) = Services(stack.api).of(MODEL)[0].releases
+    services = Services(stack.api)
+    (slot,) = services.of(MODEL)[0].releases
+    services.http.close()
     assert slot.challenger
     assert (slot.challenger.mode, slot.challenger.errors) == ("shadow", 0)
 

@@ -47,6 +47,9 @@ class ClusterModel(BaseEstimator):  # type: ignore[misc]
         Asks the trees directly: scikit-learn's checks and thread pool cost 5 ms a call.
         """
         rows = narrow(scale(self.scaler, np.asarray(X, dtype=np.float64)))
+        # The trees themselves do not look: a wider forest would read outside of the rows.
+        if any(tree.tree_.n_features != rows.shape[1] for tree in self.forest.estimators_):
+            raise ValueError(f"a tree reads other columns than the {rows.shape[1]} of a reading")
         depths = np.zeros(len(rows))
         for estimator, paths in zip(self.forest.estimators_, self.paths, strict=True):
             depths += paths[estimator.tree_.apply(rows)]

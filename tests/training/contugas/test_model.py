@@ -1,10 +1,12 @@
 import zipfile
+from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skops.io
+from sklearn.ensemble import IsolationForest
 
 from training.contugas.model import AnomalyModel
 from training.contugas.readings import Readings
@@ -44,6 +46,14 @@ def test_each_row_is_judged_by_its_own_cluster(result: Result, readings: Reading
 
 def test_no_rows_give_no_answers(result: Result) -> None:
     assert result.model.predict(np.empty((0, 3))).shape == (0, 2)
+
+
+def test_a_forest_of_other_columns_is_not_asked(result: Result) -> None:
+    cluster = deepcopy(result.model.clusters[0])
+    wide = np.random.default_rng(0).normal(size=(64, 30))
+    cluster.forest = IsolationForest(n_estimators=10, random_state=0).fit(wide)
+    with pytest.raises(ValueError, match="a tree reads other columns than the 3 of a reading"):
+        cluster.scores(np.zeros((1, 3)))
 
 
 @pytest.mark.parametrize("value", [1e300, -1e300, np.finfo(float).max, 5e-324])
