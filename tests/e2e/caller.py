@@ -1,6 +1,7 @@
 """A client that calls at a steady pace, whatever happens, and remembers every answer."""
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass
 from itertools import count
@@ -118,3 +119,9 @@ def p99(calls: list[Call]) -> float:
     """The 99th percentile of the calls' times, in ms."""
     seconds = sorted(call.seconds for call in calls)
     return seconds[int(len(seconds) * 0.99)] * 1000
+
+
+def allowed(seconds: float) -> float:
+    """What a promise of so many seconds allows on a machine that is busy with other things."""
+    busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return seconds * max(1.0, busy)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from tests.e2e.caller import Caller
+from tests.e2e.caller import Caller, allowed
 from tests.e2e.conftest import Tell
 from tests.e2e.detour import Detour
 from tests.e2e.service import Service, report, status
@@ -17,6 +17,7 @@ from tests.stack import Stack, wait_for
 RATE = 25
 SERVERS = ("s3", "mlflow", "services")
 FIRST_ANSWER = 5.0  # seconds from the start of a process whose registry and store are down
+IN_FLIGHT = 0.5  # seconds after a kill in which a call may have been in the worker's hands
 PATIENCE = 60.0
 
 
@@ -87,7 +88,7 @@ def test_a_worker_killed_amid_a_swap(stack: Stack, versions: Versions, tell: Tel
         f"takes {max(call.seconds for call in later):.1f} s"
     )
     assert caller.wrong == []
-    assert [call.error for call in later if call.error] == []
+    assert [call.error for call in later if call.error and call.due > killed + IN_FLIGHT] == []
     assert {other: stack.processes(other) for other in others} == others
 
 
@@ -154,4 +155,4 @@ def test_a_start_with_everything_down(
     assert caller.wrong == []
     tell(f"the first answer comes {first:.2f} s after the start, from disk")
     wait_for(lambda: report(service.url)["serves"] == wanted, PATIENCE)
-    assert first < FIRST_ANSWER
+    assert first < allowed(FIRST_ANSWER)

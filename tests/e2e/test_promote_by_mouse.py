@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tests.e2e.browser import VersionPage, browsing
-from tests.e2e.caller import Caller
+from tests.e2e.caller import Caller, allowed
 from tests.e2e.conftest import Tell
 from tests.e2e.service import MODEL, Service
 from tests.e2e.versions import Versions
@@ -43,4 +43,4 @@ def check(caller: Caller, version: str, clicked: float, tell: Tell) -> None:
     tell(f"{noticed:.2f} s from the click to the first answer, amid {len(caller.calls)} calls")
     assert caller.errors == []
     assert caller.wrong == []
-    assert noticed < NOTICED
+    assert noticed < allowed(NOTICED)
