@@ -65,9 +65,12 @@ def expected(
     """What the version that serves answers by itself: (200, 2) of cluster, prediccion."""
     version = client.post("/predict", json=READING).headers["x-model-version"]
     folder = tmp_path_factory.mktemp("model")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", stack.mlflow)
-        path = download_artifacts(f"models:/{version}", dst_path=str(folder))
+    path = download_artifacts(  # other tests point MLflow elsewhere, for good
+        f"models:/{version}",
+        dst_path=str(folder),
+        tracking_uri=stack.mlflow,
+        registry_uri=stack.mlflow,
+    )
     matrix: NDArray[np.int64] = load(Path(path))(rows)
     return matrix
 
