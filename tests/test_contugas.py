@@ -13,6 +13,7 @@ import pytest
 from mlflow.artifacts import download_artifacts
 from numpy.typing import NDArray
 
+import mlflow
 from tests.services import served
 from tests.stack import Stack
 from tests.web.scrape import value
@@ -65,12 +66,8 @@ def expected(
     """What the version that serves answers by itself: (200, 2) of cluster, prediccion."""
     version = client.post("/predict", json=READING).headers["x-model-version"]
     folder = tmp_path_factory.mktemp("model")
-    path = download_artifacts(  # other tests point MLflow elsewhere, for good
-        f"models:/{version}",
-        dst_path=str(folder),
-        tracking_uri=stack.mlflow,
-        registry_uri=stack.mlflow,
-    )
+    mlflow.set_tracking_uri(stack.mlflow)  # another test may have set its own
+    path = download_artifacts(f"models:/{version}", dst_path=str(folder))
     matrix: NDArray[np.int64] = load(Path(path))(rows)
     return matrix
 
