@@ -13,12 +13,14 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
+from bentos.serving.keras_file import answer, keras_on_torch, open_keras
 from bentos.serving.mlmodel import MLmodel
 from bentos.serving.refusal import Refusal
 from bentos.serving.trees import check_trees
 
 Predictor: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 
+KERAS_FILES = {"model.keras", "keras_module.txt"}
 TRUSTED_TYPES = frozenset(
     {
         "numpy.dtype",  # imputers and encoders note the one that they were fitted with
@@ -67,7 +69,7 @@ class Loaded:
 
 def load(mlmodel: MLmodel) -> Loaded:
     """Load a version by its flavor. Raises Refusal when it cannot be done safely, or at all."""
-    loader = {"sklearn": _sklearn, "catboost": _catboost}[mlmodel.flavor]
+    loader = {"sklearn": _sklearn, "catboost": _catboost, "keras": _keras}[mlmodel.flavor]
     try:
         return loader(mlmodel)
     except Refusal:
@@ -81,11 +83,14 @@ def preload(flavor: str) -> None:
     modules = {
         "sklearn": ["sklearn.ensemble", "sklearn.pipeline", "skl2onnx"],
         "catboost": ["catboost"],
+        "keras": ["h5py"],
     }
     for module in modules[flavor]:
         import_module(module)
     if flavor == "sklearn":
         _skops()
+    if flavor == "keras":
+        keras_on_torch()
 
 
 def _sklearn(mlmodel: MLmodel) -> Loaded:
@@ -136,3 +141,12 @@ def _catboost(mlmodel: MLmodel) -> Loaded:
     # A batch has its core; more threads would take others' cores.
     predict = partial(getattr(model, mlmodel.predict_fn), thread_count=1)
     return Loaded(predict, model, mlmodel.predict_fn)
+
+
+def _keras(mlmodel: MLmodel) -> Loaded:
+    folder = str(mlmodel.options.get("data"))
+    path = mlmodel.file(f"{folder}/model.keras")
+    if odd := sorted({file.name for file in path.parent.iterdir()} - KERAS_FILES):
+        raise Refusal("flavor", f"{folder} holds {odd[:5]}; only {sorted(KERAS_FILES)} are served")
+    model = open_keras(path)
+    return Loaded(partial(answer, model), model, "predict")
