@@ -69,9 +69,14 @@ class Loaded:
 
 def load(mlmodel: MLmodel) -> Loaded:
     """Load a version by its flavor. Raises Refusal when it cannot be done safely, or at all."""
-    loader = {"sklearn": _sklearn, "catboost": _catboost, "keras": _keras}[mlmodel.flavor]
+    loaders = {
+        "sklearn": _sklearn,
+        "catboost": _catboost,
+        "keras": _keras,
+        "itransformer": _itransformer,
+    }
     try:
-        return loader(mlmodel)
+        return loaders[mlmodel.flavor](mlmodel)
     except Refusal:
         raise
     except Exception as error:
@@ -84,6 +89,7 @@ def preload(flavor: str) -> None:
         "sklearn": ["sklearn.ensemble", "sklearn.pipeline", "skl2onnx"],
         "catboost": ["catboost"],
         "keras": ["h5py"],
+        "itransformer": ["training.itransformer.forecaster"],
     }
     for module in modules[flavor]:
         import_module(module)
@@ -150,3 +156,14 @@ def _keras(mlmodel: MLmodel) -> Loaded:
         raise Refusal("flavor", f"{folder} holds {odd[:5]}; only {sorted(KERAS_FILES)} are served")
     model = open_keras(path)
     return Loaded(partial(answer, model), model, "predict")
+
+
+def _itransformer(mlmodel: MLmodel) -> Loaded:
+    import torch
+
+    from training.itransformer.forecaster import load as load_forecaster
+
+    torch.set_num_threads(1)  # a batch has its core; more threads would take others' cores
+    weights, config = (mlmodel.file(mlmodel.options.get(key)) for key in ("weights", "config"))
+    forecaster = load_forecaster(weights, config)
+    return Loaded(forecaster.predict, forecaster, "predict")

@@ -11,7 +11,7 @@ import yaml
 
 from bentos.serving.refusal import Refusal
 
-FLAVORS = ("sklearn", "catboost", "keras")
+FLAVORS = ("sklearn", "catboost", "keras", "itransformer")
 PICKLE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill", ".pth", ".pt", ".bin"}
 PICKLE_FORMATS = {"pickle", "cloudpickle", "joblib", "dill"}
 PICKLE_MAGIC = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))

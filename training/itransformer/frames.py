@@ -1,0 +1,170 @@
+"""Tables of dated rows: what may be learned from and forecast from, and the marks of time.
+
+Raises `InputError` for what cannot be used; the message names the column, the row (counted from
+1) and what to do.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.tseries.frequencies import to_offset
+
+from training.data import Dataset, numbers
+from training.errors import InputError
+
+DATE = "date"
+pd.set_option("future.infer_freq_returns_offset", True)  # it warns until told
+JITTER = 0.1  # of the step: how far two dates may be from one step apart
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Series:
+    """`values` (rows, columns), all finite, at `dates` that are one `step` apart.
+
+    `step` is a pandas offset: "h", "15min", "D", "MS", or seconds such as "90s".
+    """
+
+    source: str
+    dates: pd.DatetimeIndex
+    values: Floats
+    columns: tuple[str, ...]
+    step: str
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def rows(self) -> Floats:
+        """Values and marks side by side: float64 (rows, columns + 4)."""
+        return np.concatenate([self.values, marks(self.dates)], axis=1)
+
+    def ordered(self, columns: Sequence[str]) -> "Series":
+        """Put the columns in a model's order. Raises `InputError` when they are others."""
+        if set(columns) != set(self.columns):
+            raise InputError(
+                f"{self.source} has the columns {', '.join(self.columns)}; "
+                f"the model's are {', '.join(columns)}."
+            )
+        values = self.values[:, [self.columns.index(column) for column in columns]]
+        return Series(self.source, self.dates, values, tuple(columns), self.step)
+
+    def window(self, columns: Sequence[str], seq_len: int) -> Floats:
+        """Give the last `seq_len` rows as a model takes them: (seq_len, columns + 4)."""
+        if len(self) < seq_len:
+            raise InputError(
+                f"{self.source} has {len(self)} rows; a forecast needs at least {seq_len}."
+            )
+        return self.ordered(columns).rows()[-seq_len:]
+
+    def next_dates(self, points: int) -> pd.DatetimeIndex:
+        """Give the dates of the steps that follow the last row."""
+        return pd.date_range(self.dates[-1], periods=points + 1, freq=self.step)[1:]
+
+
+def from_rows(rows: Sequence[Mapping[str, Any]], source: str = "data") -> Series:
+    """Check rows as JSON has them, such as `{"date": "2024-01-01 00:00:00", "OT": 12.5}`."""
+    table = pd.DataFrame(list(rows))
+    return from_dataset(Dataset(source, source, "", table))
+
+
+def from_dataset(dataset: Dataset) -> Series:
+    """Check a table of the column `date` and columns of numbers."""
+    table, source = dataset.table, dataset.source
+    columns = [column for column in table.columns if column != DATE]
+    if DATE not in table.columns or not columns:
+        found = ", ".join(map(str, table.columns)) or "none"
+        raise InputError(f"{source} needs the column {DATE} and one of numbers; it has: {found}.")
+    dates = _dates(table[DATE], source)
+    values = np.column_stack([_finite(dataset, column) for column in columns])
+    return Series(source, dates, values, tuple(map(str, columns)), _step(dates, source))
+
+
+def marks(dates: pd.DatetimeIndex) -> Floats:
+    """Hour, weekday, day of the month and of the year, each from -0.5 to 0.5: (rows, 4)."""
+    return np.column_stack(
+        [
+            dates.hour / 23 - 0.5,
+            dates.day_of_week / 6 - 0.5,
+            (dates.day - 1) / 30 - 0.5,
+            (dates.day_of_year - 1) / 365 - 0.5,
+        ]
+    )
+
+
+def same_step(one: str, other: str) -> bool:
+    """Whether two steps are as long as each other, give or take what the dates may jitter."""
+    a, b = (pd.date_range("2001-01-01", periods=2, freq=step) for step in (one, other))
+    first, second = (index[1] - index[0] for index in (a, b))
+    return bool(abs(first - second) <= JITTER * max(first, second))
+
+
+def _dates(column: "pd.Series[Any]", source: str) -> pd.DatetimeIndex:
+    """Read text as ISO 8601; numbers could be counted from anywhere, so they are no dates."""
+    text = column.map(lambda value: value if isinstance(value, str) else "")
+    parsed = column if column.dtype.kind == "M" else _parsed(text, source)
+    if parsed.isna().any():
+        where = _at(column, int(parsed.isna().to_numpy().argmax()))
+        raise InputError(f"{source}: {where} is no date like 2024-01-31 23:00:00.")
+    return pd.DatetimeIndex(parsed)
+
+
+def _parsed(column: "pd.Series[Any]", source: str) -> "pd.Series[Any]":
+    try:
+        return pd.to_datetime(column, format="ISO8601", errors="coerce")
+    except ValueError as error:  # some rows tell their time zone, or not all the same one
+        raise InputError(f"{source}: the dates are not all of one time zone: {error}.") from error
+
+
+def _finite(dataset: Dataset, column: str) -> Floats:
+    given = dataset.table[column]
+    if (bad := given.map(lambda value: isinstance(value, bool))).any():
+        where = _at(given, int(bad.to_numpy().argmax()))
+        raise InputError(f"{dataset.source}: {where} is no number.")
+    try:
+        values = numbers(dataset, column)
+    except OverflowError as error:
+        raise InputError(f"{dataset.source}, column {column}: {error}.") from error
+    if not (good := np.isfinite(values)).all():
+        where = _at(given, int((~good).argmax()))
+        raise InputError(
+            f"{dataset.source}: {where} is no finite number: fill it or leave the column out."
+        )
+    return values
+
+
+def _step(dates: pd.DatetimeIndex, source: str) -> str:
+    """Infer the step, which all dates must keep."""
+    if len(dates) < 3:
+        raise InputError(f"{source} has {len(dates)} rows; it takes 3 to tell the step of dates.")
+    gaps = (dates[1:] - dates[:-1]).to_series().reset_index(drop=True)
+    _refuse_disorder(dates, gaps, source)
+    if step := pd.infer_freq(dates):
+        return to_offset(step).freqstr
+    usual = gaps.mode().iloc[0]
+    if (uneven := (gaps - usual).abs() > JITTER * usual).any():
+        row = int(uneven.to_numpy().argmax()) + 1
+        raise InputError(
+            f"{source}: row {row + 1}, of {dates[row]}, comes {gaps[row - 1]} after the row "
+            f"before, but the step is {usual}: rows must be evenly spaced, without gaps."
+        )
+    return f"{usual.total_seconds():g}s"
+
+
+def _refuse_disorder(dates: pd.DatetimeIndex, gaps: "pd.Series[Any]", source: str) -> None:
+    wrong = (gaps <= pd.Timedelta(0)).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax()) + 1
+        kind = "repeats" if dates[row] == dates[row - 1] else "goes back from"
+        raise InputError(
+            f"{source}: row {row + 1}, of {dates[row]}, {kind} the row before, of "
+            f"{dates[row - 1]}: sort the rows, one for each date."
+        )
+
+
+def _at(column: "pd.Series[Any]", row: int) -> str:
+    return f"row {row + 1}, column {column.name}: '{column.iloc[row]}'"

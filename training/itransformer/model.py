@@ -1,0 +1,101 @@
+"""The model: each series is one token, and attention runs between series.
+
+Liu et al., 2024: "iTransformer: Inverted Transformers Are Effective for Time Series Forecasting",
+https://arxiv.org/abs/2310.06625.
+"""
+
+from typing import Annotated
+
+import torch
+from msgspec import Meta, Struct
+from torch import Tensor, nn
+from torch.nn import functional
+
+MARKS = 4  # hour, weekday, day of the month, day of the year: a token each
+EPSILON = 1e-5
+
+Steps = Annotated[int, Meta(ge=1, le=4096)]
+Width = Annotated[int, Meta(ge=1, le=4096)]
+
+
+class Architecture(Struct, frozen=True, kw_only=True):
+    """What fixes the shapes of the weights; `seq_len` and `pred_len` are steps in and out."""
+
+    seq_len: Steps = 96
+    pred_len: Steps = 24
+    d_model: Width = 128
+    n_heads: Annotated[int, Meta(ge=1, le=64)] = 8
+    e_layers: Annotated[int, Meta(ge=1, le=16)] = 2
+    d_ff: Width = 128
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+
+    def __post_init__(self) -> None:
+        if self.d_model % self.n_heads:
+            raise ValueError(
+                f"`d_model` {self.d_model} is no multiple of `n_heads` {self.n_heads}"
+            )
+
+
+class Attention(nn.Module):
+    """Every token looks at every token."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.project = nn.Linear(width, 3 * width)  # queries, keys and values
+        self.out = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens [B, T, d] to [B, T, d]."""
+        split = self.project(tokens).unflatten(2, (3, self.heads, -1))  # [B, T, 3, heads, d/heads]
+        query, key, value = split.permute(2, 0, 3, 1, 4)
+        dropout = self.dropout if self.training else 0.0
+        seen = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        mixed: Tensor = self.out(seen.transpose(1, 2).flatten(2))
+        return mixed
+
+
+class Layer(nn.Module):
+    """Attention between tokens, then a network on each, with the norms after."""
+
+    def __init__(self, shape: Architecture) -> None:
+        super().__init__()
+        self.attention = Attention(shape.d_model, shape.n_heads, shape.dropout)
+        self.norm1 = nn.LayerNorm(shape.d_model)
+        self.widen = nn.Linear(shape.d_model, shape.d_ff)
+        self.narrow = nn.Linear(shape.d_ff, shape.d_model)
+        self.norm2 = nn.LayerNorm(shape.d_model)
+        self.dropout = nn.Dropout(shape.dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens [B, T, d] to [B, T, d]."""
+        tokens = self.norm1(tokens + self.dropout(self.attention(tokens)))
+        wide = self.dropout(functional.gelu(self.widen(tokens)))
+        out: Tensor = self.norm2(tokens + self.dropout(self.narrow(wide)))
+        return out
+
+
+class ITransformer(nn.Module):
+    """The network. It has no weights of a series' own, so it takes any number of series."""
+
+    def __init__(self, shape: Architecture) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embed = nn.Linear(shape.seq_len, shape.d_model)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.e_layers))
+        self.norm = nn.LayerNorm(shape.d_model)
+        self.head = nn.Linear(shape.d_model, shape.pred_len)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Windows [B, seq_len, N + 4], series then marks, to forecasts [B, pred_len, N]."""
+        series, marks = rows[..., :-MARKS], rows[..., -MARKS:]
+        mean = series.mean(1, keepdim=True)
+        spread = torch.sqrt(series.var(1, keepdim=True, correction=0) + EPSILON)
+        tokens = torch.cat([(series - mean) / spread, marks], dim=2).transpose(1, 2)
+        tokens = self.dropout(self.embed(tokens))
+        for layer in self.layers:
+            tokens = layer(tokens)
+        answers: Tensor = self.head(self.norm(tokens[:, : series.shape[2]])).transpose(1, 2)
+        return answers * spread + mean
