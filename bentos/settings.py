@@ -116,6 +116,46 @@ class CacheSettings(Section):
     bytes: PositiveInt = 10 * 1024**3
 
 
+class AnswerSettings(Section):
+    """The answers kept to be given again, in each process or in Redis."""
+
+    entries: PositiveInt = 10_000
+    value_bytes: PositiveInt = 64 * 1024
+    seconds: PositiveFloat = 300.0
+    url: SecretStr = SecretStr("")  # redis://user:password@host:6379/0; none: in each process
+
+
+class UserSettings(Section):
+    """Who may log in: the argon2 hash of the password."""
+
+    hash: str = Field(pattern=r"^\$argon2id\$", repr=False)
+    admin: bool = False
+
+
+class SecuritySettings(Section):
+    """Who may call, and how often."""
+
+    guarded: list[str] = ["keras_api"]
+    open: dict[str, list[str]] = {
+        "default": [
+            *("/docs", "/docs/assets/*", "/redoc", "/openapi.json", "/auth/login"),
+            *("/livez", "/readyz", "/health", "/metrics", "/hooks/mlflow"),
+        ],
+        "keras_api": ["/stats", "/models"],
+    }
+    algorithm: Literal["HS256", "RS256", "EdDSA"] = "HS256"
+    secret: SecretStr = SecretStr("")  # HS256
+    key_file: Path | None = None  # RS256, EdDSA: a private key in PEM
+    issuer: str = "ascenso"
+    audience: str = "ascenso"
+    token_minutes: PositiveFloat = 30.0
+    leeway_seconds: Annotated[float, Field(ge=0)] = 5.0
+    users: dict[str, UserSettings] = {}
+    login_rate: str = "5/minute"
+    rate_limit: str = ""
+    rate_url: SecretStr = SecretStr("")  # Redis; none: in each process
+
+
 class Settings(BaseSettings):
     """Everything that may differ from one installation to the next."""
 
@@ -139,6 +179,8 @@ class Settings(BaseSettings):
     services: ServiceSettings = ServiceSettings()
     admission: AdmissionSettings = AdmissionSettings()
     cache: CacheSettings = CacheSettings()
+    answers: AnswerSettings = AnswerSettings()
+    security: SecuritySettings = SecuritySettings()
 
     @classmethod
     def settings_customise_sources(

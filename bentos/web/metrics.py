@@ -55,6 +55,10 @@ COMPARED = Counter(
 TRIED = Counter(
     "ascenso_trial_tried", "Calls that a canary answered, or failed", ["model", "version", "error"]
 )
+CACHE_HITS = Counter("ascenso_cache_hits", "Answers that were kept from before", ["model"])
+CACHE_MISSES = Counter("ascenso_cache_misses", "Answers that were not kept", ["model"])
+CACHE_FAILURES = Counter("ascenso_cache_failures", "Times that the cache could not be asked")
+TALLY_LOST = Counter("ascenso_tally_lost", "Calls that could not be written to a tally")
 LOOKED_AT = Gauge(
     "ascenso_registry_looked_at_seconds",
     "Time of the last good look at the registry, since 1970",
