@@ -120,7 +120,7 @@ class AnswerSettings(Section):
     """The answers kept to be given again, in each process or in Redis."""
 
     entries: PositiveInt = 10_000
-    value_bytes: PositiveInt = 64 * 1024
+    value_bytes: PositiveInt = 16 * 1024
     seconds: PositiveFloat = 300.0
     url: SecretStr = SecretStr("")  # redis://user:password@host:6379/0; none: in each process
 
