@@ -33,6 +33,7 @@ FAMILIES = (
     Family("contugas", "contugas-anomaly"),
     Family("spotify", "spotify-popularity"),
     Family("cripto", "cripto-classifier-log", seed=("ingest", "--synthetic")),
+    Family("keras_api", "keras-default"),
 )
 
 
