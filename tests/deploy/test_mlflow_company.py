@@ -1,0 +1,184 @@
+"""mlflow/start.sh with users, on a real PostgreSQL and a real S3."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.deploy.company import START, Company, company, run
+
+MODEL = "contugas-anomaly"
+API = "/api/2.0/mlflow"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    """A running server with users and one version, which the trainer registered."""
+    with company(tmp_path_factory.mktemp("company")) as server:
+        server.migrate()
+        with server.serving():
+            server.accounts()
+            server.train()
+            yield server
+
+
+def client(server: Company, user: str) -> httpx.Client:
+    return httpx.Client(base_url=server.url, auth=(user, server.passwords[user]), timeout=30)
+
+
+def post(server: Company, user: str, path: str, **body: object) -> httpx.Response:
+    with client(server, user) as http:
+        return http.post(path if path.startswith("/") else f"{API}/{path}", json=body)
+
+
+def stage(server: Company, user: str, name: str = MODEL, to: str = "Production") -> httpx.Response:
+    path = "model-versions/transition-stage"
+    return post(server, user, path, name=name, version="1", stage=to)
+
+
+def tag(server: Company, user: str) -> httpx.Response:
+    path = "model-versions/set-tag"
+    return post(server, user, path, name=MODEL, version="1", key="serving.state", value="live")
+
+
+def test_nobody_gets_in_without_a_password(server: Company) -> None:
+    path = f"{server.url}{API}/registered-models/search"
+    assert httpx.get(path).status_code == 401
+    assert httpx.get(path, auth=("admin", "password1234")).status_code == 401
+    assert httpx.get(f"{server.url}/health").status_code == 200
+
+
+def test_a_strange_host_is_refused(server: Company) -> None:
+    with client(server, "admin") as http:
+        answer = http.get(f"{API}/registered-models/search", headers={"host": "evil.example"})
+    assert answer.status_code == 403
+
+
+def test_the_trainer_registers_and_does_not_promote(server: Company) -> None:
+    assert stage(server, "trainer").status_code == 403
+    assert tag(server, "trainer").status_code == 403
+    assert stage(server, "promoter").status_code == 200
+    assert stage(server, "promoter", to="None").status_code == 200
+
+
+def test_the_trainer_grants_itself_nothing(server: Company) -> None:
+    grant = {"username": "trainer", "resource_id": "*", "permission": "EDIT"}
+    for kind in ("registered_model_version", "prompt", "registered_model"):
+        path = "/api/3.0/mlflow/users/permissions/grant"
+        answer = post(server, "trainer", path, resource_type=kind, **grant)
+        assert answer.status_code == 403, answer.text
+    assert stage(server, "trainer").status_code == 403
+
+
+def test_the_trainer_promotes_no_model_dressed_as_a_prompt(server: Company) -> None:
+    prompt = {"key": "mlflow.prompt.is_prompt", "value": "true"}
+    made = post(server, "trainer", "registered-models/create", name="other", tags=[prompt])
+    assert made.status_code == 403
+    assert post(server, "trainer", "registered-models/create", name="dressed").status_code == 200
+    source = f"models:/{MODEL}/1"
+    version = post(server, "trainer", "model-versions/create", name="dressed", source=source)
+    assert version.status_code == 200, version.text
+    dress = post(server, "trainer", "registered-models/set-tag", name="dressed", **prompt)
+    assert dress.status_code == 200
+    assert stage(server, "trainer", name="dressed").status_code == 403
+    path = "registered-models/delete-tag"
+    assert post(server, "trainer", path, name="dressed", **prompt).status_code != 200
+    assert stage(server, "admin", name="dressed").status_code == 200  # it is there
+
+
+def test_an_alias_is_open_to_whoever_may_register(server: Company) -> None:
+    """MLflow has no permission for it: production follows a stage."""
+    path = "registered-models/alias"
+    set_alias = {"name": MODEL, "alias": "challenger", "version": "1"}
+    assert post(server, "trainer", path, **set_alias).status_code == 200
+    assert post(server, "service", path, **set_alias).status_code == 403
+
+
+def test_the_service_reads_and_writes_its_tags(server: Company) -> None:
+    assert tag(server, "service").status_code == 200
+    body = {"name": MODEL, "version": "1", "key": "serving.state"}
+    with client(server, "service") as http:
+        assert http.request("DELETE", f"{API}/model-versions/delete-tag", json=body).is_success
+        found = http.get(f"{API}/registered-models/search").json()["registered_models"]
+        assert MODEL in {model["name"] for model in found}
+        query = {"name": MODEL, "version": "1"}
+        uri = http.get(f"{API}/model-versions/get-download-uri", params=query).json()
+        folder = uri["artifact_uri"].removeprefix("mlflow-artifacts:/")
+        listing = http.get(f"{API}-artifacts/artifacts", params={"path": folder}).json()
+        assert "MLmodel" in {entry["path"] for entry in listing["files"]}
+    assert post(server, "service", "model-versions/create", name=MODEL).status_code == 403
+
+
+def test_accounts_may_be_applied_again_and_change_a_password(server: Company) -> None:
+    old = server.passwords["service"]
+    server.passwords["service"] = "another-password"
+    server.accounts()
+    assert tag(server, "service").status_code == 200
+    assert stage(server, "trainer").status_code == 403
+    with httpx.Client(base_url=server.url, auth=("service", old)) as http:
+        assert http.get(f"{API}/registered-models/search").status_code == 401
+
+
+def test_files_lie_in_the_bucket_and_rows_in_postgresql(server: Company) -> None:
+    assert server.store.client.list_objects_v2(Bucket="models", MaxKeys=1)["KeyCount"] == 1
+    count = server.database.run("psql", "-Atc", "select count(*) from model_versions")
+    assert int(count) >= 1
+    assert server.database.run("psql", "-Atc", "select count(*) from users").strip() == "4"
+
+
+REVISION = "select version_num from alembic_version"
+REVISIONS = f"{REVISION} union select version_num from alembic_version_auth order by 1"
+
+LAST_BUT_ONE = """
+from alembic import command
+from alembic.script import ScriptDirectory
+from mlflow.store.db.utils import _get_alembic_config, create_sqlalchemy_engine
+from mlflow.store.tracking.dbmodels.initial_models import Base
+
+uri = "postgresql+psycopg2://"
+Base.metadata.create_all(create_sqlalchemy_engine(uri))
+config = _get_alembic_config(uri)
+command.upgrade(config, ScriptDirectory.from_config(config).get_revision("head").down_revision)
+"""
+
+
+def test_migrating_again_changes_nothing(server: Company) -> None:
+    before = server.database.run("psql", "-Atc", REVISIONS)
+    server.migrate()
+    assert server.database.run("psql", "-Atc", REVISIONS) == before
+
+
+def test_an_old_schema_is_brought_up_to_date(server: Company) -> None:
+    server.database.run("createdb", "old")
+    run([sys.executable, "-c", LAST_BUT_ONE], server.env("old"))
+    old = server.database.run("psql", "-Atc", REVISION, database="old")
+    server.migrate("old")
+    head = server.database.run("psql", "-Atc", REVISIONS)
+    assert old not in head
+    assert server.database.run("psql", "-Atc", REVISIONS, database="old") == head
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("MLFLOW_BACKEND_STORE_URI", "postgresql://u:p@h/d", "give it by PGPASSWORD"),
+        ("MLFLOW_FLASK_SERVER_SECRET_KEY", "", "give a random string"),
+        ("MLFLOW_AUTH_ADMIN_PASSWORD", "short", "12"),
+    ],
+)
+def test_what_is_missing_or_weak_is_named(
+    server: Company, name: str, value: str, said: str
+) -> None:
+    assert said in refused(server, server.env() | {name: value, "PGDATABASE": "template1"})
+
+
+def refused(server: Company, env: dict[str, str]) -> str:
+    """What start.sh says when it does not serve."""
+    done = subprocess.run(
+        [START], env=os.environ | env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode != 0
+    return done.stderr
