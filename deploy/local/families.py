@@ -34,6 +34,7 @@ FAMILIES = (
     Family("spotify", "spotify-popularity"),
     Family("cripto", "cripto-classifier-log", seed=("ingest", "--synthetic")),
     Family("keras_api", "keras-default"),
+    Family("itransformer", "itransformer-demo"),
 )
 
 

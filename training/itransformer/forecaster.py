@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from training.errors import InputError
-from training.itransformer.model import MARKS, Architecture, ITransformer
+from training.itransformer.model import MARKS, ITransformer
+from training.itransformer.settings import Architecture
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"

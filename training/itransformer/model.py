@@ -4,36 +4,14 @@ Liu et al., 2024: "iTransformer: Inverted Transformers Are Effective for Time Se
 https://arxiv.org/abs/2310.06625.
 """
 
-from typing import Annotated
-
 import torch
-from msgspec import Meta, Struct
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.itransformer.settings import Architecture
+
 MARKS = 4  # hour, weekday, day of the month, day of the year: a token each
 EPSILON = 1e-5
-
-Steps = Annotated[int, Meta(ge=1, le=4096)]
-Width = Annotated[int, Meta(ge=1, le=4096)]
-
-
-class Architecture(Struct, frozen=True, kw_only=True):
-    """What fixes the shapes of the weights; `seq_len` and `pred_len` are steps in and out."""
-
-    seq_len: Steps = 96
-    pred_len: Steps = 24
-    d_model: Width = 128
-    n_heads: Annotated[int, Meta(ge=1, le=64)] = 8
-    e_layers: Annotated[int, Meta(ge=1, le=16)] = 2
-    d_ff: Width = 128
-    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
-
-    def __post_init__(self) -> None:
-        if self.d_model % self.n_heads:
-            raise ValueError(
-                f"`d_model` {self.d_model} is no multiple of `n_heads` {self.n_heads}"
-            )
 
 
 class Attention(nn.Module):

@@ -1,6 +1,5 @@
 """A forecaster as an MLflow model: what `itransformer-<name>` is registered as."""
 
-import re
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -10,29 +9,17 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
 
 from training import tracking
-from training.errors import InputError
 from training.itransformer import pyfunc
 from training.itransformer.forecaster import CONFIG, WEIGHTS, Config, Floats, Forecaster, load
 from training.itransformer.frames import Series
 from training.itransformer.model import MARKS
-from training.manifest import Predict, Samples
+from training.itransformer.names import FLAVOR, registered_name
+from training.manifest import Samples
 
-FLAVOR = "itransformer"
-PREFIX = "itransformer-"
-NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 LIBRARIES = ("torch", "safetensors", "numpy")
 SAMPLES = 8
 # A batch of one and a batch of many are summed in another order: float32, in standardised units.
 CLOSE = 1e-4
-
-
-def registered_name(name: str) -> str:
-    """Give the registered model of a forecaster's name. Raises `InputError` for a bad name."""
-    if not NAME.fullmatch(name):
-        raise InputError(
-            f"The model name is {name!r}: give up to 100 letters, digits, '_' and '-'."
-        )
-    return PREFIX + name
 
 
 def register(name: str, forecaster: Forecaster, series: Series) -> ModelVersion:
@@ -45,7 +32,7 @@ def register(name: str, forecaster: Forecaster, series: Series) -> ModelVersion:
         save=lambda path: save(forecaster, path),
         samples=sample(forecaster, series.rows()),
         libraries=LIBRARIES,
-        load=read,
+        load=lambda path: read(path).predict,
     )
 
 
@@ -81,6 +68,6 @@ def signature(config: Config) -> ModelSignature:
     )
 
 
-def read(path: Path) -> Predict:
-    """Read a saved model back."""
-    return load(path / WEIGHTS, path / CONFIG).predict
+def read(path: Path) -> Forecaster:
+    """Read a model folder. Raises `InputError` when it holds no forecaster."""
+    return load(path / WEIGHTS, path / CONFIG)
