@@ -32,8 +32,12 @@ class Tally(Metrics):
     """Keeps the rows, the release and the thread of each batch."""
 
     rows: list[int] = field(default_factory=list)
+    queues: list[int] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
+
+    def queued(self, release: Release, rows: int) -> None:
+        self.queues.append(rows)
 
     def batched(self, release: Release, rows: int, seconds: float) -> None:
         self.rows.append(rows)

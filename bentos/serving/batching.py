@@ -98,6 +98,8 @@ class Batcher(Generic[Row, Answer]):
     def _next(self) -> None:
         """Start the next batch, in the loop when it is quick, or else in the thread."""
         release = self._release()
+        if release:
+            self._observer.queued(release, self.queued_rows)
         calls = self._take()
         if not calls:
             self._busy = False

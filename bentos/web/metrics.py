@@ -38,6 +38,12 @@ BATCH_ROWS = Histogram("ascenso_batch_rows", "Rows in a batch", ["model"], bucke
 BATCH_SECONDS = Histogram(
     "ascenso_batch_seconds", "Time a model took for a batch", ["model"], buckets=SECONDS
 )
+QUEUE_ROWS = Gauge(
+    "ascenso_queue_rows",
+    "Rows that waited when the last batch began",
+    ["model"],
+    multiprocess_mode="livesum",
+)
 LIVE = Gauge(
     "ascenso_live",
     "Processes in which this version is live",
@@ -71,6 +77,10 @@ DEGRADED = Gauge(
 
 class Metrics:
     """Counts what the serving side tells; an Observer."""
+
+    def queued(self, release: Release, rows: int) -> None:
+        """A batch begins, or the queue ran dry."""
+        QUEUE_ROWS.labels(release.version.name).set(rows)
 
     def batched(self, release: Release, rows: int, seconds: float) -> None:
         """A batch ran."""

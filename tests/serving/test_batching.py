@@ -148,6 +148,16 @@ async def test_the_next_batch_fills_while_the_model_runs(tally: Tally) -> None:
     assert one.queued_rows == 0
 
 
+async def test_what_waits_is_told_when_a_batch_begins(tally: Tally) -> None:
+    gated = Gated()
+    one = batcher(Live(release(row_seconds=THREADED)), tally, gated)
+    async with busy(one, gated):
+        calls = [asyncio.create_task(one.submit([1, 2])) for _ in range(3)]
+        await queued(one, 6)
+    await asyncio.gather(*calls)
+    await until(lambda: tally.queues == [1, 6, 0])
+
+
 async def test_batches_keep_to_their_bound_and_calls_whole(tally: Tally) -> None:
     one = batcher(Live(release()), tally, most=4)
     calls = [[1, 2, 3], [4, 5], [6, 7], list(range(10)), [8]]

@@ -15,6 +15,7 @@ from tests.memory import release
 metrics = Metrics()
 metrics.swapped("stage Production", None, release("1"), "swap")
 metrics.swapped("stage Production", release("1"), release("2"), "swap")
+metrics.queued(release("2"), 7)
 metrics.batched(release("2"), 5, 0.002)
 metrics.refused("small", Refusal("pickle", "log it with skops"))
 metrics.looked("")
@@ -41,6 +42,7 @@ def test_workers_are_told_together_and_dead_ones_serve_nothing(tmp_path: Path) -
     text = alive.stdout
     assert value_in(text, "ascenso_live", model="small", version="2") == 1
     assert value_in(text, "ascenso_live", model="small", version="1") == 0
+    assert value_in(text, "ascenso_queue_rows", model="small") == 7
     assert value_in(text, "ascenso_swaps_total", model="small", what="swap") == 4
     assert value_in(text, "ascenso_batch_rows_sum", model="small") == 10
     assert value_in(text, "ascenso_refusals_total", model="small", reason="pickle") == 2
