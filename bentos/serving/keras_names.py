@@ -49,11 +49,11 @@ SPECIAL = frozenset({"__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__
 KINDS = {
     module: frozenset(names.split())
     for module, names in {
-        "keras": "DTypePolicy Functional Model Sequential",
+        "keras": "DTypePolicy Model Sequential",
         "keras.constraints": "MaxNorm MinMaxNorm NonNeg UnitNorm",
         "keras.initializers": _INITIALIZERS,
         "keras.layers": _LAYERS,
-        "keras.models": "Functional Model Sequential",
+        "keras.models": "Model Sequential",
         "keras.regularizers": "L1 L1L2 L2",
         "keras.src.models.functional": "Functional",
         "keras.src.ops.core": "Cast",

@@ -25,6 +25,11 @@ def served_model(model: keras.Model, scaler_X: Scaler, scaler_y: Scaler) -> kera
     predictions in their original units, and the confidence as the last column. Raises
     `InputError` for a model or a scaler that cannot be served.
     """
+    kind = type(model)
+    if not kind.__module__.startswith("keras."):
+        raise InputError(
+            f"The model is a {kind.__name__}: make it a Sequential or Functional one."
+        )
     inputs, outputs = width(model, "input"), width(model, "output")
     X, y = read_scaler("scaler_X", scaler_X, inputs), read_scaler("scaler_y", scaler_y, outputs)
     rows = keras.Input((inputs,), dtype="float64", name="rows")
@@ -78,7 +83,7 @@ def bare_copy(model: keras.Model) -> keras.Model:
         )
     config = model.get_config()
     refuse_foreign(config)
-    copy = kind.from_config(without_compiling(config) | {"name": "model"})
+    copy = type(model).from_config(without_compiling(config) | {"name": "model"})
     copy.set_weights(model.get_weights())
     return copy
 
