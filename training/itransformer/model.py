@@ -15,19 +15,22 @@ EPSILON = 1e-5
 
 
 class Attention(nn.Module):
-    """Every token looks at every token."""
+    """Some tokens look at all tokens."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
         self.dropout = dropout
-        self.project = nn.Linear(width, 3 * width)  # queries, keys and values
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [B, T, d] to [B, T, d]."""
-        split = self.project(tokens).unflatten(2, (3, self.heads, -1))  # [B, T, 3, heads, d/heads]
-        query, key, value = split.permute(2, 0, 3, 1, 4)
+    def forward(self, asking: Tensor, tokens: Tensor) -> Tensor:
+        """Tokens [B, A, d] that look at tokens [B, T, d]: [B, A, d]."""
+        query = self.query(asking).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        key, value = (
+            self.key_value(tokens).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        )
         dropout = self.dropout if self.training else 0.0
         seen = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         mixed: Tensor = self.out(seen.transpose(1, 2).flatten(2))
@@ -46,11 +49,11 @@ class Layer(nn.Module):
         self.norm2 = nn.LayerNorm(shape.d_model)
         self.dropout = nn.Dropout(shape.dropout)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [B, T, d] to [B, T, d]."""
-        tokens = self.norm1(tokens + self.dropout(self.attention(tokens)))
-        wide = self.dropout(functional.gelu(self.widen(tokens)))
-        out: Tensor = self.norm2(tokens + self.dropout(self.narrow(wide)))
+    def forward(self, asking: Tensor, tokens: Tensor) -> Tensor:
+        """Tokens [B, A, d] that look at tokens [B, T, d]: [B, A, d]."""
+        mixed = self.norm1(asking + self.dropout(self.attention(asking, tokens)))
+        wide = self.dropout(functional.gelu(self.widen(mixed)))
+        out: Tensor = self.norm2(mixed + self.dropout(self.narrow(wide)))
         return out
 
 
@@ -73,7 +76,9 @@ class ITransformer(nn.Module):
         spread = torch.sqrt(series.var(1, keepdim=True, correction=0) + EPSILON)
         tokens = torch.cat([(series - mean) / spread, marks], dim=2).transpose(1, 2)
         tokens = self.dropout(self.embed(tokens))
-        for layer in self.layers:
-            tokens = layer(tokens)
-        answers: Tensor = self.head(self.norm(tokens[:, : series.shape[2]])).transpose(1, 2)
+        for layer in self.layers[:-1]:
+            tokens = layer(tokens, tokens)
+        # Nothing reads the marks' tokens after the last layer, so it does not make them.
+        tokens = self.layers[-1](tokens[:, : series.shape[2]], tokens)
+        answers: Tensor = self.head(self.norm(tokens)).transpose(1, 2)
         return answers * spread + mean
