@@ -17,6 +17,7 @@ from bentos.serving.slot import Slot
 from bentos.serving.watcher import Watcher
 from bentos.settings import settings
 from bentos.web import docs
+from bentos.web.auth import Guard, Places, gate, inside
 from bentos.web.cors import open_to
 from bentos.web.docs import Answer, Operation
 from bentos.web.errors import HANDLERS, JSON, Failure, Unavailable
@@ -47,7 +48,10 @@ class Feed(Protocol):
 
 
 class App:
-    """An ASGI app. POSTs to a path in `hot` take the fast route, all else goes to Starlette."""
+    """An ASGI app. POSTs to a path in `hot` take the fast route, all else goes to Starlette.
+
+    Where the service is guarded, `admin` and /reload need the scope `admin`.
+    """
 
     def __init__(
         self,
@@ -60,31 +64,33 @@ class App:
         operations: Sequence[Operation] = (),
         description: str = "",
         feeds: Sequence[Feed] = (),
+        admin: Places = (),
     ) -> None:
         self.name = name
         self.slots = list(slots)
         self.feeds = list(feeds)
         self.watcher: Watcher | None = None
         self._hot = {route.path: route for route in hot}
-        told = [*operations, *COMMON_OPERATIONS]
+        guard = Guard(name, gate(), [*admin, ("POST", "/reload")])
+        told = guard.told([*operations, *COMMON_OPERATIONS])
         self._starlette = Starlette(
             routes=[
                 *routes,
                 *(Route(path, route, methods=["POST"]) for path, route in self._hot.items()),
                 *self._common_routes(),
+                *guard.routes,
                 *docs.routes(title, version, told, description),
             ],
             exception_handlers=HANDLERS,
         )
-        self._app = open_to(settings().services.cors_origins, self._dispatch)
+        self._app = open_to(settings().services.cors_origins, guard.around(self._dispatch))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         await self._app(scope, receive, send)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        hot = self._hot.get(path)
+        hot = self._hot.get(inside(scope))
         if hot is not None and scope.get("method") == "POST":
             await hot(scope, receive, send)
         else:

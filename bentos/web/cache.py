@@ -7,7 +7,6 @@ An answer of another version is another key, and so is one from before the last 
 import hashlib
 import logging
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,21 +17,18 @@ from cashews.backends.redis import Redis
 from cashews.exceptions import CacheBackendInteractionError
 from cashews.picklers import PicklerType
 from cashews.serialize import get_serializer
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from bentos.serving.registry import Version
 from bentos.settings import AnswerSettings
 from bentos.web.errors import Unavailable
 from bentos.web.metrics import CACHE_FAILURES, CACHE_HITS, CACHE_MISSES
+from bentos.web.remote import TIMEOUT_SECONDS, Outage, options
 
 log = logging.getLogger(__name__)
 
 PREFIX = "ascenso:answers"
 GENERATION = f"{PREFIX}:generation"
-TIMEOUT_SECONDS = 0.25
-PAUSE_SECONDS = 1.0  # after a failure Redis is left alone, so that few calls wait for it
 FAILURES = (CacheBackendInteractionError, RedisError, OSError, ValueError)
 
 
@@ -62,8 +58,7 @@ class Answers:
         url = settings.url.get_secret_value()
         self._redis = _redis(url) if url else None
         self._backend = self._redis or Memory(size=settings.entries, check_interval=0)
-        self._well = True
-        self._again_at = 0.0
+        self._outage = Outage(log, "calls go on without kept answers")
 
     async def key(self, version: Version, content: bytes) -> Key:
         """The place of an answer of `version` to `content`.
@@ -124,33 +119,18 @@ class Answers:
 
     async def _ask(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """What the backend answers; None while it cannot be asked."""
-        if time.monotonic() < self._again_at:
+        if self._outage.pausing:
             return None
         try:
             if not self._backend.is_init:
                 await self._backend.init()
             answer = await command(*arguments)
         except FAILURES as error:
-            self._fail(error)
+            CACHE_FAILURES.inc()
+            self._outage.begin(error)
             return None
-        if not self._well:
-            log.info("the cache answers again")
-        self._well = True
+        self._outage.end()
         return answer
-
-    def _fail(self, error: Exception) -> None:
-        CACHE_FAILURES.inc()
-        self._again_at = time.monotonic() + PAUSE_SECONDS
-        if self._well:
-            log.warning("the cache cannot be asked, calls go on without: %s", cause(error))
-        self._well = False
-
-
-def cause(error: BaseException) -> str:
-    """What happened first, told by its type where it says nothing."""
-    while error.__cause__:
-        error = error.__cause__
-    return str(error) or type(error).__name__
 
 
 def _redis(url: str) -> Redis:
@@ -159,10 +139,8 @@ def _redis(url: str) -> Redis:
         suppress=False,
         serializer=get_serializer(pickle_type=PicklerType.NULL, check_repr=False),
         client_name="ascenso",
-        retry=Retry(NoBackoff(), 0),  # redis-py's own waits for seconds
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
         wait_for_connection_timeout=TIMEOUT_SECONDS,
+        **options(),
     )
 
 

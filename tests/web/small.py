@@ -13,6 +13,8 @@ from bentos.serving.release import Contract, Release
 from bentos.serving.slot import Slot
 from bentos.settings import Channel, LimitSettings
 from bentos.web.app import App
+from bentos.web.auth import Places
+from bentos.web.docs import Operation
 from bentos.web.hot import Hot
 from bentos.web.metrics import Metrics
 from tests.memory import INLINE, THREADED, release
@@ -72,6 +74,12 @@ def gated_slot(gated: Gated, limits: LimitSettings = LIMITS) -> Slot[Point, Sum]
     return small_slot(gated, limits=limits, row_seconds=THREADED)
 
 
-def small_app(slot: Slot[Point, Sum], timeout: float = 5, routes: Sequence[BaseRoute] = ()) -> App:
-    hot = Hot("small", "/add", slot, Point, timeout)
-    return App("small", "small", "1", [slot], hot=[hot], routes=routes)
+def small_app(
+    slot: Slot[Point, Sum],
+    timeout: float = 5,
+    routes: Sequence[BaseRoute] = (),
+    operations: Sequence[Operation] = (),
+    admin: Places = (),
+) -> App:
+    hot = [Hot("small", "/add", slot, Point, timeout)]
+    return App("small", "small", "1", [slot], hot, routes, operations, admin=admin)

@@ -14,8 +14,9 @@ from redis import Redis
 
 from bentos.serving.registry import DIGEST_TAG, Tag, Version
 from bentos.settings import AnswerSettings
-from bentos.web.cache import PAUSE_SECONDS, Answers
+from bentos.web.cache import Answers
 from bentos.web.errors import Unavailable
+from bentos.web.remote import PAUSE_SECONDS
 from tests.stack import free_ports
 from tests.web.redis_server import redis_server
 

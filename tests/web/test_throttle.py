@@ -1,0 +1,141 @@
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from bentos.web.throttle import Throttle, TooMany, address, rate
+from tests.stack import free_ports
+from tests.web.redis_server import redis_server
+
+THREE = rate("3/minute", "test")
+ANA = ("Calls of", "ana")
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(params=["process", "redis"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Where the counts are: empty for the process."""
+    if request.param == "process":
+        return ""
+    found: str = request.getfixturevalue("redis")
+    return found
+
+
+@asynccontextmanager
+async def opened(url: str = "") -> AsyncIterator[Throttle]:
+    throttle = Throttle(url)
+    try:
+        yield throttle
+    finally:
+        await throttle.close()
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(test, 30))
+
+
+def test_lets_so_many_through(url: str) -> None:
+    async def test() -> None:
+        async with opened(url) as throttle:
+            for who in (("Calls of", "eva"), ("Calls of", "ines")):
+                hits = [throttle.hit(THREE, *who) for _ in range(10)]
+                outcomes = await asyncio.gather(*hits, return_exceptions=True)
+                assert outcomes.count(None) == 3
+                refused = [outcome for outcome in outcomes if isinstance(outcome, TooMany)]
+                assert len(refused) == 7
+                assert 55 <= int(refused[0].headers["retry-after"]) <= 60
+                assert str(refused[0].detail).startswith(f"Calls of {who[1]}: 3 per 1 minute at")
+
+    run(test())
+
+
+def test_the_window_moves(url: str) -> None:
+    two = rate("2/second", "test")
+
+    async def test() -> None:
+        async with opened(url) as throttle:
+            loop = asyncio.get_running_loop()
+            passed: list[float] = []
+            while len(passed) < 6:
+                try:
+                    await throttle.hit(two, "Calls of", "moving")
+                    passed.append(loop.time())
+                except TooMany:
+                    await asyncio.sleep(0.01)
+            gaps = [later - earlier for earlier, later in zip(passed, passed[2:], strict=False)]
+            assert min(gaps) > 0.9
+
+    run(test())
+
+
+def test_a_check_counts_nothing(url: str) -> None:
+    async def test() -> None:
+        async with opened(url) as throttle:
+            who = ("Calls of", "checked")
+            for _ in range(5):
+                await throttle.check(THREE, *who)
+            for _ in range(5):
+                await throttle.count(THREE, *who)
+            with pytest.raises(TooMany):
+                await throttle.check(THREE, *who)
+
+    run(test())
+
+
+def test_workers_count_together_in_redis(redis: str) -> None:
+    async def test() -> None:
+        async with opened(redis) as one, opened(redis) as other:
+            for throttle in (one, other, one):
+                await throttle.hit(THREE, "Calls of", "shared")
+            with pytest.raises(TooMany):
+                await other.hit(THREE, "Calls of", "shared")
+
+    run(test())
+
+
+def test_a_redis_that_is_down_leaves_each_process_its_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (port,) = free_ports(1)
+
+    async def test() -> None:
+        async with opened(f"redis://127.0.0.1:{port}/0") as throttle:
+            hits = [throttle.hit(THREE, *ANA) for _ in range(10)]
+            outcomes = await asyncio.gather(*hits, return_exceptions=True)
+            assert outcomes.count(None) == 3
+            assert sum(isinstance(outcome, TooMany) for outcome in outcomes) == 7
+
+    run(test())
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "counted in each process" in record.getMessage()
+
+
+@pytest.mark.parametrize("text", ["5", "many", "5/fortnight", "-1/minute"])
+def test_a_wrong_rate_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match=f"security.login_rate is '{text}': write a rate such as"):
+        rate(text, "security.login_rate")
+
+
+@pytest.mark.parametrize(
+    ("client", "told"),
+    [
+        (("10.1.2.3", 4000), "10.1.2.3"),
+        (("2001:db8:1:2:3:4:5:6", 4000), "2001:db8:1:2::/64"),
+        (("2001:db8:1:2::9", 4000), "2001:db8:1:2::/64"),
+        (("fe80::1%eth0", 4000), "fe80::/64"),
+        (("::ffff:10.1.2.3", 4000), "10.1.2.3"),
+        (("testclient", 0), "testclient"),
+        (None, "unknown"),
+    ],
+)
+def test_the_address_of_a_request(client: tuple[str, int] | None, told: str) -> None:
+    assert address({"type": "http", "client": client}) == told
