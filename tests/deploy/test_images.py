@@ -1,0 +1,139 @@
+"""The images, as far as they can be judged without an engine that builds them."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.local.settings import ROOT
+from tests.deploy.judges import SCRIPTS, judge
+from tests.stack import free_ports, wait_for
+
+IMAGES = ROOT / "deploy" / "images"
+DOCKERFILE = (IMAGES / "Dockerfile").read_text()
+LOCKED = set(
+    re.findall(r"^([a-z0-9.-]+)(?:\[[^]]+\])?==", (ROOT / "requirements.lock").read_text(), re.M)
+)
+
+
+def copied(stage: str) -> list[list[str]]:
+    """The words of each COPY from the context, in a stage of the Dockerfile."""
+    (text,) = re.findall(rf"^FROM \S+ AS {stage}$(.*?)(?=^FROM|\Z)", DOCKERFILE, re.M | re.S)
+    lines = [line.split()[1:] for line in text.splitlines() if line.startswith("COPY ")]
+    words = [[w for w in line if not w.startswith("--chmod")] for line in lines]
+    return [line for line in words if not line[0].startswith("--from")]
+
+
+def context(folder: Path) -> None:
+    """What .dockerignore lets into a build."""
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        if line.startswith("!"):
+            source, target = ROOT / line[1:], folder / line[1:]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+
+
+def test_the_dockerfile_has_no_fault() -> None:
+    judge("hadolint", IMAGES / "Dockerfile")
+
+
+def test_the_scripts_have_no_fault() -> None:
+    judge("shellcheck", *IMAGES.glob("*.sh"), ROOT / "mlflow" / "start.sh")
+
+
+def test_every_copied_file_is_in_the_context(tmp_path: Path) -> None:
+    context(tmp_path)
+    stages = re.findall(r"^FROM \S+ AS (\S+)", DOCKERFILE, re.M)
+    sources = [s for stage in stages for line in copied(stage) for s in line[:-1]]
+    assert len(sources) > 8
+    assert [s for s in sources if not (tmp_path / s).exists()] == []
+
+
+def test_no_image_runs_as_root_or_floats() -> None:
+    for image in re.findall(r"^FROM (\S+:\S+)", DOCKERFILE, re.M):
+        assert re.fullmatch(r"\S+:\d+\.\d+\.\d+\S*", image), image
+    final = re.split(r"^FROM ", DOCKERFILE, flags=re.M)
+    assert sum("USER 10001:10001" in stage for stage in final) == 2  # base and s3
+
+
+@pytest.mark.parametrize(
+    "what",
+    [["pyproject.toml"], ["pyproject.toml", "--extra", "train"], ["deploy/images/mlflow.in"]],
+)
+def test_an_image_gets_what_the_lock_has_and_no_cuda(what: list[str]) -> None:
+    wheels = os.environ.get("PIP_FIND_LINKS", "https://download.pytorch.org/whl/cpu/torch/")
+    told = judge(
+        "uv", "pip", "compile", *what, "--constraints", "requirements.lock",
+        "--python-version", "3.11", "--no-emit-find-links", "--no-header", "--no-annotate",
+        "--find-links", wheels, "-q",
+    )  # fmt: skip
+    names = {re.split(r"[=\[]", line)[0] for line in told.splitlines() if "==" in line}
+    assert {"mlflow", "httpx", "msgspec"} < names
+    assert names - LOCKED <= {"torch"}
+    assert not [name for name in names if name.startswith("nvidia-cu")]
+
+
+def test_secrets_become_variables(tmp_path: Path) -> None:
+    for name, value in {"PGPASSWORD": "a b$c\n", "lower": "x", "A-B": "y", "EMPTY": ""}.items():
+        (tmp_path / name).write_text(value)
+    env = {"PATH": os.environ["PATH"], "SECRETS_DIR": str(tmp_path)}
+    command = [IMAGES / "secrets.sh", "env"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert "PGPASSWORD=a b$c" in lines
+    assert "EMPTY=" in lines
+    assert not [line for line in lines if line.startswith(("lower", "A-B"))]
+    env["SECRETS_DIR"] = str(tmp_path / "none")
+    assert subprocess.run([*command[:1], "true"], env=env, check=False).returncode == 0
+
+
+# The tests' own Python finds this repository anywhere; an image has only its own folders.
+FORGET = """
+import sys
+
+sys.path[:] = [path for path in sys.path if path != ROOT]
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+"""
+
+
+def test_the_folders_of_the_services_image_are_enough_to_serve(tmp_path: Path) -> None:
+    """The command and the variables are the Dockerfile's, but for the port."""
+    for source, target in copied("code"):
+        shutil.copytree(ROOT / source, tmp_path / "app" / target)
+    (command,) = re.findall(r'^CMD \["bentoml", (.*)\]$', DOCKERFILE, re.M)
+    (tmp_path / "sitecustomize.py").write_text(FORGET.replace("ROOT", repr(str(ROOT))))
+    (port,) = free_ports(1)
+    home = {"ASCENSO_HOME": tmp_path / "state", "BENTOML_HOME": tmp_path / "bentoml"}
+    env = {name: str(path) for name, path in home.items()}
+    env |= {"PATH": f"{SCRIPTS}:/usr/bin:/bin", "HOME": str(tmp_path), "BENTOML_PORT": str(port)}
+    env |= {"BENTOML_DO_NOT_TRACK": "true", "BENTOML_HOST": "127.0.0.1"}
+    env |= {"PYTHONPATH": str(tmp_path)}
+    serve = [sys.executable, "-P", "-m", "bentoml", *shlex.split(command.replace(",", ""))]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            serve, cwd=tmp_path / "app", env=env, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_for(
+            lambda: server.poll() is not None or answers(f"http://127.0.0.1:{port}/livez"), 60
+        )
+        assert server.poll() is None, (tmp_path / "log").read_text()[-3000:]
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,83 @@
+"""Prometheus and Grafana: judged by promtool, and against the metrics that the services have."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import bentos.web.metrics as metrics
+from deploy.local.settings import ROOT
+from tests.deploy.judges import judge, load
+
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+GRAFANA = ROOT / "deploy" / "grafana"
+DASHBOARD = json.loads((GRAFANA / "dashboards" / "ascenso.json").read_text())
+ALERTS = load(PROMETHEUS / "alerts.yml")
+COMPOSE = load(ROOT / "docker-compose.yml")
+ASKED = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+ALERTED = [rule["expr"] for group in ALERTS["groups"] for rule in group["rules"]]
+
+
+def described(name: str) -> tuple[set[str], set[str]]:
+    """The series and the labels of a metric of bentos/web/metrics.py."""
+    metric: Any = getattr(metrics, name)
+    suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "gauge": [""]}
+    return {metric._name + s for s in suffixes[metric._type]}, set(metric._labelnames)
+
+
+KNOWN = [
+    described(n) for n in dir(metrics) if n.isupper() and hasattr(getattr(metrics, n), "_type")
+]
+SERIES = set().union(*(series for series, _ in KNOWN))
+LABELS = set().union(*(labels for _, labels in KNOWN)) | {"le", "instance", "job"}
+
+
+def test_prometheus_takes_its_files() -> None:
+    judge("promtool", "check", "config", PROMETHEUS / "prometheus.yml")
+
+
+def test_the_alerts_sound_when_they_should() -> None:
+    judge("promtool", "test", "rules", PROMETHEUS / "alerts_test.yml")
+
+
+@pytest.mark.parametrize("query", ASKED + ALERTED)
+def test_every_query_asks_for_what_there_is(query: str, tmp_path: Path) -> None:
+    plain = query.replace("$__rate_interval", "5m").replace("$service", ".*")
+    rules = {"groups": [{"name": "a", "rules": [{"record": "a:b", "expr": plain}]}]}
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
+    judge("promtool", "check", "rules", tmp_path / "rules.yml")
+    assert set(re.findall(r"\bascenso_\w+", plain)) <= SERIES
+    grouped = re.findall(r"\bby \(([^)]*)\)", plain)
+    assert {label.strip() for labels in grouped for label in labels.split(",")} <= LABELS
+
+
+def test_the_dashboard_shows_what_matters() -> None:
+    shown = set(re.findall(r"\bascenso_\w+", " ".join(ASKED)))
+    assert {
+        "ascenso_requests_total",
+        "ascenso_request_seconds_bucket",
+        "ascenso_batch_rows_bucket",
+        "ascenso_live",
+        "ascenso_swaps_total",
+        "ascenso_refusals_total",
+        "ascenso_queue_rows",
+    } <= shown
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_parts_find_each_other() -> None:
+    (source,) = load(GRAFANA / "provisioning/datasources/prometheus.yml")["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    used = {target["datasource"]["uid"] for p in DASHBOARD["panels"] for target in p["targets"]}
+    assert used == {source["uid"]}
+    (provider,) = load(GRAFANA / "provisioning/dashboards/ascenso.yml")["providers"]
+    folder = provider["options"]["path"]
+    assert f"./deploy/grafana/dashboards:{folder}:ro" in COMPOSE["services"]["grafana"]["volumes"]
+    (job,) = load(PROMETHEUS / "prometheus.yml")["scrape_configs"]
+    (found,) = job["dns_sd_configs"]
+    each = {n for n, s in COMPOSE["services"].items() if s["image"].startswith("ascenso-services")}
+    assert set(found["names"]) == each
