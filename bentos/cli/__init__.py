@@ -1,4 +1,4 @@
-"""`ascenso`: what serves, promotions that wait until they serve, and what served when."""
+"""`ascenso`: what serves, promotions that wait until they do, what served when, who may call."""
 
 import click
 
@@ -6,6 +6,7 @@ from bentos.cli.history import history
 from bentos.cli.promotion import promote
 from bentos.cli.rollback import rollback
 from bentos.cli.status import status
+from bentos.cli.user import user
 from bentos.cli.webhook import webhook
 
 
@@ -18,5 +19,5 @@ def main() -> None:
     """
 
 
-for command in (status, promote, rollback, history, webhook):
+for command in (status, promote, rollback, history, webhook, user):
     main.add_command(command)

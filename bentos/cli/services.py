@@ -13,6 +13,7 @@ from bentos.serving.ledger import Event
 
 TIMEOUT_SECONDS = 10.0
 NUDGE_SECONDS = 1.0
+TOKEN = "ASCENSO_TOKEN"  # noqa: S105 - where it is, not what it is
 
 T = TypeVar("T")
 
@@ -84,7 +85,9 @@ class Services:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self.http = httpx.Client(timeout=TIMEOUT_SECONDS)
+        token = os.environ.get(TOKEN)
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        self.http = httpx.Client(timeout=TIMEOUT_SECONDS, headers=headers)
 
     def close(self) -> None:
         """Close its connections."""
@@ -146,6 +149,8 @@ class Services:
             raise self._unreachable(f"No service answers at {self.url} ({error})") from error
 
     def _read(self, answer: httpx.Response) -> Any:
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise Failed(f"{answer.url} is guarded: {answer.text}. Put a token into {TOKEN}")
         if answer.status_code != httpx.codes.OK:
             raise self._unreachable(f"{answer.url} answers {answer.status_code}")
         try:
