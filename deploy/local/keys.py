@@ -12,6 +12,8 @@ MAKERS: Mapping[str, Callable[[], str]] = {
     "AWS_ACCESS_KEY_ID": lambda: secrets.token_hex(10),
     "AWS_SECRET_ACCESS_KEY": lambda: secrets.token_hex(20),
     "ASCENSO_WEBHOOK_SECRET": lambda: secrets.token_hex(32),
+    "ASCENSO_SECURITY__SECRET": lambda: secrets.token_hex(32),
+    "ASCENSO_LOCAL_PASSWORD": lambda: secrets.token_urlsafe(18),
     "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": lambda: urlsafe_b64encode(
         secrets.token_bytes(32)  # a Fernet key
     ).decode(),

@@ -95,8 +95,10 @@ def services(settings: Settings, keys: Mapping[str, str], serve: Sequence[str] =
         name="services",
         command=tuple(serve),
         env={
-            # The user's own variables win over these two.
+            # The user's own variables win over these.
             "ASCENSO_WEBHOOK_SECRET": keys["ASCENSO_WEBHOOK_SECRET"],
+            "ASCENSO_SECURITY__SECRET": keys["ASCENSO_SECURITY__SECRET"],
+            "FORWARDED_ALLOW_IPS": "",  # no proxy is in front: callers are where they say
             "ASCENSO_SERVICES__CORS_ORIGINS": LOCAL_ORIGINS,
             **environment(settings, "services"),
             **s3_access(settings, keys),  # cripto reads prices

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Sequence
 
-from deploy.local import bucket, health, keys, orphans, ports, servers
+from deploy.local import bucket, health, keys, orphans, ports, servers, user
 from deploy.local.console import console
 from deploy.local.families import FAMILIES, Family, in_production, train
 from deploy.local.lock import sole
@@ -66,6 +66,7 @@ async def _start(
         await supervisor.launch(server)
     await health.wait(supervisor, s3)
     await asyncio.to_thread(bucket.ensure, servers.s3_access(settings, secrets))
+    await asyncio.to_thread(user.ensure, settings, secrets)
     await health.wait(supervisor, mlflow)
     await _train_missing(settings, secrets, families)
     await health.wait(supervisor, services)

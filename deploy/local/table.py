@@ -6,6 +6,7 @@ from rich.table import Table
 
 from deploy.local.families import Family
 from deploy.local.settings import BUCKET, Settings
+from deploy.local.user import LOCAL, PASSWORD
 
 
 def addresses(settings: Settings, families: Sequence[Family]) -> Table:
@@ -18,6 +19,7 @@ def addresses(settings: Settings, families: Sequence[Family]) -> Table:
         table.add_row("  docs", f"{settings.api}/{family.name}/docs")
     table.add_row("MLflow", settings.mlflow)
     table.add_row("S3", f"{settings.s3} (bucket {BUCKET}, keys in secrets.env)")
+    table.add_row("User", f"{LOCAL} (the password is {PASSWORD} in secrets.env)")
     table.add_row("State", str(settings.home))
     table.add_row("Logs", str(settings.logs))
     table.add_row("Stop", "Ctrl-C")

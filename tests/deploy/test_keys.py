@@ -21,6 +21,8 @@ def test_the_first_start_makes_them(path: Path) -> None:
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "ASCENSO_WEBHOOK_SECRET",
+        "ASCENSO_SECURITY__SECRET",
+        "ASCENSO_LOCAL_PASSWORD",
         "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",
     }
     assert all(len(value) >= 20 for value in made.values())

@@ -1,3 +1,4 @@
+import asyncio
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import httpx
 import pytest
 from dotenv import dotenv_values
 
+from bentos.web.users import UserFile, Users
 from deploy.local.settings import BUCKET, Settings
 from tests.stack import UP, Stack, running, start, wait_for
 
@@ -58,6 +60,19 @@ def test_the_table_tells_where_everything_is(tiny: Stack) -> None:
         assert address in output
 
 
+def test_its_user_has_a_password_that_nobody_else_has(tiny: Stack) -> None:
+    keys = dotenv_values(tiny.settings.secrets)
+    assert keys["ASCENSO_LOCAL_PASSWORD"]
+    users = Users({}, UserFile(tiny.home / "users.json"))
+    user = asyncio.run(users.verify("ascenso", keys["ASCENSO_LOCAL_PASSWORD"]))
+    assert user
+    assert user.admin
+    assert stat.S_IMODE((tiny.home / "users.json").stat().st_mode) == 0o600
+    output = tiny.output.read_text()
+    assert "ASCENSO_LOCAL_PASSWORD in secrets.env" in output
+    assert keys["ASCENSO_LOCAL_PASSWORD"] not in output
+
+
 def test_the_bucket_takes_files(tiny: Stack) -> None:
     keys = dotenv_values(tiny.settings.secrets)
     client = boto3.client(
@@ -80,7 +95,7 @@ def test_secrets_stay_secret(tiny: Stack) -> None:
         env = process.environ()
         known = {secrets[value] for value in env.values() if value in secrets}
         reads = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}  # prices, from this stack's own S3
-        assert known == {"ASCENSO_WEBHOOK_SECRET", *reads}
+        assert known == {"ASCENSO_WEBHOOK_SECRET", "ASCENSO_SECURITY__SECRET", *reads}
         assert env["AWS_ENDPOINT_URL"] == tiny.settings.s3
 
 
