@@ -25,7 +25,7 @@ def settings(model: type[BaseModel], prefix: str = "ASCENSO_") -> set[str]:
 READ = {
     "start.sh": set(re.findall(r"\b(?:MLFLOW|PG)[A-Z_]{3,}\b", MLFLOW))
     - {"PGPORT", "PGSSLMODE", "PGSSLROOTCERT"}  # compose's own database needs none
-    - set(re.findall(r"export (\w+)=true", MLFLOW)),  # its own
+    - set(re.findall(r"export (\w+)=(?:true|false)", MLFLOW)),  # its own
     "libpq": {"PGPORT", "PGSSLMODE", "PGSSLROOTCERT"},
     "boto3": {
         "AWS_ACCESS_KEY_ID",

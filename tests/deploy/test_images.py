@@ -86,14 +86,16 @@ def test_secrets_become_variables(tmp_path: Path) -> None:
     for name, value in {"PGPASSWORD": "a b$c\n", "lower": "x", "A-B": "y", "EMPTY": ""}.items():
         (tmp_path / name).write_text(value)
     env = {"PATH": os.environ["PATH"], "SECRETS_DIR": str(tmp_path)}
-    command = [IMAGES / "secrets.sh", "env"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    with_secrets = str(IMAGES / "secrets.sh")
+    done = subprocess.run(
+        [with_secrets, "env"], env=env, capture_output=True, text=True, check=True
+    )
     lines = done.stdout.splitlines()
     assert "PGPASSWORD=a b$c" in lines
     assert "EMPTY=" in lines
     assert not [line for line in lines if line.startswith(("lower", "A-B"))]
     env["SECRETS_DIR"] = str(tmp_path / "none")
-    assert subprocess.run([*command[:1], "true"], env=env, check=False).returncode == 0
+    assert subprocess.run([with_secrets, "true"], env=env, check=False).returncode == 0
 
 
 # The tests' own Python finds this repository anywhere; an image has only its own folders.
