@@ -25,7 +25,7 @@ class Architecture(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.d_model % self.n_heads:
             raise ValueError(
-                f"`d_model` {self.d_model} is no multiple of `n_heads` {self.n_heads}"
+                f"`d_model` is {self.d_model}: it must be a multiple of `n_heads` {self.n_heads}"
             )
 
 
