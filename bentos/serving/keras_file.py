@@ -33,9 +33,8 @@ def keras_on_torch() -> ModuleType:
     """The module `keras`; its backend is chosen by the first import in a process."""
     os.environ["KERAS_BACKEND"] = "torch"
     keras = import_module("keras")
-    import_module("torch").set_num_threads(
-        1
-    )  # a batch has its core; more would take others' cores
+    # A batch has its core; more threads would take others' cores.
+    import_module("torch").set_num_threads(1)
     return keras
 
 
@@ -50,7 +49,7 @@ def open_keras(path: Path) -> Any:
 
 
 def answer(model: Any, rows: NDArray[Any]) -> NDArray[Any]:
-    """What a model of one input and one output gives; `model.predict` would take twice as long."""
+    """What a model of one input and one output gives; `model.predict` takes two to 17 times as long."""
     with import_module("torch").inference_mode():
         answers: NDArray[Any] = keras_on_torch().ops.convert_to_numpy(model(rows, training=False))
     return answers
