@@ -49,7 +49,7 @@ def open_keras(path: Path) -> Any:
 
 
 def answer(model: Any, rows: NDArray[Any]) -> NDArray[Any]:
-    """What a model of one input and one output gives; `model.predict` takes two to 17 times as long."""
+    """What a model of one input and one output gives; `model.predict` is slower."""
     with import_module("torch").inference_mode():
         answers: NDArray[Any] = keras_on_torch().ops.convert_to_numpy(model(rows, training=False))
     return answers
