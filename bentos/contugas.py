@@ -52,7 +52,7 @@ slot = tracked(
     judge,
 )
 hot = Hot("contugas", "/predict", slot, Reading, settings().services.request_timeout_seconds)
-native = Native(slot, Reading, settings().services.request_timeout_seconds)
+native = Native("contugas", slot, Reading, settings().services.request_timeout_seconds)
 app = App(
     "contugas",
     "contugas",

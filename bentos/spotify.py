@@ -65,7 +65,7 @@ hot, unslashed = (
     Hot("spotify", path, slot, Song, settings().services.request_timeout_seconds)
     for path in ("/predict/", "/predict")
 )
-native = Native(slot, Song, settings().services.request_timeout_seconds, LISTS)
+native = Native("spotify", slot, Song, settings().services.request_timeout_seconds, LISTS)
 TOLD = (
     f"Names that are null, empty or left out are unknown. The header {VERSION_HEADER} tells "
     "which release answered."

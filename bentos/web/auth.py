@@ -103,7 +103,7 @@ class Guard:
 
         async def behind(scope: Scope, receive: Receive, send: Send) -> None:
             try:
-                await self._admit(scope)
+                await self.admit(scope)
             except HTTPError as error:
                 status, headers, body = error.render()
                 REQUESTS.labels(self._service, "refused", status).inc()
@@ -114,22 +114,7 @@ class Guard:
 
         return behind
 
-    def told(self, operations: Iterable[Operation]) -> list[Operation]:
-        """The operations as they are behind this door, and the login."""
-        if not self._guarded:
-            return list(operations)
-        return [*map(self._told, operations), LOGIN]
-
-    def _told(self, operation: Operation) -> Operation:
-        if _matches(operation.path, self._open):
-            return operation
-        answers = dict(operation.answers)
-        answers.setdefault(401, Answer("No token, or one that is not good here", Failure))
-        if self._needs_admin(operation.method, operation.path):
-            answers[403] = Answer(f"The token has not the scope {ADMIN}", Failure)
-        return replace(operation, bearer=True, answers=answers)
-
-    async def _admit(self, scope: Scope) -> None:
+    async def admit(self, scope: Scope) -> None:
         """Raise HTTPError 401, 403 or 429."""
         if scope["type"] != "http":
             return
@@ -145,6 +130,21 @@ class Guard:
             who = ("Calls of", caller.username)
         if self._limit and not _matches(path, self._free):
             await self._gate.throttle.hit(self._limit, *who)
+
+    def told(self, operations: Iterable[Operation]) -> list[Operation]:
+        """The operations as they are behind this door, and the login."""
+        if not self._guarded:
+            return list(operations)
+        return [*map(self._told, operations), LOGIN]
+
+    def _told(self, operation: Operation) -> Operation:
+        if _matches(operation.path, self._open):
+            return operation
+        answers = dict(operation.answers)
+        answers.setdefault(401, Answer("No token, or one that is not good here", Failure))
+        if self._needs_admin(operation.method, operation.path):
+            answers[403] = Answer(f"The token has not the scope {ADMIN}", Failure)
+        return replace(operation, bearer=True, answers=answers)
 
     def _caller(self, scope: Scope) -> Caller:
         claims = self._gate.tokens.read(_token(scope))

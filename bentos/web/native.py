@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bentos.serving.slot import Slot
+from bentos.web.auth import Guard, gate
 from bentos.web.body import Decoder, read
 from bentos.web.errors import JSON, HTTPError, Problem, UnprocessableBody
 from bentos.web.hot import predict, version_headers
@@ -35,9 +36,15 @@ class Native(Generic[Row, Answer]):
     """
 
     def __init__(
-        self, slot: Slot[Row, Answer], row: type[Row], timeout: float, told: Any = MATRIX
+        self,
+        service: str,
+        slot: Slot[Row, Answer],
+        row: type[Row],
+        timeout: float,
+        told: Any = MATRIX,
     ) -> None:
         self.call = _call(self, told)
+        self._guard = Guard(service, gate())
         self._slot = slot
         self._row = row
         self._timeout = timeout
@@ -48,7 +55,14 @@ class Native(Generic[Row, Answer]):
         )
 
     async def read(self, request: Request) -> list[Row]:
-        """The rows of a call; raises BentoMLException with a 4xx that names what is wrong."""
+        """The rows of a call; raises BentoMLException with a 4xx that names what is wrong.
+
+        BentoML routes its own APIs beside the service's app, so the guard is asked here as well.
+        """
+        try:
+            await self._guard.admit(request.scope)
+        except HTTPError as error:
+            raise _refused(error.status, str(error.detail)) from None
         media_type = request.headers.get("content-type", JSON).partition(";")[0].strip()
         if media_type != JSON:
             raise BentoMLException(

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any
 
 import bentoml
@@ -18,8 +19,18 @@ from bentos.settings import LimitSettings
 from bentos.web.native import Native
 from tests.memory import release
 from tests.stack import wait_for
+from tests.web.guarded import PASSWORD, bearer, secured
 from tests.web.serving import serving
-from tests.web.small import Gated, Matrix, Point, Sum, gated_slot, small_slot, total
+from tests.web.small import (
+    Gated,
+    Matrix,
+    Point,
+    Sum,
+    gated_slot,
+    small_app,
+    small_slot,
+    total,
+)
 
 Sums = Annotated[NDArray[np.float64], ContentType("application/json")]
 
@@ -27,7 +38,7 @@ Sums = Annotated[NDArray[np.float64], ContentType("application/json")]
 @contextmanager
 def native(slot: Slot[Point, Sum], timeout: float = 5) -> Iterator[str]:
     """A BentoML service with a native door into the slot."""
-    door = Native(slot, Point, timeout)
+    door = Native("small", slot, Point, timeout)
 
     @bentoml.service(name="small", metrics={"enabled": False})
     class Small:
@@ -181,3 +192,17 @@ def test_a_failing_model_shows_no_trace() -> None:
         assert httpx.get(f"{url}/livez").status_code == 200
     assert answer.status_code == 500
     assert "secret" not in answer.text
+
+
+def test_a_guarded_service_is_so_by_this_door_too(tmp_path: Path) -> None:
+    with secured(tmp_path) as users:
+        users.add("ana", PASSWORD)
+        with native(small_slot()) as url, serving(small_app(small_slot())) as app:
+            for token in ("", "Bearer x"):
+                headers = {"authorization": token}
+                answer = httpx.post(f"{url}/predict_batch", json={"rows": []}, headers=headers)
+                assert answer.status_code == 401
+                assert answer.json() == {"error": "Authorization error"}  # BentoML's own words
+            body = {"rows": [[1.0, 2.0]]}
+            answer = httpx.post(f"{url}/predict_batch", json=body, headers=bearer(app))
+            assert answer.json() == [[3.0]]
