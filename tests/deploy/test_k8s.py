@@ -1,0 +1,187 @@
+"""deploy/k8s: built by kustomize, judged by the schemas of Kubernetes, and by what it names."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bentos import contugas, stack
+from deploy.local.settings import ROOT
+from tests.deploy.environment import ENVIRONMENT
+from tests.deploy.judges import judge
+
+K8S = ROOT / "deploy" / "k8s"
+VERSION = "1.33"
+OVERLAYS = pytest.mark.parametrize("overlay", ["dev", "production"])
+KEYS = set(re.findall(r"\b[A-Z_]{9,}\b", (ROOT / "deploy/compose/keys.sh").read_text()))
+TARGETS = re.findall(r" AS (\w+)\n", (ROOT / "deploy/images/Dockerfile").read_text())
+PATHS = {route.path for route in contugas.app._starlette.routes if hasattr(route, "path")}
+
+
+@cache
+def built(overlay: str) -> str:
+    return judge("kubectl", "kustomize", K8S / "overlays" / overlay)
+
+
+def resources(overlay: str, *kinds: str) -> list[dict[str, Any]]:
+    """The resources of these kinds."""
+    return [r for r in yaml.safe_load_all(built(overlay)) if r["kind"] in kinds]
+
+
+def named(overlay: str, kind: str) -> set[str]:
+    return {resource["metadata"]["name"] for resource in resources(overlay, kind)}
+
+
+def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
+    """The name, the pod's specification and its labels, of whatever makes pods."""
+    for resource in resources(overlay, "Deployment", "StatefulSet", "Job", "CronJob"):
+        spec = resource["spec"].get("jobTemplate", resource)["spec"]
+        template = spec["template"]
+        yield resource["metadata"]["name"], template["spec"], template["metadata"]["labels"]
+
+
+@OVERLAYS
+def test_the_schemas_are_kept(overlay: str, tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(built(overlay))
+    told = judge("kubernetes-validate", "-k", VERSION, "--strict", tmp_path / "all.yaml")
+    unknown = {line for line in told.splitlines() if not line.startswith("INFO")}
+    assert all("kind ServiceMonitor" in line for line in unknown)
+    assert told.count("passed") == len(list(yaml.safe_load_all(built(overlay)))) - len(unknown)
+
+
+def test_a_wrong_field_is_found(tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(built("dev").replace("replicas:", "replica:"))
+    with pytest.raises(AssertionError, match="replica"):
+        judge("kubernetes-validate", "-k", VERSION, "--strict", tmp_path / "all.yaml")
+
+
+@OVERLAYS
+def test_every_pod_is_hardened(overlay: str) -> None:
+    for name, pod, _ in pods(overlay):
+        assert pod["securityContext"]["runAsNonRoot"], name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False  # else MLFLOW_PORT is an URL
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["limits"].keys() >= {"cpu", "memory"}
+
+
+@OVERLAYS
+def test_the_probes_ask_what_the_servers_answer(overlay: str) -> None:
+    for name, pod, labels in pods(overlay):
+        known = {"/health"} if labels["ascenso/part"] == "mlflow" else PATHS
+        (container,) = pod["containers"]
+        ports = {port.get("name"): port["containerPort"] for port in container.get("ports", [])}
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            if asked := container.get(probe, {}).get("httpGet"):
+                assert asked["path"] in known, name
+                assert asked["port"] in ports
+    assert {"/livez", "/readyz", "/metrics"} <= PATHS
+
+
+@OVERLAYS
+def test_services_start_alive_and_take_calls_when_they_serve(overlay: str) -> None:
+    found = [pod for _, pod, labels in pods(overlay) if labels["ascenso/part"] == "service"]
+    assert len(found) == 3
+    for pod in found:
+        (container,) = pod["containers"]
+        assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
+        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+        assert container["resources"]["requests"]["cpu"] == "500m"
+        assert container["resources"]["requests"]["memory"] == "2Gi"
+        assert container["resources"]["limits"]["cpu"] == "1000m"
+        assert container["resources"]["limits"]["memory"] == "4Gi"
+        module, _, service = container["args"][-1].partition(":")
+        assert hasattr(importlib.import_module(module), service)
+    modules = {pod["containers"][0]["args"][-1].split(":")[0] for pod in found}
+    assert modules <= {f"bentos.{app.name}" for app in stack.apps}
+
+
+@OVERLAYS
+def test_what_a_pod_names_exists(overlay: str) -> None:
+    for name, pod, _ in pods(overlay):
+        assert pod.get("serviceAccountName", "mlflow") in named(overlay, "ServiceAccount"), name
+        (container,) = pod["containers"]
+        for source in container.get("envFrom", []):
+            assert source["configMapRef"]["name"] in named(overlay, "ConfigMap")
+        items = [item for v in pod["volumes"] if "secret" in v for item in v["secret"]["items"]]
+        assert {item["key"] for item in items} <= KEYS
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted - {"data"} <= {volume["name"] for volume in pod["volumes"]}
+        if own := re.search(r"(?:^|/)ascenso-(\w+):0\.1\.0$", container["image"]):
+            assert own[1] in TARGETS
+            assert {item["path"] for item in items} <= ENVIRONMENT
+        else:
+            assert container["image"].startswith("postgres:15.")
+
+
+@OVERLAYS
+def test_every_variable_is_read_by_something(overlay: str) -> None:
+    given = {name for config in resources(overlay, "ConfigMap") for name in config["data"]}
+    assert {"MLFLOW_TRACKING_URI", "PGHOST", "ASCENSO_DATA"} <= given
+    assert given - ENVIRONMENT == set()
+
+
+@OVERLAYS
+def test_services_budgets_and_scalers_find_their_pods(overlay: str) -> None:
+    labelled = {name: labels for name, _, labels in pods(overlay)}
+    for resource in resources(overlay, "Service", "PodDisruptionBudget"):
+        selector = resource["spec"]["selector"]
+        wanted = selector.get("matchLabels", selector)
+        found = [name for name, labels in labelled.items() if wanted.items() <= labels.items()]
+        assert found == [resource["metadata"]["name"]]
+    for scaler in resources(overlay, "HorizontalPodAutoscaler"):
+        assert scaler["spec"]["scaleTargetRef"]["name"] in named(overlay, "Deployment")
+        assert [m["type"] for m in scaler["spec"]["metrics"]] == ["Resource", "Pods"]
+    backends = [
+        path["backend"]["service"]["name"]
+        for ingress in resources(overlay, "Ingress")
+        for rule in ingress["spec"]["rules"]
+        for path in rule["http"]["paths"]
+    ]
+    assert set(backends) <= named(overlay, "Service")
+
+
+@OVERLAYS
+def test_a_migration_runs_before_anything_of_the_new_release(overlay: str) -> None:
+    """What `kubectl apply -l ascenso/step=prepare` makes is all that the migration needs."""
+    prepared = {
+        (r["kind"], r["metadata"]["name"])
+        for r in yaml.safe_load_all(built(overlay))
+        if r["metadata"].get("labels", {}).get("ascenso/step") == "prepare"
+    }
+    job = next(pod for name, pod, _ in pods(overlay) if name == "mlflow-migrate")
+    (container,) = job["containers"]
+    assert container["args"] == ["mlflow/start.sh", "migrate"]
+    (source,) = container["envFrom"]
+    assert ("ConfigMap", source["configMapRef"]["name"]) in prepared
+    assert ("ServiceAccount", job["serviceAccountName"]) in prepared
+    assert ("Job", "mlflow-migrate") in prepared
+    assert {"NetworkPolicy", "Namespace"} <= {kind for kind, _ in prepared}
+    assert "Deployment" not in {kind for kind, _ in prepared}
+
+
+@OVERLAYS
+def test_every_pod_has_a_policy_beside_the_denial(overlay: str) -> None:
+    parts = {labels["ascenso/part"] for _, _, labels in pods(overlay)}
+    for policy in resources(overlay, "NetworkPolicy"):
+        selector = policy["spec"]["podSelector"]
+        chosen = {selector.get("matchLabels", {}).get("ascenso/part")}
+        chosen |= {v for e in selector.get("matchExpressions", []) for v in e["values"]}
+        parts -= chosen
+    assert parts == set()
+    assert "deny" in named(overlay, "NetworkPolicy")
+
+
+def test_the_script_that_applies_has_no_fault() -> None:
+    judge("shellcheck", K8S / "apply.sh")
