@@ -1,0 +1,73 @@
+# What each kind of pod may do in AWS, by its service account (IRSA). Services read their data and
+# get artifacts through MLflow.
+resource "aws_iam_openid_connect_provider" "this" {
+  url            = aws_eks_cluster.this.identity[0].oidc[0].issuer
+  client_id_list = ["sts.amazonaws.com"]
+}
+
+locals {
+  issuer = trimprefix(aws_eks_cluster.this.identity[0].oidc[0].issuer, "https://")
+  pods = {
+    mlflow  = { prefix = "mlflow", actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"] }
+    service = { prefix = "data", actions = ["s3:GetObject"] }
+    trainer = { prefix = "data", actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"] }
+  }
+}
+
+data "aws_iam_policy_document" "pod_assume" {
+  for_each = local.pods
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {
+      type        = "Federated"
+      identifiers = [aws_iam_openid_connect_provider.this.arn]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "${local.issuer}:sub"
+      values   = ["system:serviceaccount:${var.namespace}:${each.key}"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "${local.issuer}:aud"
+      values   = ["sts.amazonaws.com"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "pod" {
+  for_each = local.pods
+  statement {
+    sid       = "Objects"
+    actions   = each.value.actions
+    resources = ["${aws_s3_bucket.this.arn}/${each.value.prefix}/*"]
+  }
+  statement {
+    sid       = "Names"
+    actions   = ["s3:ListBucket"]
+    resources = [aws_s3_bucket.this.arn]
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = [each.value.prefix, "${each.value.prefix}/*"]
+    }
+  }
+  statement {
+    sid       = "Key"
+    actions   = contains(each.value.actions, "s3:PutObject") ? ["kms:Decrypt", "kms:GenerateDataKey"] : ["kms:Decrypt"]
+    resources = [aws_kms_key.this.arn]
+  }
+}
+
+resource "aws_iam_role" "pod" {
+  for_each           = local.pods
+  name               = "${var.name}-${each.key}"
+  assume_role_policy = data.aws_iam_policy_document.pod_assume[each.key].json
+}
+
+resource "aws_iam_role_policy" "pod" {
+  for_each = local.pods
+  name     = "bucket"
+  role     = aws_iam_role.pod[each.key].id
+  policy   = data.aws_iam_policy_document.pod[each.key].json
+}
