@@ -3,26 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from tests.deploy.company import START, Company, company, run
+from tests.deploy.company import START, Company, run
 
 MODEL = "contugas-anomaly"
 API = "/api/2.0/mlflow"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
-    """A running server with users and one version, which the trainer registered."""
-    with company(tmp_path_factory.mktemp("company")) as server:
-        server.migrate()
-        with server.serving():
-            server.accounts()
-            server.train()
-            yield server
 
 
 def client(server: Company, user: str) -> httpx.Client:
