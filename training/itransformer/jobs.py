@@ -15,14 +15,14 @@ from mlflow.entities.model_registry import ModelVersion
 import mlflow
 from mlflow import MlflowClient
 from training import tracking
-from training.data import Dataset, read_dataset
+from training.data import read_dataset
 from training.errors import InputError, TrainingError
 from training.itransformer import names
 from training.itransformer.frames import from_dataset
-from training.itransformer.plan import Plan, plan_fine_tuning, plan_training
+from training.itransformer.plan import plan_training
 from training.itransformer.recipe import Cancelled
 from training.itransformer.settings import Recipe, Settings
-from training.itransformer.train import carry_out, stored
+from training.itransformer.train import carry_out, plan_going_on
 
 MOST_TOLD = 500  # characters of an error that was not foreseen
 
@@ -75,7 +75,11 @@ def carry_out_job(run: Run, settings: Settings, stopped: Callable[[], bool]) -> 
     with tempfile.TemporaryDirectory() as folder:
         request = fetch(run, names.REQUEST, folder).read_bytes()
         dataset = replace(read_dataset(str(fetch(run, names.DATA, folder))), source="data")
-    plan = PLANS[kind](name, dataset, recipe(request, settings), settings)
+    series = from_dataset(dataset)
+    if kind == names.FINE_TUNING:
+        plan = plan_going_on(name, series, settings)
+    else:
+        plan = plan_training(series, recipe(request, settings))
     return carry_out(name, plan, dataset, stopped)
 
 
@@ -91,19 +95,6 @@ def recipe(request: bytes, settings: Settings) -> Recipe:
         return msgspec.convert(msgspec.structs.asdict(settings.recipe) | changes, type=Recipe)
     except msgspec.DecodeError as error:  # of which a ValidationError is one
         raise InputError(f"{names.REQUEST}: {error}.") from error
-
-
-def plan_job_training(name: str, dataset: Dataset, recipe: Recipe, settings: Settings) -> Plan:
-    """Plan a new network for the rows of a job."""
-    return plan_training(from_dataset(dataset), recipe)
-
-
-def plan_job_tuning(name: str, dataset: Dataset, recipe: Recipe, settings: Settings) -> Plan:
-    """Plan to go on from what serves under the job's model name."""
-    return plan_fine_tuning(from_dataset(dataset), stored(name), recipe, settings.fine_tuning)
-
-
-PLANS = {names.TRAIN: plan_job_training, names.FINE_TUNING: plan_job_tuning}
 
 
 def is_first(version: ModelVersion) -> bool:

@@ -1,6 +1,7 @@
 """A whole training run: rows in, a registered version out."""
 
 import logging
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from training.data import Dataset, read_dataset
 from training.errors import InputError
 from training.itransformer import figures, package
 from training.itransformer.forecaster import Forecaster
-from training.itransformer.frames import from_dataset
+from training.itransformer.frames import Series, from_dataset
 from training.itransformer.names import registered_name
 from training.itransformer.plan import Plan, plan_fine_tuning, plan_training
 from training.itransformer.recipe import Epoch, Errors, evaluate, fit, naive, never
@@ -42,23 +43,29 @@ def launch_fine_tuning(name: str, data: str, settings: Settings) -> ModelVersion
     torch.set_num_threads(settings.threads)
     series = from_dataset(dataset)
     with tracking.run(settings.experiment):
-        start = stored(name)
-        plan = plan_fine_tuning(series, start, settings.recipe, settings.fine_tuning)
-        return carry_out(name, plan, dataset)
+        return carry_out(name, plan_going_on(name, series, settings), dataset)
 
 
-def stored(name: str) -> Forecaster:
-    """Fetch a model's version in Production, or else its newest, and note it on the run.
+def plan_going_on(name: str, series: Series, settings: Settings) -> Plan:
+    """Plan to fine-tune a model, and note on the active run from which version."""
+    version = serving(name)
+    mlflow.set_tag("ascenso.fine_tuned_from", f"{version.name}/{version.version}")
+    return plan_fine_tuning(series, fetch(version), settings.recipe, settings.fine_tuning)
 
-    Raises `InputError` when there is none.
-    """
+
+def serving(name: str) -> ModelVersion:
+    """Give the version in Production, or else the newest. Raises `InputError` without any."""
     found = MlflowClient().search_model_versions(f"name='{registered_name(name)}'")
     if not found:
         raise InputError(f"There is no model {name!r}: train it first.")
-    version = max(found, key=lambda v: (v.current_stage == "Production", int(v.version)))
-    mlflow.set_tag("ascenso.fine_tuned_from", f"{version.name}/{version.version}")
-    folder = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}")
-    return package.read(Path(folder))
+    return max(found, key=lambda v: (v.current_stage == "Production", int(v.version)))
+
+
+def fetch(version: ModelVersion) -> Forecaster:
+    """Download a version and read it."""
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"models:/{version.name}/{version.version}"
+        return package.read(Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)))
 
 
 def carry_out(

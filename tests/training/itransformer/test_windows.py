@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -88,16 +89,11 @@ def test_numbers_beyond_arithmetic_are_refused(series: Series) -> None:
 
 
 def test_the_papers_split(counted: Series) -> None:
-    values = np.arange(float(sum(ETT_ROWS)))[:, None]
-    parts = split(
-        replace(
-            counted,
-            values=values,
-            dates=counted.dates[:1].append(counted.dates[:1].repeat(len(values) - 1)),
-        ),
-        SMALL,
-        ETT_ROWS,
-    )
+    rows = sum(ETT_ROWS) + 100  # the file goes on
+    dates = pd.date_range("2016-07-01", periods=rows, freq="h")
+    long = replace(counted, values=np.arange(float(rows))[:, None], dates=dates)
+    parts = split(long, SMALL, ETT_ROWS)
     window = SMALL.seq_len + SMALL.pred_len
     assert len(parts.train) == 8640 - window + 1
     assert len(parts.validation) == len(parts.test) == 2880 - SMALL.pred_len + 1
+    assert parts.scaler.mean[0] == (8640 - 1) / 2
