@@ -51,7 +51,9 @@ class Postgres:
 def find(program: str) -> str:
     """The path of one of PostgreSQL's programs; skips the test where it is missing."""
     path = os.pathsep.join([os.environ["PATH"], *map(str, BINARIES)])
-    return shutil.which(program, path=path) or pytest.skip(f"{program}: no PostgreSQL here")
+    found = shutil.which(program, path=path)
+    assert found or not os.environ.get("CI"), f"{program} is missing"
+    return found or pytest.skip(f"{program}: no PostgreSQL here")
 
 
 @contextmanager

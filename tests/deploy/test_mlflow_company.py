@@ -1,14 +1,18 @@
 """mlflow/start.sh with users, on a real PostgreSQL and a real S3."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 
 import httpx
 import pytest
 
+from deploy.local.settings import ROOT
 from tests.deploy.company import START, Company, run
 
+PAGE = ROOT / "docs" / "operations.md"
 MODEL = "contugas-anomaly"
 API = "/api/2.0/mlflow"
 
@@ -108,6 +112,17 @@ def test_accounts_may_be_applied_again_and_change_a_password(server: Company) ->
     assert stage(server, "trainer").status_code == 403
     with httpx.Client(base_url=server.url, auth=("service", old)) as http:
         assert http.get(f"{API}/registered-models/search").status_code == 401
+
+
+def test_the_admin_changes_its_password_as_the_page_says(server: Company) -> None:
+    (body,) = re.findall(r"users/update-password --json '(.*)'`", PAGE.read_text())
+    old, new = server.passwords["admin"], "a-password-for-later"
+    with client(server, "admin") as http:
+        path = f"{API}/users/update-password"
+        change = json.loads(body.replace("OLD", old).replace("NEW", new))
+        assert http.patch(path, json=change).status_code == 200
+        back = {**change, "current_password": new, "password": old}
+        assert http.patch(path, json=back, auth=("admin", new)).status_code == 200
 
 
 def test_files_lie_in_the_bucket_and_rows_in_postgresql(server: Company) -> None:
