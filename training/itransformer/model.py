@@ -14,6 +14,23 @@ MARKS = 4  # hour, weekday, day of the month, day of the year: a token each
 EPSILON = 1e-5
 
 
+class Dropout(nn.Module):
+    """Dropout by 16 random bits a value: drawing them is what costs, and torch draws 64."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self.least = round(share * 2**16) - 2**15  # of what is kept, as int16
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Put zeros in place of a share of the values while training, and scale up the others."""
+        if not self.training or not self.share:
+            return x
+        drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        kept = drawn.view(torch.int16)[: x.numel()].view(x.shape) >= self.least
+        return x * (kept / (1 - self.share))
+
+
 class Attention(nn.Module):
     """Some tokens look at all tokens."""
 
@@ -47,7 +64,7 @@ class Layer(nn.Module):
         self.widen = nn.Linear(shape.d_model, shape.d_ff)
         self.narrow = nn.Linear(shape.d_ff, shape.d_model)
         self.norm2 = nn.LayerNorm(shape.d_model)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
 
     def forward(self, asking: Tensor, tokens: Tensor) -> Tensor:
         """Tokens [B, A, d] that look at tokens [B, T, d]: [B, A, d]."""
@@ -64,7 +81,7 @@ class ITransformer(nn.Module):
         super().__init__()
         self.shape = shape
         self.embed = nn.Linear(shape.seq_len, shape.d_model)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.e_layers))
         self.norm = nn.LayerNorm(shape.d_model)
         self.head = nn.Linear(shape.d_model, shape.pred_len)

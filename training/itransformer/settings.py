@@ -20,7 +20,7 @@ class Architecture(Struct, frozen=True, kw_only=True):
     n_heads: Annotated[int, Meta(ge=1, le=64)] = 8
     e_layers: Annotated[int, Meta(ge=1, le=16)] = 2
     d_ff: Width = 128
-    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    dropout: Annotated[float, Meta(ge=0, le=0.9)] = 0.1
 
     def __post_init__(self) -> None:
         if self.d_model % self.n_heads:

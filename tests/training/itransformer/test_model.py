@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from tests.training.itransformer.conftest import SMALL
-from training.itransformer.model import MARKS, ITransformer
+from training.itransformer.model import MARKS, Dropout, ITransformer
 from training.itransformer.settings import Recipe
 
 
@@ -71,6 +71,17 @@ def test_dropout_is_only_for_training(network: ITransformer) -> None:
     assert torch.equal(network(rows), network(rows))
     network.train()
     assert not torch.equal(network(rows), network(rows))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_dropout_drops_its_share(share: float) -> None:
+    torch.manual_seed(0)
+    dropped = Dropout(share)(torch.ones(999, 1001))
+    assert (dropped == 0).float().mean().item() == pytest.approx(share, abs=2e-3)
+    assert dropped.mean().item() == pytest.approx(1, abs=1e-2)
+    torch.testing.assert_close(dropped.max().item(), 1 / (1 - share), rtol=1e-6, atol=0)
+    both = (dropped == 0).float()
+    assert (both[:, 1:] * both[:, :-1]).mean().item() == pytest.approx(share**2, abs=3e-3)
 
 
 def test_heads_must_divide_the_width() -> None:
