@@ -163,7 +163,13 @@ def _itransformer(mlmodel: MLmodel) -> Loaded:
 
     from training.itransformer.forecaster import load as load_forecaster
 
-    torch.set_num_threads(1)  # a batch has its core; more threads would take others' cores
     weights, config = (mlmodel.file(mlmodel.options.get(key)) for key in ("weights", "config"))
     forecaster = load_forecaster(weights, config)
-    return Loaded(forecaster.predict, forecaster, "predict")
+
+    def predict(windows: NDArray[Any]) -> NDArray[Any]:
+        # A batch has its core; more threads would take others' cores. Torch counts for each
+        # thread that calls it.
+        torch.set_num_threads(1)
+        return forecaster.predict(windows)
+
+    return Loaded(predict, forecaster, "predict")

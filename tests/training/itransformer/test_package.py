@@ -1,10 +1,12 @@
 """From a training to the serving process: the same forecasts, by the files alone."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mlflow.entities.model_registry import ModelVersion
 
 import mlflow
@@ -90,6 +92,21 @@ def test_a_notebook_loads_it_too(version: ModelVersion, series: Series) -> None:
     signature = model.metadata.signature
     assert signature.inputs.inputs[0].shape == (-1, SMALL.seq_len, 3 + MARKS)
     assert signature.outputs.inputs[0].shape == (-1, SMALL.pred_len, 3)
+
+
+def test_a_forecast_takes_one_core(series: Series, tmp_path: Path) -> None:
+    """Torch counts its threads for each thread that calls it."""
+    package.save(forecaster(series), tmp_path / "model")
+    predict = load(MLmodel(tmp_path / "model")).predict
+    samples = package.sample(forecaster(series), series.rows())
+
+    def count() -> int:
+        torch.set_num_threads(2)
+        predict(np.asarray(samples.inputs))
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(count).result() == 1
 
 
 def test_files_that_do_not_fit_are_refused(series: Series, tmp_path: Path) -> None:
