@@ -55,13 +55,16 @@ def admit(
         check_libraries(manifest.libraries, settings.libraries)
     _signed(lambda: check_signature(mlmodel, contract), settings, warnings)
     samples = _signed(lambda: _read_samples(folder), settings, warnings)
+    shape = mlmodel.row_shape or (len(contract.inputs or ()),)
     memory = MemoryBudget(settings.memory_mb)
     predict, runs, row_seconds = within(
-        settings.deadline_seconds, lambda: _prove(mlmodel, samples, contract, settings, compiled)
+        settings.deadline_seconds, lambda: _prove(mlmodel, samples, shape, settings, compiled)
     )
     memory.check()
     took = time.perf_counter() - started
-    return Release(version, predict, runs, row_seconds, took, tuple(warnings))
+    return Release(
+        version, predict, runs, row_seconds, took, tuple(warnings), shape, mlmodel.metadata
+    )
 
 
 def check_digests(version: Version, folder: Path) -> Manifest:
@@ -122,6 +125,8 @@ def check_signature(mlmodel: MLmodel, contract: Contract) -> None:
                 f"the version has no signature for its {side}: log it with "
                 "signature=infer_signature(inputs, outputs)",
             )
+        if wanted is None:
+            continue
         found = {str(column.get("name")): str(column.get("type")) for column in columns}
         if list(found.items()) != list(wanted.items()):
             raise Refusal(
@@ -159,13 +164,13 @@ def check_samples(predict: Predictor, samples: Samples) -> None:
 def _prove(
     mlmodel: MLmodel,
     samples: Samples | None,
-    contract: Contract,
+    row_shape: tuple[int, ...],
     settings: AdmissionSettings,
     compiled: Path,
 ) -> tuple[Predictor, Runs, float]:
     """Everything that calls the model: samples, compiling, warm-up."""
     predict, runs = _predictor(mlmodel, samples, settings, compiled)
-    batch = samples.batch() if samples else np.zeros((1, len(contract.inputs)))
+    batch = samples.batch() if samples else np.zeros((1, *map(abs, row_shape)))
     seconds = warm_up(predict, batch)
     if seconds * 1000 > settings.latency_ms:
         raise Refusal(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 from filelock import FileLock
@@ -73,6 +73,17 @@ class Artifacts:
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         return version if self.folder(version).is_dir() else None
+
+    def forget(self, name: str) -> None:
+        """Remove every version of a model, so that no restart brings one back."""
+        with self._locked(name):
+            (self._of(name) / LAST_GOOD).unlink(missing_ok=True)
+            for folder in self._folders(name):
+                _remove(folder)
+
+    def names(self) -> list[str]:
+        """The models that have a last good version."""
+        return [unquote(path.parent.name) for path in self.root.glob(f"*/{LAST_GOOD}")]
 
     def evict(self, name: str, keep: Collection[Version]) -> list[Path]:
         """Remove the versions of a model that were used longest ago, beyond the bounds.

@@ -61,9 +61,9 @@ class Follower:
     def restore(self) -> str | None:
         """Serve the last good version from disk, whatever the registry and the store are doing.
 
-        Returns its flavor. A slot that may be left empty is, until the registry says otherwise.
+        Returns its flavor. A challenger waits until the registry says that it is one still.
         """
-        if self.slot.vacates:
+        if self._trial:
             return None
         version = self._artifacts.last_good(self.slot.name)
         if version is None:
@@ -89,6 +89,7 @@ class Follower:
         if memory != self._memory or self._target is None:
             self._target = self._registry.version(model.name, memory.order[-1])
             self._keep(memory)
+        self.slot.promised = True
         if self._trial:  # its share may be set on the version at any time
             self._target = self._registry.version(model.name, memory.order[-1])
             self._trial.adjust(self._target.tag(TRAFFIC_TAG))
@@ -184,7 +185,7 @@ class Follower:
     def _keep_on_disk(self, release: Release) -> None:
         keep = [kept.version for kept in (self.slot.live, self.slot.previous) if kept]
         try:
-            if not self.slot.vacates:
+            if not self._trial:
                 self._artifacts.remember(release.version)
             self._artifacts.evict(self.slot.name, keep)
         except (OSError, StoreUnavailable) as error:
@@ -227,14 +228,22 @@ class Follower:
     def _nothing(self, trouble: str) -> bool:
         self._target = None
         self._overtake(None)
-        self.slot.trouble = trouble
+        self.slot.trouble, self.slot.promised = trouble, False
         gone = self.slot.live
         if gone and self.slot.vacates:
-            self._record("vacated", gone.version, trouble)
-            self.slot.vacate()
-            self.slot.observer.vacated(str(self.slot.channel), gone)
-            self._note(gone.version, "retired", trouble)
+            self._vacate(gone, trouble)
         return False
+
+    def _vacate(self, gone: Release, why: str) -> None:
+        self._record("vacated", gone.version, why)
+        self.slot.vacate()
+        self.slot.observer.vacated(str(self.slot.channel), gone)
+        self._note(gone.version, "retired", why)
+        try:
+            if not self._trial:
+                self._artifacts.forget(self.slot.name)
+        except StoreUnavailable as error:
+            log.warning("a restart may find %s on disk again: %s", gone, error)
 
 
 def _same(one: Version, other: Version) -> bool:

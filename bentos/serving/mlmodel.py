@@ -55,6 +55,26 @@ class MLmodel:
             message = f"the signature's {side} cannot be read: {error}"
             raise Refusal("signature", message) from error
 
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of one input row: -1 where it may vary, nothing without a signature."""
+        columns = self.columns("inputs")
+        if not columns:
+            return ()
+        if columns[0].get("type") != "tensor":
+            return (len(columns),)
+        try:
+            return tuple(int(size) for size in columns[0]["tensor-spec"]["shape"][1:])
+        except (KeyError, TypeError, ValueError) as error:
+            message = f"the signature's inputs cannot be read: {error!r}"
+            raise Refusal("signature", message) from error
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What training noted beside the flavors."""
+        metadata = self.content.get("metadata")
+        return dict(metadata) if isinstance(metadata, dict) else {}
+
     def file(self, name: object) -> Path:
         """A file that a flavor names, which must lie inside the version."""
         path = (self.folder / str(name)).resolve()

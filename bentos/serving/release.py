@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from bentos.serving.loading import Predictor
 from bentos.serving.registry import Version
@@ -15,16 +15,21 @@ Runs = Literal["native", "onnx"]
 class Contract:
     """The columns that a service sends and those that it expects back, with MLflow's types.
 
-    For example `Contract({"presion": "double"}, {"cluster": "long"})`.
+    For example `Contract({"presion": "double"}, {"cluster": "long"})`. None is for any: the
+    service reads from the release what its model takes.
     """
 
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, str]
+    inputs: Mapping[str, str] | None
+    outputs: Mapping[str, str] | None
 
 
 @dataclass(frozen=True)
 class Release:
-    """A version that was admitted."""
+    """A version that was admitted.
+
+    `row_shape` is that of one input row, -1 where it may vary; `metadata` is what training noted
+    in the MLmodel file.
+    """
 
     version: Version
     predict: Predictor
@@ -32,6 +37,8 @@ class Release:
     row_seconds: float
     admission_seconds: float
     warnings: tuple[str, ...] = ()
+    row_shape: tuple[int, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __str__(self) -> str:

@@ -46,6 +46,7 @@ class Slot(Generic[Row, Answer]):
         limits: LimitSettings,
         observer: Observer,
         vacates: bool = False,
+        inline: bool = True,
     ) -> None:
         self.name = name
         self.contract = contract
@@ -58,6 +59,7 @@ class Slot(Generic[Row, Answer]):
         self.previous: Release | None = None
         self.candidate: Version | None = None
         self.refused: Refused | None = None
+        self.promised = False  # whether the channel holds a version, as far as is known
         self.trouble = ""  # why the channel's version does not serve yet, if that may pass
         self.restoring = False  # whether the last good version may be about to come from disk
         self.trial: Trial[Row, Answer] | None = None
@@ -67,7 +69,7 @@ class Slot(Generic[Row, Answer]):
             observer,
             limits.batch_rows,
             limits.queue_rows,
-            inline=not vacates,  # a challenger never runs in the loop that the champion needs
+            inline=inline,
         )
 
     @property
@@ -91,7 +93,7 @@ class Slot(Generic[Row, Answer]):
     def swap(self, release: Release, keep_previous: bool = True) -> None:
         """Let a release serve from the next batch on."""
         self.live, self.previous = release, self.live if keep_previous else None
-        self.candidate, self.trouble = None, ""
+        self.candidate, self.trouble, self.promised = None, "", True
 
     def refuse(self, version: Version, refusal: Refusal) -> None:
         """Note a candidate that may not serve; what serves goes on."""

@@ -50,6 +50,7 @@ class Trial(Generic[Row, Answer]):
             champion.limits,
             champion.observer,
             vacates=True,
+            inline=False,  # it never runs in the loop that the champion needs
         )
         self._champion = champion
         self._tried: Release | None = None

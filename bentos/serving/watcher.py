@@ -7,7 +7,7 @@ only a reason to look at once.
 import gc
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Event, Lock, Thread
 from typing import Any
@@ -19,6 +19,7 @@ from bentos.serving.loading import preload
 from bentos.serving.notes import Notes
 from bentos.serving.observer import Observer
 from bentos.serving.pauses import pause
+from bentos.serving.rack import Rack
 from bentos.serving.registry import NotInRegistry, Registry, RegistryUnavailable
 from bentos.serving.slot import Slot
 from bentos.serving.trial import Trial
@@ -33,21 +34,20 @@ class Watcher:
     """Keeps slots at what their channels point to, from `start` to `stop`."""
 
     def __init__(
-        self, slots: Sequence[Slot[Any, Any]], settings: Settings, observer: Observer
+        self,
+        slots: Sequence[Slot[Any, Any]],
+        settings: Settings,
+        observer: Observer,
+        racks: Sequence[Rack[Any, Any]] = (),
     ) -> None:
         self.settings = settings
         self.observer = observer
         self.registry = Registry(settings.tracking_uri, settings.registry.timeout_seconds)
         self.ledger = Ledger(settings.home / "ledger.db")
         self.notes = Notes(self.registry)
-        artifacts = Artifacts(settings.home / "cache", settings.cache)
-        self.followers: list[Follower] = []
-        for slot in slots:
-            slot.trial = trial = Trial(slot, settings.challenger(slot.name))
-            self.followers += [
-                Follower(held, tried, self.registry, artifacts, self.ledger, self.notes, settings)
-                for held, tried in ((slot, None), (trial.slot, trial))
-            ]
+        self.artifacts = Artifacts(settings.home / "cache", settings.cache)
+        self.racks = racks
+        self.followers = [follower for slot in slots for follower in self._followers(slot)]
         self.trouble = ""  # why the last look failed
         self.looked_at = 0.0  # the last good look, seconds since 1970
         self._failures = 0
@@ -60,6 +60,8 @@ class Watcher:
 
     def start(self) -> None:
         """Serve the last good versions from disk, and begin to look."""
+        for slot in self._add(self.artifacts.names()):
+            slot.promised = True
         for follower in self.followers:
             follower.slot.restoring = True
         self._thread.start()
@@ -92,6 +94,7 @@ class Watcher:
         """One look at the registry for all slots. Raises RegistryUnavailable."""
         with self._looking:
             models = self.registry.models()
+            self._add(models)
             for follower in self.followers:
                 try:
                     wanted = follower.follow(models.get(follower.slot.name))
@@ -100,7 +103,37 @@ class Watcher:
                     continue
                 if wanted:
                     self._bring(follower)
+            self._drop(models)
+        for rack in self.racks:
+            rack.known = True
         self.trouble, self.looked_at, self._failures = "", time.time(), 0
+
+    def _followers(self, slot: Slot[Any, Any]) -> list[Follower]:
+        """Those of a slot's channel and of its challenger's."""
+        slot.trial = trial = Trial(slot, self.settings.challenger(slot.name))
+        return [
+            Follower(
+                held,
+                tried,
+                self.registry,
+                self.artifacts,
+                self.ledger,
+                self.notes,
+                self.settings,
+            )
+            for held, tried in ((slot, None), (trial.slot, trial))
+        ]
+
+    def _add(self, names: Collection[str]) -> list[Slot[Any, Any]]:
+        added = [slot for rack in self.racks for slot in rack.add(names)]
+        followers = [follower for slot in added for follower in self._followers(slot)]
+        self.followers = [*self.followers, *followers]
+        return added
+
+    def _drop(self, names: Collection[str]) -> None:
+        gone = {slot.name for rack in self.racks for slot in rack.drop(names)}
+        if gone:
+            self.followers = [f for f in self.followers if f.slot.name not in gone]
 
     def _bring(self, follower: Follower) -> None:
         name = f"{follower.slot.name} {follower.slot.channel}"
@@ -115,6 +148,8 @@ class Watcher:
     def _loop(self) -> None:
         for flavor in {self._restore(follower) for follower in self.followers} - {None}:
             preload(str(flavor))  # so that the next promotion need not wait for imports
+        for rack in self.racks:
+            rack.known = bool(rack.slots)
         gc.collect()
         gc.freeze()  # a collection over the libraries' million objects would stop the calls
         while not self._stopping:

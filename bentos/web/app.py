@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
+from bentos.serving.rack import Rack
 from bentos.serving.registry import RegistryUnavailable
 from bentos.serving.slot import Slot
 from bentos.serving.watcher import Watcher
@@ -64,10 +65,12 @@ class App:
         operations: Sequence[Operation] = (),
         description: str = "",
         feeds: Sequence[Feed] = (),
+        racks: Sequence[Rack[Any, Any]] = (),
         admin: Places = (),
     ) -> None:
         self.name = name
-        self.slots = list(slots)
+        self.fixed = list(slots)
+        self.racks = list(racks)
         self.feeds = list(feeds)
         self.watcher: Watcher | None = None
         self._hot = {route.path: route for route in hot}
@@ -109,9 +112,14 @@ class App:
         await self._starlette(scope, receive, counted)
 
     @property
+    def slots(self) -> list[Slot[Any, Any]]:
+        """The service's own slots, and those of its racks as they are now."""
+        return [*self.fixed, *(slot for rack in self.racks for slot in rack.slots)]
+
+    @property
     def ready(self) -> bool:
-        """Whether every slot has a live release."""
-        return all(slot.live for slot in self.slots)
+        """Whether every slot of its own has a live release, and every rack is ready."""
+        return all(slot.live for slot in self.fixed) and all(rack.ready for rack in self.racks)
 
     def _common_routes(self) -> list[BaseRoute]:
         return [
@@ -125,8 +133,9 @@ class App:
         ]
 
     async def _readyz(self, request: Request) -> Response:
-        waiting = [slot.name for slot in self.slots if not slot.live]
-        if waiting:
+        if not self.ready:
+            waiting = [slot.name for slot in self.slots if not slot.live]
+            waiting += [f"{rack.prefix}*" for rack in self.racks if not rack.known]
             raise Unavailable(f"No version serves yet of: {', '.join(waiting)}")
         return PlainTextResponse("ready\n")
 

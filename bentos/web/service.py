@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import bentoml
 
 from bentos.serving.batching import Answer, Row, Run
+from bentos.serving.rack import Rack
 from bentos.serving.release import Contract
 from bentos.serving.slot import Slot
 from bentos.serving.watcher import Watcher
@@ -35,6 +36,16 @@ def tracked(model: str, contract: Contract, run: Run[Row, Answer]) -> Slot[Row, 
     return Slot(model, contract, run, settings().channel(model), settings().limits, Metrics())
 
 
+def racked(prefix: str, run: Run[Row, Answer]) -> Rack[Row, Answer]:
+    """The slots of every registered model of a prefix, whatever its signature."""
+
+    def make(model: str) -> Slot[Row, Answer]:
+        channel, limits = settings().channel(model), settings().limits
+        return Slot(model, Contract(None, None), run, channel, limits, Metrics(), vacates=True)
+
+    return Rack(prefix, make)
+
+
 class Served:
     """A BentoML service whose slots follow the registry while it runs."""
 
@@ -45,8 +56,9 @@ class Served:
     def follow(self) -> None:
         """Begin to follow the channels of all slots."""
         log_as_json()
-        slots = [slot for app in self.apps for slot in app.slots]
-        self._watcher = Watcher(slots, settings(), Metrics())
+        slots = [slot for app in self.apps for slot in app.fixed]
+        racks = [rack for app in self.apps for rack in app.racks]
+        self._watcher = Watcher(slots, settings(), Metrics(), racks)
         for app in self.apps:
             app.watcher = self._watcher
             for feed in app.feeds:

@@ -1,0 +1,58 @@
+"""Slots for models that nobody listed: one for every registered model of a prefix."""
+
+from collections.abc import Callable, Collection
+from typing import Generic
+
+from bentos.serving.batching import Answer, Row
+from bentos.serving.slot import Slot
+
+
+class Rack(Generic[Row, Answer]):
+    """The slots of all registered models whose names begin with `prefix`.
+
+    A slot appears with its model, and leaves with it. Its release leaves too when the channel
+    is empty: callers name their model themselves, and are told that it is gone.
+    `make` gives the slot of a model, by its registered name, with `vacates`.
+    """
+
+    def __init__(self, prefix: str, make: Callable[[str], Slot[Row, Answer]]) -> None:
+        self.prefix = prefix
+        self.known = False  # whether the registry, or the disk, told once which models there are
+        self._make = make
+        self._slots: dict[str, Slot[Row, Answer]] = {}
+
+    @property
+    def slots(self) -> list[Slot[Row, Answer]]:
+        """The slots whose channels hold a version, by name."""
+        return [slot for _, slot in sorted(self._slots.items()) if slot.promised]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every promoted model serves, or was refused."""
+        return self.known and all(slot.live or slot.refused for slot in self.slots)
+
+    def get(self, name: str) -> Slot[Row, Answer] | None:
+        """The slot of `<prefix><name>`, if a version of that model is promoted."""
+        slot = self._slots.get(f"{self.prefix}{name}")
+        return slot if slot and slot.promised else None
+
+    def name(self, slot: Slot[Row, Answer]) -> str:
+        """What callers call a slot's model."""
+        return slot.name.removeprefix(self.prefix)
+
+    def add(self, registered: Collection[str]) -> list[Slot[Row, Answer]]:
+        """Make slots for those of the registered models that have none yet; give the new ones."""
+        names = {name for name in registered if name.startswith(self.prefix)}
+        added = {name: self._make(name) for name in sorted(names - self._slots.keys())}
+        self._slots = self._slots | added  # readers in other threads see the old or the new
+        return list(added.values())
+
+    def drop(self, registered: Collection[str]) -> list[Slot[Row, Answer]]:
+        """Remove the empty slots of models that the registry holds no more; give them."""
+        gone = {
+            name: slot
+            for name, slot in self._slots.items()
+            if name not in registered and not slot.live
+        }
+        self._slots = {name: slot for name, slot in self._slots.items() if name not in gone}
+        return list(gone.values())

@@ -1,0 +1,135 @@
+"""Slots that come and go with the registered models of a prefix, in a real registry."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bentos.serving.rack import Rack
+from bentos.serving.registry import Registry
+from bentos.serving.release import Contract
+from bentos.serving.slot import Slot
+from bentos.serving.watcher import Watcher
+from bentos.settings import LimitSettings
+from bentos.web.metrics import Metrics
+from tests.serving.gate import gated
+from tests.serving.servers import Server, Store
+from tests.serving.service import PRODUCTION, run, settings
+from tests.serving.versions import Shelf
+from tests.stack import wait_for
+
+SECONDS = 20.0
+
+
+def make(name: str) -> Slot[float, float]:
+    anything = Contract(None, None)
+    return Slot(name, anything, run, PRODUCTION, LimitSettings(), Metrics(), vacates=True)
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    return f"{request.node.name.replace('_', '-')}-"
+
+
+@pytest.fixture
+def one(registry: Registry, store: Store, prefix: str) -> Shelf:
+    return Shelf(registry, store, f"{prefix}one")
+
+
+@pytest.fixture
+def two(registry: Registry, store: Store, prefix: str) -> Shelf:
+    return Shelf(registry, store, f"{prefix}two")
+
+
+@contextmanager
+def watching(prefix: str, home: Path, uri: str) -> Iterator[tuple[Rack[float, float], Watcher]]:
+    rack = Rack(prefix, make)
+    watcher = Watcher([], settings(home, uri), Metrics(), [rack])
+    watcher.start()
+    try:
+        yield rack, watcher
+    finally:
+        watcher.stop()
+
+
+def live(rack: Rack[float, float], name: str) -> str | None:
+    slot = rack.get(name)
+    return slot.live.version.version if slot and slot.live else None
+
+
+def test_a_model_appears_and_leaves(
+    one: Shelf, two: Shelf, prefix: str, server: Server, tmp_path: Path
+) -> None:
+    with watching(prefix, tmp_path, server.url) as (rack, watcher):
+        wait_for(lambda: rack.ready, SECONDS)
+        assert rack.slots == []
+        one.promote(one.add(1.0))
+        wait_for(lambda: live(rack, "one") == "1", SECONDS)
+        two.add(2.0)
+        watcher.reload()
+        assert rack.get("two") is None  # registered, but not promoted
+        assert [rack.name(slot) for slot in rack.slots] == ["one"]
+        two.promote("1")
+        wait_for(lambda: live(rack, "two") == "1", SECONDS)
+        slot = rack.get("two")
+        assert slot
+        assert slot.live
+        assert slot.live.row_shape == (1,)
+        assert asyncio.run(slot.predict([3.0])).answers == pytest.approx([6.0])
+        two.promote("1", to="Archived")
+        wait_for(lambda: rack.get("two") is None, SECONDS)
+        assert slot.live is None
+        one.registry.http.request(
+            "DELETE", "mlflow/registered-models/delete", json={"name": one.name}
+        ).raise_for_status()
+        wait_for(lambda: rack.get("one") is None, SECONDS)
+        assert not [f for f in watcher.followers if f.slot.name == one.name]
+        assert watcher.artifacts.names() == []
+
+
+def test_what_served_comes_back_from_disk_alone(
+    one: Shelf, two: Shelf, prefix: str, server: Server, tmp_path: Path
+) -> None:
+    with gated(server.url) as gate:
+        with watching(prefix, tmp_path, gate.url) as (rack, _):
+            for shelf in (one, two):
+                shelf.promote(shelf.add(1.0))
+            wait_for(lambda: live(rack, "one") and live(rack, "two"), SECONDS)
+        gate.shut()
+        with watching(prefix, tmp_path, gate.url) as (rack, watcher):
+            assert rack.get("one"), "callers wait for what the disk holds, and get no 404"
+            wait_for(lambda: rack.ready and live(rack, "one") == "1", SECONDS)
+            two.promote("1", to="Archived")
+            gate.open()
+            wait_for(lambda: rack.get("two") is None, SECONDS)
+            assert watcher.artifacts.names() == [one.name]
+
+
+def test_a_rack_is_not_ready_before_anybody_told_of_its_models(
+    one: Shelf, prefix: str, server: Server, tmp_path: Path
+) -> None:
+    with gated(server.url) as gate:
+        gate.shut()
+        with watching(prefix, tmp_path, gate.url) as (rack, watcher):
+            wait_for(lambda: watcher.trouble, SECONDS)
+            assert not rack.ready
+            one.promote(one.add(1.0))
+            gate.open()
+            wait_for(lambda: rack.ready and live(rack, "one"), SECONDS)
+
+
+def test_a_refused_model_does_not_keep_the_others_from_being_ready(
+    one: Shelf, two: Shelf, prefix: str, server: Server, tmp_path: Path
+) -> None:
+    one.promote(one.add(1.0))
+    version = two.add(1.0)
+    two.registry.delete_tag(version, "ascenso.digest")
+    two.promote(version)
+    with watching(prefix, tmp_path, server.url) as (rack, _):
+        wait_for(lambda: rack.ready, SECONDS)
+        slot = rack.get("two")
+        assert slot
+        assert slot.refused
+        assert live(rack, "one") == "1"
