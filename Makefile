@@ -4,6 +4,7 @@ STAMP := .venv/.installed
 UV := VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 FAMILY ?= contugas
+SERVICE ?= stack:Stack
 
 # torch comes without CUDA: elsewhere than on Linux, PyPI has only that build.
 ifeq ($(shell uname -s),Linux)
@@ -14,7 +15,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help up train test lint lock
+.PHONY: help up train test bento lint lock
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):[^#]*##/  make \1 \t/p' $(MAKEFILE_LIST)
@@ -32,14 +33,24 @@ test: $(STAMP)  ## Run all tests, with coverage (they drive a real Chromium)
 	  { echo "The tests need Chromium: apt-get install chromium, or brew install --cask chromium" >&2; exit 1; }
 	$(BIN)/pytest --cov --cov-report=term $(ARGS)
 
+# Beside a bentofile.yaml, BentoML 1.4 builds what stands there, whatever service is its argument.
+bento: $(STAMP)  ## Build a bento of the stack, or of one service: make bento SERVICE=contugas:Contugas
+	@file=$$(mktemp); trap 'rm -f "$$file"' EXIT; \
+	sed 's/^service: .*/service: "bentos.$(SERVICE)"/' bentofile.yaml > "$$file"; \
+	ASCENSO_SECURITY__GUARDED='[]' $(BIN)/bentoml build -f "$$file"
+
 lint: $(STAMP)  ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-lock: $(STAMP)  ## Write requirements.lock from pyproject.toml: make lock ARGS=--upgrade
+lock: $(STAMP)  ## Write the locks from pyproject.toml: make lock ARGS=--upgrade
 	$(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes \
 	  --no-emit-package torch --no-emit-find-links --no-header -q $(ARGS) -o requirements.lock
+	$(UV) pip compile pyproject.toml --constraint requirements.lock --python-version 3.11 \
+	  --generate-hashes --no-emit-package torch --no-emit-find-links --no-header --no-annotate -q \
+	  -o requirements.serving.lock
+	sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml >> requirements.serving.lock
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
