@@ -1,10 +1,11 @@
-"""`ascenso`: what serves, promotions that wait until they do, what served when, who may call."""
+"""`ascenso`: what serves, promotions that wait, what served when, whole tables, who may call."""
 
 import click
 
 from bentos.cli.history import history
 from bentos.cli.promotion import promote
 from bentos.cli.rollback import rollback
+from bentos.cli.score import score
 from bentos.cli.status import status
 from bentos.cli.user import user
 from bentos.cli.webhook import webhook
@@ -19,5 +20,5 @@ def main() -> None:
     """
 
 
-for command in (status, promote, rollback, history, webhook, user):
+for command in (status, promote, rollback, history, score, webhook, user):
     main.add_command(command)

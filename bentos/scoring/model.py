@@ -1,0 +1,38 @@
+"""The version that scores: found in the registry, admitted as a service admits it."""
+
+from bentos.scoring.rows import contract
+from bentos.scoring.tables import Unfit
+from bentos.serving.admission import admit
+from bentos.serving.artifacts import Artifacts
+from bentos.serving.mlmodel import MLmodel
+from bentos.serving.promotions import look
+from bentos.serving.registry import Registry, Version
+from bentos.serving.release import Release
+from bentos.serving.sources import open_source
+from bentos.settings import Settings
+
+
+def promoted(registry: Registry, model: str, settings: Settings) -> Version:
+    """The version in the model's channel. Raises Unfit when there is none."""
+    known, channel = registry.models(), settings.channel(model)
+    if model not in known:
+        raise Unfit(f"the registry at {registry.uri} has no {model!r}, only {sorted(known)}")
+    order = look(known[model], channel, None, lambda: registry.versions(model)).order
+    if not order:
+        raise Unfit(f"no version of {model} holds the {channel}: promote one, or give --version")
+    return registry.version(model, order[-1])
+
+
+def admitted(registry: Registry, version: Version, settings: Settings) -> tuple[Release, MLmodel]:
+    """The version as it would serve, and what it says of itself.
+
+    It is fetched to the disk of this machine unless it is there. Raises Refusal where a service
+    would refuse it.
+    """
+    artifacts = Artifacts(settings.home / "cache", settings.cache)
+    uri = registry.artifact_uri(version)
+    folder = artifacts.fetch(version, open_source(registry, settings.registry, uri))
+    release = admit(
+        version, folder, contract(version.name), settings.admission, artifacts.compiled(version)
+    )
+    return release, MLmodel(folder)

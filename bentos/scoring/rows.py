@@ -1,0 +1,153 @@
+"""From the rows of a table to a version's answers, by the names in its signature."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, get_args
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import compute, types
+
+from bentos.scoring.tables import Unfit
+from bentos.serving.mlmodel import MLmodel
+from bentos.serving.release import Contract, Release
+from bentos.web.hot import Hot
+
+# Services that take the rows of their model as they are: a table gets what a call gets, with the
+# same checks before the model and the same rounding after it.
+SERVICES = {"contugas-anomaly": "bentos.contugas", "spotify-popularity": "bentos.spotify"}
+KINDS = {
+    "double": pa.float64(),
+    "float": pa.float64(),
+    "long": pa.int64(),
+    "integer": pa.int64(),
+    "boolean": pa.bool_(),
+    "string": pa.string(),
+    "tensor": pa.list_(pa.float64()),
+}
+TENSOR = {"inputs": "row", "outputs": "answer"}  # what a tensor is called that has no name
+
+
+def contract(model: str) -> Contract:
+    """What a version of this model must take and give."""
+    door = _door(model)
+    return door.slot.contract if door else Contract(None, None)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a version takes from a table and adds to it, with MLflow's types."""
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    keep: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, mlmodel: MLmodel, keep: tuple[str, ...]) -> "Columns":
+        """Those of a version, and the other columns of the table that go along."""
+        inputs, outputs = (_signature(mlmodel, side) for side in ("inputs", "outputs"))
+        if odd := sorted({*inputs, *outputs} & {*keep}) or sorted(inputs.keys() & outputs.keys()):
+            raise Unfit(f"{odd} are columns of the model itself: leave them out of --keep")
+        return cls(inputs, outputs, keep)
+
+    def in_csv(self, model: str) -> dict[str, pa.DataType]:
+        """How a CSV is read: a column that is kept stays text, as no type is known of it."""
+        door = _door(model)
+        fields = msgspec.structs.fields(door.row) if door else ()
+        either = {field.name for field in fields if bool in get_args(field.type)}
+        known = {name: KINDS[kind] for name, kind in self.inputs.items() if name not in either}
+        return known | dict.fromkeys(self.keep, pa.string())
+
+    def schema(self, table: pa.Schema) -> pa.Schema:
+        """The scored table's. Raises Unfit for columns that are missing or foreign."""
+        wanted, found = {*self.inputs, *self.keep}, set(table.names)
+        if missing := sorted(wanted - found):
+            raise Unfit(f"the columns {missing} are missing; there are {table.names}")
+        if foreign := sorted(found - wanted):
+            raise Unfit(f"the model takes no columns {foreign}: drop them, or --keep them")
+        if len(found) < len(table.names):
+            raise Unfit(f"the columns {table.names} are not all different")
+        outputs = [pa.field(name, KINDS[kind]) for name, kind in self.outputs.items()]
+        return pa.schema([*table, *outputs])
+
+    def score(self, release: Release, batch: pa.RecordBatch) -> list[pa.Array]:
+        """A column of answers for each output. Raises Unfit for values that it cannot take."""
+        if not batch.num_rows:
+            return [pa.array([], KINDS[kind]) for kind in self.outputs.values()]
+        given = batch.select(list(self.inputs))
+        for name in given.schema.names:
+            _check_finite(name, given[name])
+        door = _door(release.version.name)
+        answered = _called(door, release, given) if door else self._predicted(release, given)
+        kinds = self.outputs.values()
+        return [
+            pa.array(values, KINDS[kind]) for values, kind in zip(answered, kinds, strict=True)
+        ]
+
+    def _predicted(self, release: Release, given: pa.RecordBatch) -> list[Any]:
+        columns = [_values(name, kind, given[name]) for name, kind in self.inputs.items()]
+        if "tensor" in self.inputs.values():
+            rows = columns[0]
+            if rows.shape[1:] != release.row_shape and -1 not in release.row_shape:
+                raise Unfit(f"rows have the shape {rows.shape[1:]}, not {release.row_shape}")
+        else:
+            rows = np.column_stack(columns)
+        answers = np.asarray(release.predict(rows))
+        if "tensor" in self.outputs.values():
+            return [answers.reshape(len(rows), -1).tolist()]
+        return list(answers.reshape(len(rows), -1).T)
+
+
+def _called(door: Hot[Any, Any], release: Release, given: pa.RecordBatch) -> list[Any]:
+    """What the service answers to these rows."""
+    try:
+        rows = msgspec.convert(given.to_pylist(), list[door.row])  # type: ignore[name-defined]
+    except msgspec.ValidationError as error:
+        raise Unfit(str(error)) from error
+    answers = door.slot.run(release, rows)
+    return list(zip(*map(msgspec.structs.astuple, answers), strict=True))
+
+
+def _door(model: str) -> Hot[Any, Any] | None:
+    if model not in SERVICES:
+        return None
+    door: Hot[Any, Any] = import_module(SERVICES[model]).hot
+    return door
+
+
+def _values(name: str, kind: str, column: pa.Array) -> NDArray[Any]:
+    """A column as the model takes it: float64, or object where it is text."""
+    if kind == "string":
+        if not types.is_string(column.type) and not types.is_large_string(column.type):
+            raise Unfit(f"the column {name!r} is {column.type}, not text")
+        return np.asarray(column.to_pylist(), dtype=object)
+    try:
+        if kind == "tensor":
+            return np.array(column.to_pylist(), dtype=np.float64)
+        if types.is_string(column.type):
+            raise Unfit(f"the column {name!r} is text, not {kind}")
+        return np.asarray(column.cast(pa.float64()))
+    except (ValueError, TypeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise Unfit(f"the column {name!r} is {column.type}, not {kind}: {error}") from error
+
+
+def _check_finite(name: str, column: pa.Array) -> None:
+    """A call can bring no infinity, and a null only where its service takes one."""
+    if types.is_floating(column.type):
+        finite = compute.fill_null(compute.is_finite(column), False)
+        if not compute.all(finite).as_py():
+            row = compute.index(finite, False).as_py()
+            raise Unfit(f"the column {name!r} has no finite number in row {row} of a batch")
+
+
+def _signature(mlmodel: MLmodel, side: str) -> dict[str, str]:
+    columns = mlmodel.columns(side) or []
+    found = {
+        str(column.get("name") or TENSOR[side]): str(column.get("type")) for column in columns
+    }
+    if not found or len(found) < len(columns) or not KINDS.keys() >= set(found.values()):
+        raise Unfit(f"the signature's {side} {columns} cannot be columns: {sorted(KINDS)} can")
+    return found

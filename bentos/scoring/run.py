@@ -1,0 +1,71 @@
+"""A run over a table: what is to be done, and doing it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bentos.scoring.job import Job, agree, noted, result
+from bentos.scoring.model import admitted, promoted
+from bentos.scoring.rows import Columns
+from bentos.scoring.tables import Folder, Unfit, find
+from bentos.scoring.workers import Scored, running, score
+from bentos.serving.registry import Registry, Version
+from bentos.settings import settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """The parts of a table that are not scored yet."""
+
+    job: Job
+    source: str
+    output: str
+    registry: str
+    done: int
+    left: list[str]
+
+    @property
+    def version(self) -> str:
+        """The version that scores, as `model/version`."""
+        return f"{self.job.model}/{self.job.version}"
+
+    def go(self, address: str, workers: int) -> Iterator[Scored]:
+        """Score what is left, on the Ray cluster at an address, or here.
+
+        Raises Unfit at the first part that cannot be scored.
+        """
+        if not self.left:
+            return
+        with running(address, workers) as count:
+            where = self.source, self.output, self.registry
+            for scored in score(self.job, *where, self.left, count):
+                if scored.trouble:
+                    raise Unfit(scored.trouble)
+                yield scored
+
+
+def plan(
+    registry: Registry, model: str, number: int, source: str, output: str, keep: tuple[str, ...]
+) -> Run:
+    """See what is to be done, and note it in the output.
+
+    The version is `number`, or for 0 the one that began the output, or else the promoted one; it
+    is admitted here, before processes start that would all fail. Raises Unfit or Refusal.
+    """
+    folder, parts = find(source)
+    target = Folder(output)
+    before = noted(target)
+    version = _version(registry, model, number or (int(before.version) if before else 0))
+    job = Job.of(version, source, keep)
+    if before is None or before == job:
+        _, mlmodel = admitted(registry, version, settings())
+        Columns.of(mlmodel, keep)
+    agree(target, job)
+    scored = set(target.parts())
+    left = [part for part in parts if result(part) not in scored]
+    return Run(job, folder.uri, output, registry.uri, len(parts) - len(left), left)
+
+
+def _version(registry: Registry, model: str, number: int) -> Version:
+    if number:
+        return registry.version(model, str(number))
+    return promoted(registry, model, settings())

@@ -1,0 +1,111 @@
+"""Processes that score parts side by side: Ray's, on this machine or on a cluster."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from pyarrow import ArrowInvalid, parquet
+
+from bentos.scoring.job import Job, result
+from bentos.scoring.model import admitted
+from bentos.scoring.rows import Columns
+from bentos.scoring.tables import Folder, Unfit
+from bentos.serving.registry import Registry
+from bentos.settings import settings
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from ray.util import ActorPool
+
+STORE_BYTES = 100 * 1024 * 1024  # nothing but names and numbers goes between the processes
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A part that is done, or why it cannot be."""
+
+    part: str
+    rows: int = 0
+    seconds: float = 0.0
+    trouble: str = ""
+
+
+class Worker:
+    """Scores one part after the other with the job's version."""
+
+    def __init__(self, job: Job, source: str, output: str, registry: str) -> None:
+        with closing((opened := Registry(registry)).http):
+            version = opened.version(job.model, job.version)
+            self._release, mlmodel = admitted(opened, version, settings())
+        self._columns = Columns.of(mlmodel, job.keep)
+        self._source, self._output = Folder(source), Folder(output)
+
+    def score(self, part: str) -> Scored:
+        """Write the scored form of a part."""
+        started = time.perf_counter()
+        try:
+            rows = self._write(part)
+        except (Unfit, ArrowInvalid) as error:
+            return Scored(part, trouble=f"{part}: {error}")
+        return Scored(part, rows, time.perf_counter() - started)
+
+    def _write(self, part: str) -> int:
+        types = self._columns.in_csv(self._release.version.name)
+        rows = 0
+        with self._source.batches(part, types) as batches:
+            schema = self._columns.schema(batches.schema)
+            with (
+                self._output.writing(result(part)) as file,
+                parquet.ParquetWriter(file, schema) as writer,
+            ):
+                for batch in batches:
+                    answers = self._columns.score(self._release, batch)
+                    arrays = [*batch.columns, *answers]
+                    writer.write_batch(batch.from_arrays(arrays, schema=schema))
+                    rows += batch.num_rows
+        return rows
+
+
+@contextmanager
+def running(address: str, workers: int) -> Iterator[int]:
+    """Ray, at an address or else on this machine while needed; gives how many workers it has."""
+    if ray.is_initialized():
+        yield workers or _cores()
+        return
+    if address:
+        ray.init(address, log_to_driver=False)
+    else:
+        ray.init(
+            "local",
+            num_cpus=workers or None,
+            include_dashboard=False,
+            object_store_memory=STORE_BYTES,
+            configure_logging=False,
+            log_to_driver=False,
+        )
+    try:
+        yield workers or _cores()
+    finally:
+        ray.shutdown()
+
+
+def _cores() -> int:
+    return int(ray.cluster_resources()["CPU"])  # type: ignore[no-untyped-call]
+
+
+def score(
+    job: Job, source: str, output: str, registry: str, parts: list[str], workers: int
+) -> Iterator[Scored]:
+    """Score parts, in the order in which they get done.
+
+    A worker that dies is started again, twice. Raises ray.exceptions.RayError when that does not
+    help.
+    """
+    actor = ray.remote(num_cpus=1, max_restarts=2, max_task_retries=2)(Worker)
+    count = min(workers, len(parts))
+    pool = ActorPool([actor.remote(job, source, output, registry) for _ in range(count)])
+    yield from pool.map_unordered(lambda worker, part: worker.score.remote(part), parts)
