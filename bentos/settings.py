@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 CONFIGS = Path(os.environ.get("ASCENSO_CONFIGS", Path(__file__).parents[1] / "configs"))
+TRAINING = CONFIGS / "training.yaml"
 
 
 class Section(BaseModel):
@@ -156,13 +157,38 @@ class SecuritySettings(Section):
     rate_url: SecretStr = SecretStr("")  # Redis; none: in each process
 
 
+class JobSettings(Section):
+    """Trainings that clients ask for: how many at once, how many may wait."""
+
+    at_once: PositiveInt = 1
+    queued: PositiveInt = 20
+    poll_seconds: PositiveFloat = 1.0
+    grace_seconds: PositiveFloat = 10.0
+    body_bytes: PositiveInt = 64 * 1024**2
+
+
+class UploadSettings(Section):
+    """Models that clients bring along: how large, and what reading one may take."""
+
+    body_bytes: PositiveInt = 256 * 1024**2
+    unpacked_bytes: PositiveInt = 512 * 1024**2
+    seconds: PositiveFloat = 120.0
+    memory_bytes: PositiveInt = 4 * 1024**3
+
+
+class AdminSettings(Section):
+    """What wants the admin key, beside clearing everything."""
+
+    protects: list[Literal["deletes", "uploads", "training"]] = []
+
+
 class Settings(BaseSettings):
     """Everything that may differ from one installation to the next."""
 
     model_config = SettingsConfigDict(
         env_prefix="ASCENSO_",
         env_nested_delimiter="__",
-        yaml_file=[p for p in sorted(CONFIGS.glob("*.yaml")) if p.name != "training.yaml"],
+        yaml_file=[path for path in sorted(CONFIGS.glob("*.yaml")) if path != TRAINING],
         extra="forbid",
         frozen=True,
     )
@@ -172,6 +198,7 @@ class Settings(BaseSettings):
         str | None, Field(validation_alias=AliasChoices("MLFLOW_TRACKING_URI"))
     ] = None
     webhook_secret: SecretStr = SecretStr("")  # none: /hooks/mlflow is off
+    admin_key: SecretStr = SecretStr("")  # none: what wants it answers 401
     registry: RegistrySettings = RegistrySettings()
     channels: dict[str, Channel] = {"default": Channel(stage="Production")}
     challengers: dict[str, ChallengerSettings] = {"default": ChallengerSettings()}
@@ -181,6 +208,9 @@ class Settings(BaseSettings):
     cache: CacheSettings = CacheSettings()
     answers: AnswerSettings = AnswerSettings()
     security: SecuritySettings = SecuritySettings()
+    jobs: JobSettings = JobSettings()
+    uploads: UploadSettings = UploadSettings()
+    admin: AdminSettings = AdminSettings()
 
     @classmethod
     def settings_customise_sources(

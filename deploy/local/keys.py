@@ -13,6 +13,7 @@ MAKERS: Mapping[str, Callable[[], str]] = {
     "AWS_SECRET_ACCESS_KEY": lambda: secrets.token_hex(20),
     "ASCENSO_WEBHOOK_SECRET": lambda: secrets.token_hex(32),
     "ASCENSO_SECURITY__SECRET": lambda: secrets.token_hex(32),
+    "ASCENSO_ADMIN_KEY": lambda: secrets.token_urlsafe(32),
     "ASCENSO_LOCAL_PASSWORD": lambda: secrets.token_urlsafe(18),
     "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": lambda: urlsafe_b64encode(
         secrets.token_bytes(32)  # a Fernet key

@@ -98,6 +98,7 @@ def services(settings: Settings, keys: Mapping[str, str], serve: Sequence[str] =
             # The user's own variables win over these.
             "ASCENSO_WEBHOOK_SECRET": keys["ASCENSO_WEBHOOK_SECRET"],
             "ASCENSO_SECURITY__SECRET": keys["ASCENSO_SECURITY__SECRET"],
+            "ASCENSO_ADMIN_KEY": keys["ASCENSO_ADMIN_KEY"],
             "FORWARDED_ALLOW_IPS": "",  # no proxy is in front: callers are where they say
             "ASCENSO_SERVICES__CORS_ORIGINS": LOCAL_ORIGINS,
             **environment(settings, "services"),

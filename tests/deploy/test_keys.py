@@ -22,6 +22,7 @@ def test_the_first_start_makes_them(path: Path) -> None:
         "AWS_SECRET_ACCESS_KEY",
         "ASCENSO_WEBHOOK_SECRET",
         "ASCENSO_SECURITY__SECRET",
+        "ASCENSO_ADMIN_KEY",
         "ASCENSO_LOCAL_PASSWORD",
         "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",
     }

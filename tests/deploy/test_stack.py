@@ -20,6 +20,7 @@ from deploy.local.settings import BUCKET, Settings
 from tests.stack import UP, Stack, running, start, wait_for
 
 NAMES = ("s3", "mlflow", "services")
+SERVICES = {"ASCENSO_ADMIN_KEY", "ASCENSO_SECURITY__SECRET", "ASCENSO_WEBHOOK_SECRET"}
 TINY = (sys.executable, "-m", "tests.deploy.tiny", "tests.deploy.tiny:Tiny")
 
 
@@ -95,7 +96,7 @@ def test_secrets_stay_secret(tiny: Stack) -> None:
         env = process.environ()
         known = {secrets[value] for value in env.values() if value in secrets}
         reads = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}  # prices, from this stack's own S3
-        assert known == {"ASCENSO_WEBHOOK_SECRET", "ASCENSO_SECURITY__SECRET", *reads}
+        assert known == {*SERVICES, *reads}
         assert env["AWS_ENDPOINT_URL"] == tiny.settings.s3
 
 

@@ -1,0 +1,1 @@
+"""What the itransformer service keeps beside its slots: jobs, uploads, and the models' files."""
