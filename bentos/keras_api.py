@@ -183,8 +183,10 @@ async def ask(slot: Slot[Row, NDArray[np.float64]], rows: list[Row]) -> tuple[Ke
 
 async def stats(request: Request) -> Response:
     """`GET /stats`."""
-    calls = await tally.recent(TOLD_CALLS)
-    history = [Record(c.at, c.model_id, c.rows, c.mean_confidence) for c in calls]
+    calls = sorted(await tally.recent(TOLD_CALLS), key=lambda call: call.at)
+    history = [
+        Record(c.at.removesuffix("+00:00"), c.model_id, c.rows, c.mean_confidence) for c in calls
+    ]
     uptime = datetime.now(UTC).timestamp() - psutil.Process().create_time()
     return to_json(Stats(now(), len(serving()), await tally.total(), uptime, history))
 

@@ -20,6 +20,7 @@ from training.manifest import MOST_SAMPLES, Predict, Samples
 with warnings.catch_warnings():  # mlflow warns about its own type hints
     warnings.simplefilter("ignore")
     import mlflow.keras
+    import mlflow.pyfunc
 
 PREFIX = "keras-"
 EXPERIMENT = "keras_api"
