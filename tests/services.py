@@ -40,7 +40,7 @@ def served(service: str, mlflow: str, folder: Path, **variables: str) -> Iterato
             start_new_session=True,
         )
     try:
-        wait_for(lambda: process.poll() is not None or ready(url), 90)
+        wait_for(lambda: process.poll() is not None or ready(url), 180)
         assert process.poll() is None, f"{service} ended:\n{log.read_text()[-4000:]}"
         yield url
     except TimeoutError:

@@ -65,7 +65,7 @@ def compile_model(loaded: Loaded, samples: Samples, path: Path) -> Predictor | N
     """
     name = type(loaded.model).__name__
     batch = samples.batch()
-    if batch.dtype != np.float64 or batch.ndim != 2:
+    if batch.dtype != np.float64 or batch.ndim != 2 or not _may_compile(loaded.model):
         return None
     rows = _jittered(batch)
     try:
@@ -91,6 +91,11 @@ def open_compiled(path: Path) -> Predictor | None:
     except Exception as error:
         log.warning("%s cannot be used: %s", path, error)
         return None
+
+
+def _may_compile(model: object) -> bool:
+    """Whether it is worth the seconds that importing the converters takes."""
+    return isinstance(model, KnowsOnnx) or type(model).__module__.startswith("sklearn.")
 
 
 def _graph(loaded: Loaded, width: int, flat: bool) -> bytes:
