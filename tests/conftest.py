@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,14 @@ from tests.stack import Stack, running
 def pytest_configure() -> None:
     """Let a terminated run stop its servers, as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share servers in one of xdist's processes."""
+    for item in items:
+        shared = "stack" in getattr(item, "fixturenames", ())
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        item.add_marker(pytest.mark.xdist_group("stack" if shared else folder))
 
 
 @pytest.fixture(scope="session")
