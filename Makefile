@@ -47,6 +47,7 @@ lint: $(STAMP)  ## Check style and types
 lock: $(STAMP)  ## Write the locks from pyproject.toml: make lock ARGS=--upgrade
 	$(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes \
 	  --no-emit-package torch --no-emit-find-links --no-header -q $(ARGS) -o requirements.lock
+	rm -f requirements.serving.lock  # its own torch, without +cpu, would be preferred, with CUDA
 	$(UV) pip compile pyproject.toml --constraint requirements.lock --python-version 3.11 \
 	  --generate-hashes --no-emit-package torch --no-emit-find-links --no-header --no-annotate -q \
 	  -o requirements.serving.lock
