@@ -1,5 +1,7 @@
 """What all tests share."""
 
+import os
+import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.stack import Stack, running
+
+
+# Whoever imports a guarded service needs a key.
+os.environ.setdefault("ASCENSO_SECURITY__SECRET", secrets.token_hex(32))
 
 
 def pytest_configure() -> None:

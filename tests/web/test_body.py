@@ -47,7 +47,7 @@ BRACKETS = 100_000
 
 
 def short(value: object) -> str:
-    return repr(value)[:40]
+    return type(value).__name__ if isinstance(value, Decoder) else repr(value)[:40]
 
 
 def refused(decoder: Decoder[Any], body: bytes) -> Problem:
