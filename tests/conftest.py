@@ -10,7 +10,6 @@ import pytest
 
 from tests.stack import Stack, running
 
-
 # Whoever imports a guarded service needs a key.
 os.environ.setdefault("ASCENSO_SECURITY__SECRET", secrets.token_hex(32))
 
