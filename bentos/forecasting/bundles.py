@@ -41,7 +41,7 @@ def read(folder: Path, form: Form) -> Forecaster:
         names = named(form) or columns or [f"x{i + 1}" for i in range(len(mean))]
         config = Config(
             architecture(state, form.n_heads),
-            _distinct(names),
+            _fitting(names, len(mean)),
             tuple(mean.tolist()),
             tuple(scale.tolist()),
             form.step,
@@ -54,8 +54,10 @@ def named(form: Form) -> list[str]:
     return [name.strip() for name in form.columns.split(",")] if form.columns else []
 
 
-def _distinct(names: list[str]) -> tuple[str, ...]:
-    if len({*names, "", "date"}) != len(names) + 2:
+def _fitting(names: list[str], count: int) -> tuple[str, ...]:
+    if len(names) != count:
+        raise InputError(f"There are {len(names)} names of columns, and the .pkl scales {count}.")
+    if len({*names, "", "date"}) != count + 2:
         raise InputError(f"The columns {', '.join(names)} must be distinct, and none is 'date'.")
     return tuple(names)
 
