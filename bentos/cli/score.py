@@ -13,6 +13,7 @@ from bentos.cli.errors import Failed, Unreachable
 from bentos.cli.promotion import registry, registry_option
 from bentos.serving.refusal import Refusal
 from bentos.serving.sources import FileMissing, StoreUnavailable
+from bentos.settings import settings
 
 LINE_SECONDS = 5.0
 
@@ -49,7 +50,7 @@ def score(
     with registry(registry_uri) as opened, _troubles():
         from bentos.scoring.run import plan  # Ray and Arrow take seconds
 
-        run = plan(opened, model, number or 0, source, output, keep)
+        run = plan(opened, settings(), model, number or 0, source, output, keep)
         click.echo(f"{run.version} scores {len(run.left)} parts, {run.done} are done already")
         started, rows = time.monotonic(), 0
         with _progress(len(run.left)) as step:

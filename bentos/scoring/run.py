@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pyarrow import ArrowInvalid
+
 from bentos.scoring.job import Job, agree, noted, result
 from bentos.scoring.model import admitted, promoted
 from bentos.scoring.rows import Columns
 from bentos.scoring.tables import Folder, Unfit, find
 from bentos.scoring.workers import Scored, running, score
 from bentos.serving.registry import Registry, Version
-from bentos.settings import settings
+from bentos.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -44,28 +46,44 @@ class Run:
 
 
 def plan(
-    registry: Registry, model: str, number: int, source: str, output: str, keep: tuple[str, ...]
+    registry: Registry,
+    settings: Settings,
+    model: str,
+    number: int,
+    source: str,
+    output: str,
+    keep: tuple[str, ...] = (),
 ) -> Run:
     """See what is to be done, and note it in the output.
 
-    The version is `number`, or for 0 the one that began the output, or else the promoted one; it
-    is admitted here, before processes start that would all fail. Raises Unfit or Refusal.
+    The version is `number`, or for 0 the one that began the output, or else the promoted one.
+    It is admitted here, and a part held against it, before anything is written. Raises Unfit or
+    Refusal.
     """
     folder, parts = find(source)
     target = Folder(output)
     before = noted(target)
-    version = _version(registry, model, number or (int(before.version) if before else 0))
+    begun = int(before.version) if before else 0
+    version = _version(registry, settings, model, number or begun)
     job = Job.of(version, source, keep)
     if before is None or before == job:
-        _, mlmodel = admitted(registry, version, settings())
-        Columns.of(mlmodel, keep)
+        _, mlmodel = admitted(registry, version, settings)
+        _check(Columns.of(mlmodel, keep), model, folder, parts[0])
     agree(target, job)
     scored = set(target.parts())
     left = [part for part in parts if result(part) not in scored]
     return Run(job, folder.uri, output, registry.uri, len(parts) - len(left), left)
 
 
-def _version(registry: Registry, model: str, number: int) -> Version:
+def _check(columns: Columns, model: str, folder: Folder, part: str) -> None:
+    try:
+        with folder.batches(part, columns.in_csv(model)) as batches:
+            columns.schema(batches.schema)
+    except (Unfit, ArrowInvalid) as error:
+        raise Unfit(f"{part}: {error}") from error
+
+
+def _version(registry: Registry, settings: Settings, model: str, number: int) -> Version:
     if number:
         return registry.version(model, str(number))
-    return promoted(registry, model, settings())
+    return promoted(registry, model, settings)

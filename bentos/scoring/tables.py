@@ -1,16 +1,18 @@
 """Tables in parts: files of one folder, on disk or in S3, read in pieces and written whole."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote, urlsplit
+from tempfile import TemporaryFile
+from typing import IO
 
 import pyarrow as pa
 from pyarrow import csv, parquet
-from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
+
+from bentos.serving.sources import FileMissing, StoreUnavailable, open_s3
 
 SUFFIXES = (".parquet", ".csv")
-PARTIAL = "_partial"  # readers of tables pass over names that begin with an underscore
 BATCH_ROWS = 65_536
 CSV_BLOCK = 8 * 1024 * 1024  # bytes
 
@@ -19,69 +21,88 @@ class Unfit(Exception):
     """A table, or where it lies, that cannot be scored: says which, and what to do."""
 
 
+TROUBLES = (Unfit, pa.ArrowInvalid, OSError, StoreUnavailable, FileMissing)  # no fault of ours
+
+
 class Folder:
     """A folder at a path, or at s3://bucket/prefix with boto3's environment variables.
 
-    Everything raises OSError when the disk or the store fails.
+    Everything raises StoreUnavailable when the store fails, OSError when the disk does.
     """
 
     def __init__(self, uri: str) -> None:
+        if "://" in uri and not (uri.startswith("s3://") and uri[5:].strip("/")):
+            raise Unfit(f"{uri!r} is neither a path nor s3://bucket/prefix")
         self.uri = uri
-        self._files, self._root = _opened(uri)
+        self._s3 = open_s3(uri) if uri.startswith("s3://") else None
+        self._path = Path(uri)
 
     def parts(self) -> list[str]:
         """The Parquet and CSV files below the folder, as relative paths, in order."""
-        self._check_bucket()
-        selector = FileSelector(self._root, allow_not_found=True, recursive=True)
-        found = [
-            PurePosixPath(info.path).relative_to(self._root)
-            for info in self._files.get_file_info(selector)
-            if info.type == FileType.File
-        ]
-        return sorted(str(path) for path in found if _is_part(path))
+        if self._s3:
+            names = self._s3.names()
+        else:
+            files = (path for path in self._path.rglob("*") if path.is_file())
+            names = [path.relative_to(self._path).as_posix() for path in files]
+        return sorted(name for name in names if _is_part(PurePosixPath(name)))
 
     def read(self, name: str) -> bytes | None:
         """A small file, or None where there is none."""
         try:
-            with self._files.open_input_stream(self._path(name)) as file:
-                return bytes(file.read())
-        except FileNotFoundError:
+            with self._opened(name) as file:
+                return file.read()
+        except (FileMissing, FileNotFoundError):
             return None
 
-    def batches(self, name: str, types: Mapping[str, pa.DataType]) -> pa.RecordBatchReader:
+    @contextmanager
+    def batches(
+        self, name: str, types: Mapping[str, pa.DataType]
+    ) -> Iterator[pa.RecordBatchReader]:
         """The rows of a part, piece by piece; `types` are those of columns of a CSV.
 
         Raises pyarrow.ArrowInvalid when it is no such file, or the values of a CSV do not fit.
         """
-        file = self._files.open_input_file(self._path(name))
-        if name.lower().endswith(".csv"):
-            read = csv.ReadOptions(block_size=CSV_BLOCK)
-            return csv.open_csv(file, read, None, csv.ConvertOptions(column_types=dict(types)))
-        table = parquet.ParquetFile(file)
-        pieces = table.iter_batches(BATCH_ROWS)
-        return pa.RecordBatchReader.from_batches(table.schema_arrow, pieces)
+        with self._opened(name) as file:
+            if name.lower().endswith(".csv"):
+                read = csv.ReadOptions(block_size=CSV_BLOCK)
+                convert = csv.ConvertOptions(column_types=dict(types))
+                yield csv.open_csv(file, read_options=read, convert_options=convert)
+            else:
+                table = parquet.ParquetFile(file)
+                pieces = table.iter_batches(BATCH_ROWS)
+                yield pa.RecordBatchReader.from_batches(table.schema_arrow, pieces)
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[pa.NativeFile]:
+    def writing(self, name: str) -> Iterator[IO[bytes]]:
         """A file that appears whole, or not at all."""
-        partial, final = self._path(f"{PARTIAL}/{name}"), self._path(name)
-        for path in (partial, final):
-            if isinstance(self._files, LocalFileSystem):  # in S3 there are no folders
-                self._files.create_dir(str(PurePosixPath(path).parent))
-        with self._files.open_output_stream(partial) as file:
-            yield file
-        self._files.move(partial, final)
-
-    def _path(self, name: str) -> str:
-        return f"{self._root}/{name}"
-
-    def _check_bucket(self) -> None:
-        """A bucket that is not there reads as an empty one."""
-        if isinstance(self._files, LocalFileSystem):
+        if self._s3:
+            with TemporaryFile() as file:
+                yield file
+                file.seek(0)
+                self._s3.upload(name, file)
             return
-        bucket = self._root.partition("/")[0]
-        if self._files.get_file_info(bucket).type == FileType.NotFound:
-            raise Unfit(f"There is no bucket {bucket!r} for {self.uri}: make it, or correct it")
+        path = self._path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with partial.open("wb") as file:
+                yield file
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[IO[bytes]]:
+        """A file on disk: one from S3 is brought there first."""
+        if self._s3 is None:
+            with (self._path / name).open("rb") as file:
+                yield file
+            return
+        with TemporaryFile() as brought:
+            for chunk in self._s3.chunks(name):
+                brought.write(chunk)
+            brought.seek(0)
+            yield brought
 
 
 def find(uri: str) -> tuple[Folder, list[str]]:
@@ -89,10 +110,9 @@ def find(uri: str) -> tuple[Folder, list[str]]:
 
     Raises Unfit when there are none.
     """
-    is_file = PurePosixPath(uri).suffix.lower() in SUFFIXES
-    parent, name = uri.rsplit("/", 1) if is_file and "/" in uri else (".", uri)
-    if is_file:
-        folder = Folder(parent or "/")
+    parent, _, name = uri.rpartition("/")
+    if PurePosixPath(name).suffix.lower() in SUFFIXES:
+        folder = Folder(parent or ("/" if uri.startswith("/") else "."))
         if name in folder.parts():
             return folder, [name]
     folder = Folder(uri)
@@ -101,17 +121,7 @@ def find(uri: str) -> tuple[Folder, list[str]]:
     raise Unfit(f"{uri} holds no {' or '.join(SUFFIXES)} file")
 
 
-def _opened(uri: str) -> tuple[FileSystem, str]:
-    parts = urlsplit(uri)
-    if parts.scheme == "s3" and parts.netloc:
-        location = quote(f"{parts.netloc}{parts.path}".rstrip("/"))
-        files, root = FileSystem.from_uri(f"s3://{location}")
-        return files, str(root)
-    if "://" in uri:
-        raise Unfit(f"{uri!r} is neither a path nor s3://bucket/prefix")
-    return LocalFileSystem(), str(Path(uri).absolute())
-
-
 def _is_part(path: PurePosixPath) -> bool:
+    """Readers of tables pass over names that begin so."""
     hidden = any(name.startswith(("_", ".")) for name in path.parts)
     return path.suffix.lower() in SUFFIXES and not hidden

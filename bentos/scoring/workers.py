@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from pyarrow import ArrowInvalid, parquet
+from pyarrow import parquet
 
 from bentos.scoring.job import Job, result
 from bentos.scoring.model import admitted
 from bentos.scoring.rows import Columns
-from bentos.scoring.tables import Folder, Unfit
+from bentos.scoring.tables import TROUBLES, Folder
 from bentos.serving.registry import Registry
 from bentos.settings import settings
 
@@ -19,6 +19,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
+from ray.exceptions import RayError
 from ray.util import ActorPool
 
 STORE_BYTES = 100 * 1024 * 1024  # nothing but names and numbers goes between the processes
@@ -49,7 +50,7 @@ class Worker:
         started = time.perf_counter()
         try:
             rows = self._write(part)
-        except (Unfit, ArrowInvalid) as error:
+        except TROUBLES as error:
             return Scored(part, trouble=f"{part}: {error}")
         return Scored(part, rows, time.perf_counter() - started)
 
@@ -102,10 +103,12 @@ def score(
 ) -> Iterator[Scored]:
     """Score parts, in the order in which they get done.
 
-    A worker that dies is started again, twice. Raises ray.exceptions.RayError when that does not
-    help.
+    A worker that dies is started again, twice. Raises OSError when that does not help.
     """
     actor = ray.remote(num_cpus=1, max_restarts=2, max_task_retries=2)(Worker)
     count = min(workers, len(parts))
     pool = ActorPool([actor.remote(job, source, output, registry) for _ in range(count)])
-    yield from pool.map_unordered(lambda worker, part: worker.score.remote(part), parts)
+    try:
+        yield from pool.map_unordered(lambda worker, part: worker.score.remote(part), parts)
+    except RayError as error:
+        raise OSError(f"a worker of Ray failed: {error}") from error

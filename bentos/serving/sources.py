@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -121,6 +121,18 @@ class S3Source:
             raise FileMissing(name) from None
         except (BotoCoreError, ClientError) as error:
             message = f"cannot read s3://{self.bucket}/{self.prefix}{name}: {error}"
+            raise StoreUnavailable(message) from error
+
+
+    def upload(self, name: str, file: IO[bytes]) -> None:
+        """Write one file, which appears whole or not at all."""
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self.client.upload_fileobj(file, self.bucket, self.prefix + name)
+        except (Boto3Error, BotoCoreError, ClientError) as error:
+            message = f"cannot write s3://{self.bucket}/{self.prefix}{name}: {error}"
             raise StoreUnavailable(message) from error
 
 
