@@ -2,7 +2,7 @@ import asyncio
 import logging
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,23 +25,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated close:Depreca
 
 ONE = Version("keras-cached", "1", run_id="a" * 32)
 INPUT, ANSWER = b"[[1.0, 2.0]]", b'{"predictions": [[42.57]]}'
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
-@pytest.fixture(params=["process", "redis"])
-def url(request: pytest.FixtureRequest) -> str:
-    """Where answers lie: empty for the process."""
-    if request.param == "process":
-        return ""
-    found: str = request.getfixturevalue("redis")
-    with Redis.from_url(found) as client:
-        client.flushall()
-    return found
 
 
 @asynccontextmanager

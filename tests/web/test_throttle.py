@@ -1,6 +1,6 @@
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -8,25 +8,9 @@ import pytest
 
 from bentos.web.throttle import Throttle, TooMany, address, rate
 from tests.stack import free_ports
-from tests.web.redis_server import redis_server
 
 THREE = rate("3/minute", "test")
 ANA = ("Calls of", "ana")
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
-@pytest.fixture(params=["process", "redis"])
-def url(request: pytest.FixtureRequest) -> str:
-    """Where the counts are: empty for the process."""
-    if request.param == "process":
-        return ""
-    found: str = request.getfixturevalue("redis")
-    return found
 
 
 @asynccontextmanager
