@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+import ray
 from pyarrow import parquet
+from ray.exceptions import RayError
+from ray.util import ActorPool
 
 from bentos.scoring.job import Job, result
 from bentos.scoring.model import admitted
@@ -14,13 +17,6 @@ from bentos.scoring.rows import Columns
 from bentos.scoring.tables import TROUBLES, Folder
 from bentos.serving.registry import Registry
 from bentos.settings import settings
-
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-import ray
-from ray.exceptions import RayError
-from ray.util import ActorPool
 
 STORE_BYTES = 100 * 1024 * 1024  # nothing but names and numbers goes between the processes
 
@@ -73,10 +69,8 @@ class Worker:
 
 @contextmanager
 def running(address: str, workers: int) -> Iterator[int]:
-    """Ray, at an address or else on this machine while needed; gives how many workers it has."""
-    if ray.is_initialized():
-        yield workers or _cores()
-        return
+    """Ray, at an address or else on this machine; gives how many workers there may be."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address:
         ray.init(address, log_to_driver=False)
     else:
@@ -89,13 +83,9 @@ def running(address: str, workers: int) -> Iterator[int]:
             log_to_driver=False,
         )
     try:
-        yield workers or _cores()
+        yield workers or int(ray.cluster_resources()["CPU"])  # type: ignore[no-untyped-call]
     finally:
         ray.shutdown()
-
-
-def _cores() -> int:
-    return int(ray.cluster_resources()["CPU"])  # type: ignore[no-untyped-call]
 
 
 def score(

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from deploy.local.servers import SERVE
 from deploy.local.settings import ROOT
 from tests.e2e.service import status
@@ -36,7 +38,9 @@ http {{
 def program() -> str:
     """Where nginx is; Debian keeps it from the path of plain users."""
     path = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert path, "nginx is missing: apt-get install nginx-light"
+    if path is None:
+        assert not os.environ.get("CI"), "nginx is missing: apt-get install nginx-light"
+        pytest.skip("nginx is not installed")
     return path
 
 

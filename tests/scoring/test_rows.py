@@ -1,0 +1,145 @@
+"""A table gets the answers that calls get, or hears which column is wrong."""
+
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from bentos.scoring.rows import Columns
+from bentos.scoring.tables import Unfit
+from bentos.serving.mlmodel import MLmodel
+from bentos.serving.release import Release
+from bentos.spotify import EXAMPLE
+from tests.scoring.conftest import Admit
+from tests.stack import Stack
+
+READINGS: dict[str, list[Any]] = {
+    "presion": [1.2, 17.0, 16.5],
+    "temperatura": [25.5, 20.0, -3.0],
+    "volumen": [100, 50, 20],
+}
+
+
+def scored(release: Release, columns: Columns, table: dict[str, Any]) -> list[dict[str, Any]]:
+    """The outputs of each row, as the scored file has them."""
+    batch = pa.record_batch(table)
+    schema = columns.schema(batch.schema)
+    answers = columns.score(release, batch)
+    made = pa.Table.from_arrays([*batch.columns, *answers], schema=schema)
+    rows: list[dict[str, Any]] = made.select(list(columns.outputs)).to_pylist()
+    return rows
+
+
+def called(url: str, table: dict[str, list[Any]]) -> Any:
+    rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
+    return httpx.post(url, json=rows).raise_for_status().json()
+
+
+def test_readings_get_what_a_call_gets(stack: Stack, admit: Admit) -> None:
+    found = scored(*admit("contugas-anomaly"), READINGS)
+    assert found == called(f"{stack.api}/contugas/predict", READINGS)
+
+
+def test_songs_get_what_a_call_gets(stack: Stack, admit: Admit) -> None:
+    """Also where a name is unknown, and where a number comes as true."""
+    songs: dict[str, list[Any]] = {name: [value] * 3 for name, value in EXAMPLE.items()}
+    songs |= {"artists": ["Luke Bryan", None, ""], "energy": [0.1, 0.5, 0.9]}
+    songs |= {"explicit": [True, False, True]}
+    found = scored(*admit("spotify-popularity"), songs)
+    assert found == called(f"{stack.api}/spotify/predict", songs)
+    assert len({row["popularidad_estimada"] for row in found}) > 1
+
+
+@pytest.mark.parametrize("model", ["cripto-regressor-rf", "cripto-classifier-log"])
+def test_a_model_that_takes_columns_gets_them_by_name(admit: Admit, model: str) -> None:
+    release, columns = admit(model)
+    X = np.random.default_rng(0).normal(size=(5, len(columns.inputs)))
+    table = dict(zip(columns.inputs, X.T, strict=True))
+    found = scored(release, columns, dict(reversed(table.items())))
+    expected = np.asarray(release.predict(X)).reshape(5, -1)
+    assert [list(row.values()) for row in found] == expected.tolist()
+
+
+def test_a_model_that_takes_tensors_gets_a_column_of_lists(admit: Admit) -> None:
+    release, columns = admit("keras-default")
+    (width,) = release.row_shape
+    X = np.random.default_rng(0).normal(size=(4, width))
+    (name,), (answer,) = columns.inputs, columns.outputs
+    found = scored(release, columns, {name: X.tolist()})
+    assert [row[answer] for row in found] == release.predict(X).tolist()
+    with pytest.raises(Unfit, match="shape"):
+        scored(release, columns, {name: X[:, 1:].tolist()})
+    with pytest.raises(Unfit, match=r"column 'row' is list<.*>, not tensor"):
+        scored(release, columns, {name: [[1.0], [1.0, 2.0]]})
+
+
+def test_no_rows_get_no_answers(admit: Admit) -> None:
+    empty = pa.array([], pa.float64())
+    assert scored(*admit("contugas-anomaly"), dict.fromkeys(READINGS, empty)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"volumen": None}, r"the columns \['volumen'\] are missing"),
+        ({"cliente": ["a"] * 3}, r"takes no columns \['cliente'\]: drop them, or --keep them"),
+        ({"presion": ["a", "b", "c"]}, "Expected `float`, got `str` - at `\\$\\[0\\].presion`"),
+        ({"presion": [1.0, None, 1.0]}, "'presion' has no finite number in row 1"),
+        ({"presion": [1.0, 1.0, np.nan]}, "'presion' has no finite number in row 2"),
+        ({"presion": [1.0, np.inf, 1.0]}, "'presion' has no finite number in row 1"),
+        ({"presion": [1e10, 1.0, 1.0]}, "<= 1000000000.0 - at `\\$\\[0\\].presion`"),
+    ],
+)
+def test_what_a_service_refuses_is_refused(
+    admit: Admit, change: dict[str, Any], told: str
+) -> None:
+    table = {name: values for name, values in (READINGS | change).items() if values}
+    with pytest.raises(Unfit, match=told):
+        scored(*admit("contugas-anomaly"), table)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (["1"] * 2, "'symbol' is text, not double"),
+        ([[1.0]] * 2, "'symbol' is list<item: double>, not double"),
+        ([1.0, None], "'symbol' has no finite number in row 1"),
+    ],
+)
+def test_a_column_of_another_type_is_named(admit: Admit, values: list[Any], told: str) -> None:
+    release, columns = admit("cripto-regressor-rf")
+    table: dict[str, Any] = {name: [0.0, 0.0] for name in columns.inputs}
+    with pytest.raises(Unfit, match=told):
+        scored(release, columns, table | {"symbol": values})
+
+
+def test_a_kept_column_goes_along(admit: Admit) -> None:
+    _, columns = admit("contugas-anomaly", "cliente")
+    table = pa.schema([("cliente", pa.string()), *((name, pa.float64()) for name in READINGS)])
+    assert columns.schema(table).names == ["cliente", *READINGS, "cluster", "prediccion"]
+    assert columns.in_csv("contugas-anomaly")["cliente"] == pa.string()
+    with pytest.raises(Unfit, match=r"\['cluster'\] are columns of the model itself"):
+        admit("contugas-anomaly", "cluster")
+
+
+def test_a_csv_may_say_true_where_a_service_takes_it(admit: Admit) -> None:
+    _, columns = admit("spotify-popularity")
+    types = columns.in_csv("spotify-popularity")
+    assert "explicit" not in types
+    assert (types["energy"], types["artists"]) == (pa.float64(), pa.string())
+
+
+def test_a_signature_that_cannot_be_columns_is_told(tmp_path: Any) -> None:
+    (tmp_path / "MLmodel").write_text("flavors: {sklearn: {}}\n")
+    with pytest.raises(Unfit, match=r"the signature's inputs .* cannot be columns"):
+        Columns.of(MLmodel(tmp_path), ())
+
+
+def test_pandas_writes_what_is_read(admit: Admit, tmp_path: Any) -> None:
+    """Its missing numbers are nulls in Parquet, its text is large."""
+    table = pa.Table.from_pandas(pd.DataFrame(READINGS).astype({"volumen": "Int64"}))
+    release, columns = admit("contugas-anomaly")
+    assert len(scored(release, columns, {n: table[n].combine_chunks() for n in READINGS})) == 3
