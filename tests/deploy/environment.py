@@ -34,7 +34,9 @@ READ = {
         "AWS_DEFAULT_REGION",
     },
     "clients": {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"},
-    "accounts": {f"MLFLOW_PASSWORD_{user}" for user in ("TRAINER", "PROMOTER", "SERVICE")},
+    "accounts": {
+        f"MLFLOW_PASSWORD_{user}" for user in ("TRAINER", "PROMOTER", "SERVICE", "FORECASTER")
+    },
     "services": settings(Settings) | {DATA},
     "bentoml": {"BENTOML_HOST", "BENTOML_PORT", "BENTOML_HOME", "BENTOML_DO_NOT_TRACK"},
 }

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
+from bentos import stack
 from deploy.local.settings import ROOT
 from tests.deploy.environment import ENVIRONMENT, READ
 from tests.deploy.judges import judge, load
+from tests.stack import free_ports, wait_for
 
 FILE = ROOT / "docker-compose.yml"
 COMPOSE = load(FILE)
@@ -22,9 +25,15 @@ OWN = {name for name, service in SERVICES.items() if "build" in service}
 
 
 def names(secrets: list[Any]) -> dict[str, str]:
-    """The variable that each secret becomes, by the secret's name."""
+    """The name of the secret that each variable comes from."""
     pairs = [s if isinstance(s, dict) else {"source": s, "target": s} for s in secrets]
-    return {pair["source"]: pair["target"] for pair in pairs}
+    return {pair["target"]: pair["source"] for pair in pairs}
+
+
+def built(target: str) -> str:
+    """What the Dockerfile says of a target, with the stages of its own that it stands on."""
+    found = re.findall(rf"^FROM (\S+) AS {target}$(.*?)(?=^FROM|\Z)", DOCKERFILE, re.M | re.S)
+    return "".join(built(base) + text for base, text in found)
 
 
 def test_the_schema_is_kept() -> None:
@@ -47,9 +56,7 @@ def test_each_container_is_hardened(name: str) -> None:
 def test_each_container_tells_its_health(name: str) -> None:
     service = SERVICES[name]
     if name in OWN and "healthcheck" not in service:
-        target = service["build"]["target"]
-        (stage,) = re.findall(rf"^FROM \S+ AS {target}$(.*?)(?=^FROM|\Z)", DOCKERFILE, re.M | re.S)
-        assert "HEALTHCHECK" in stage or name == "train"
+        assert "HEALTHCHECK" in built(service["build"]["target"]) or name == "train"
     for other, how in service.get("depends_on", {}).items():
         ends = how["condition"] == "service_completed_successfully"
         assert (SERVICES[other].get("healthcheck") == {"disable": True}) == ends
@@ -66,7 +73,7 @@ def test_every_file_and_folder_exists(name: str) -> None:
             (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
         )
         assert known, source
-    assert names(service.get("secrets", [])).keys() <= COMPOSE["secrets"].keys()
+    assert set(names(service.get("secrets", [])).values()) <= COMPOSE["secrets"].keys()
 
 
 @pytest.mark.parametrize("name", sorted(OWN))
@@ -87,7 +94,7 @@ def test_every_command_is_in_its_image(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(OWN))
 def test_every_variable_is_read_by_something(name: str) -> None:
     service = SERVICES[name]
-    given = {*service.get("environment", {}), *names(service.get("secrets", [])).values()}
+    given = {*service.get("environment", {}), *names(service.get("secrets", []))}
     assert given - ENVIRONMENT == set()
 
 
@@ -104,9 +111,61 @@ def test_every_address_is_a_container(name: str) -> None:
     """`http://mlflow:5000` names a service, and the port that its image listens on."""
     values = map(str, SERVICES[name].get("environment", {}).values())
     for host, port in re.findall(r"http://([a-z0-9]+):(\d+)", " ".join(values)):
-        target = SERVICES[host]["build"]["target"]
-        (stage,) = re.findall(rf"^FROM \S+ AS {target}$(.*?)(?=^FROM|\Z)", DOCKERFILE, re.M | re.S)
-        assert f"EXPOSE {port}\n" in stage
+        assert f"EXPOSE {port}\n" in built(SERVICES[host]["build"]["target"])
+
+
+def test_every_service_has_a_container_that_runs_it_alone() -> None:
+    each = {n: s["command"][-1] for n, s in SERVICES.items() if s.get("profiles") == ["each"]}
+    assert {n: c.split(":")[0] for n, c in each.items()} == {
+        app.name: f"bentos.{app.name}" for app in stack.apps
+    }
+    ports = [SERVICES[name]["ports"][0] for name in each]
+    assert len(set(ports)) == len(ports)
+
+
+@pytest.mark.parametrize("name", [*(app.name for app in stack.apps), "services"])
+def test_a_service_gets_the_keys_that_it_needs_and_no_others(name: str) -> None:
+    service = SERVICES[name]
+    given = names(service["secrets"])
+    keras_api, itransformer = (
+        name in ("keras_api", "services"),
+        name in ("itransformer", "services"),
+    )
+    for variable in ("SECURITY__SECRET", "SECURITY__RATE_URL", "ANSWERS__URL"):
+        assert (f"ASCENSO_{variable}" in given) == keras_api
+    assert ("ASCENSO_ADMIN_KEY" in given) == itransformer
+    user = service["environment"]["MLFLOW_TRACKING_USERNAME"]
+    assert user == ("forecaster" if itransformer else "service")
+    assert given["MLFLOW_TRACKING_PASSWORD"] == f"MLFLOW_PASSWORD_{user.upper()}"
+    assert service["build"]["target"] == ("stack" if itransformer else "services")
+
+
+def test_redis_wants_the_password_of_the_address(tmp_path: Path) -> None:
+    """The command of compose, on another port, with the files of keys.sh."""
+    keys = tmp_path / "secrets"
+    subprocess.run([ROOT / "deploy/compose/keys.sh", keys], check=True, capture_output=True)
+    (port,) = free_ports(1)
+    (command,) = SERVICES["redis"]["command"]
+    command = command.replace("$$", "$").replace("/run/secrets", str(keys))
+    command = command.replace("END\nrequirepass", f"END\nport {port}\nbind 127.0.0.1\nrequirepass")
+    server = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    url = (keys / "REDIS_URL").read_text().replace("@redis:6379", f"@127.0.0.1:{port}")
+    try:
+        with redis.Redis.from_url(url) as known, redis.Redis(port=port) as stranger:
+            wait_for(lambda: answers(known), 20)
+            assert known.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-lru"}
+            with pytest.raises(redis.AuthenticationError):
+                stranger.ping()
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 def test_the_keys_are_made_once(tmp_path: Path) -> None:

@@ -79,5 +79,6 @@ def test_the_parts_find_each_other() -> None:
     assert f"./deploy/grafana/dashboards:{folder}:ro" in COMPOSE["services"]["grafana"]["volumes"]
     (job,) = load(PROMETHEUS / "prometheus.yml")["scrape_configs"]
     (found,) = job["dns_sd_configs"]
-    each = {n for n, s in COMPOSE["services"].items() if s["image"].startswith("ascenso-services")}
+    images = ("ascenso-services:", "ascenso-stack:")
+    each = {n for n, s in COMPOSE["services"].items() if s["image"].startswith(images)}
     assert set(found["names"]) == each
