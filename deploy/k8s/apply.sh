@@ -15,7 +15,7 @@ kubectl -n "$namespace" delete job mlflow-migrate mlflow-accounts --ignore-not-f
 apply -l ascenso/step=prepare
 kubectl -n "$namespace" wait --for=condition=complete --timeout=30m job/mlflow-migrate
 apply
-for deployment in $(kubectl -n "$namespace" get deployment -o name); do
-    kubectl -n "$namespace" rollout status --timeout=15m "$deployment"
+for pods in $(kubectl -n "$namespace" get deployment,statefulset -o name); do
+    kubectl -n "$namespace" rollout status --timeout=15m "$pods"
 done
 kubectl -n "$namespace" wait --for=condition=complete --timeout=10m job/mlflow-accounts

@@ -12,10 +12,14 @@ locals {
     service = { prefix = "data", actions = ["s3:GetObject"] }
     trainer = { prefix = "data", actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"] }
   }
+  accounts = merge(
+    { for name, _ in local.pods : name => "${var.namespace}:${name}" },
+    { volumes = "kube-system:ebs-csi-controller-sa" },
+  )
 }
 
 data "aws_iam_policy_document" "pod_assume" {
-  for_each = local.pods
+  for_each = local.accounts
   statement {
     actions = ["sts:AssumeRoleWithWebIdentity"]
     principals {
@@ -25,7 +29,7 @@ data "aws_iam_policy_document" "pod_assume" {
     condition {
       test     = "StringEquals"
       variable = "${local.issuer}:sub"
-      values   = ["system:serviceaccount:${var.namespace}:${each.key}"]
+      values   = ["system:serviceaccount:${each.value}"]
     }
     condition {
       test     = "StringEquals"
@@ -60,9 +64,14 @@ data "aws_iam_policy_document" "pod" {
 }
 
 resource "aws_iam_role" "pod" {
-  for_each           = local.pods
+  for_each           = local.accounts
   name               = "${var.name}-${each.key}"
   assume_role_policy = data.aws_iam_policy_document.pod_assume[each.key].json
+}
+
+resource "aws_iam_role_policy_attachment" "volumes" {
+  role       = aws_iam_role.pod["volumes"].name
+  policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
 }
 
 resource "aws_iam_role_policy" "pod" {

@@ -114,9 +114,12 @@ resource "aws_eks_addon" "this" {
     kube-proxy     = null
     coredns        = null
     metrics-server = null # for the HorizontalPodAutoscalers
+
+    aws-ebs-csi-driver = null # for the volumes of itransformer
   }
-  cluster_name         = aws_eks_cluster.this.name
-  addon_name           = each.key
-  configuration_values = each.value
+  cluster_name             = aws_eks_cluster.this.name
+  addon_name               = each.key
+  configuration_values     = each.value
+  service_account_role_arn = each.key == "aws-ebs-csi-driver" ? aws_iam_role.pod["volumes"].arn : null
   # No depends_on the nodes: they are not ready before vpc-cni is there.
 }

@@ -48,7 +48,7 @@ variable "kubernetes_version" {
 }
 
 variable "nodes" {
-  description = "Machines: 10 pods of 0.5 CPU and 2 GiB and MLflow fit in three of 4 CPU and 16 GiB."
+  description = "Machines: all services, MLflow and Redis fit in three of 4 CPU and 16 GiB."
   type = object({
     type = optional(string, "m7i.xlarge")
     min  = optional(number, 3)

@@ -45,6 +45,15 @@ def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
         yield resource["metadata"]["name"], template["spec"], template["metadata"]["labels"]
 
 
+def services(overlay: str) -> dict[str, dict[str, Any]]:
+    """The pods of the services, by the name of the service."""
+    return {
+        labels["app.kubernetes.io/name"]: pod
+        for _, pod, labels in pods(overlay)
+        if labels["ascenso/part"] == "service"
+    }
+
+
 @OVERLAYS
 def test_the_schemas_are_kept(overlay: str, tmp_path: Path) -> None:
     (tmp_path / "all.yaml").write_text(built(overlay))
@@ -91,20 +100,56 @@ def test_the_probes_ask_what_the_servers_answer(overlay: str) -> None:
 
 @OVERLAYS
 def test_services_start_alive_and_take_calls_when_they_serve(overlay: str) -> None:
-    found = [pod for _, pod, labels in pods(overlay) if labels["ascenso/part"] == "service"]
-    assert len(found) == 3
-    for pod in found:
+    found = services(overlay)
+    for app, pod in found.items():
         (container,) = pod["containers"]
         assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
-        assert container["resources"]["requests"]["cpu"] == "500m"
-        assert container["resources"]["requests"]["memory"] == "2Gi"
-        assert container["resources"]["limits"]["cpu"] == "1000m"
-        assert container["resources"]["limits"]["memory"] == "4Gi"
+        asked, most = container["resources"]["requests"], container["resources"]["limits"]
+        sizes = [asked["cpu"], asked["memory"], most["cpu"], most["memory"]]
+        usual = ["500m", "2Gi", "1000m", "4Gi"]
+        assert sizes == (["1500m", "4Gi", "2000m", "8Gi"] if app == "itransformer" else usual)
         module, _, service = container["args"][-1].partition(":")
+        assert module == f"bentos.{app}"
         assert hasattr(importlib.import_module(module), service)
-    modules = {pod["containers"][0]["args"][-1].split(":")[0] for pod in found}
-    assert modules <= {f"bentos.{app.name}" for app in stack.apps}
+    assert found.keys() == {app.name for app in stack.apps}
+
+
+@OVERLAYS
+def test_a_service_gets_the_keys_that_it_needs_and_no_others(overlay: str) -> None:
+    for app, pod in services(overlay).items():
+        given = {item["path"]: item["key"] for item in pod["volumes"][0]["secret"]["items"]}
+        for variable in ("SECURITY__SECRET", "SECURITY__RATE_URL", "ANSWERS__URL"):
+            assert (f"ASCENSO_{variable}" in given) == (app == "keras_api")
+        assert ("ASCENSO_ADMIN_KEY" in given) == (app == "itransformer")
+        (container,) = pod["containers"]
+        users = [source["secretRef"] for source in container["envFrom"] if "secretRef" in source]
+        known = [{"name": "keras-users", "optional": True}]
+        assert users == (known if app == "keras_api" else [])
+
+
+@OVERLAYS
+def test_jobs_have_their_tools_their_account_and_a_place_that_lasts(overlay: str) -> None:
+    pod = services(overlay)["itransformer"]
+    (container,) = pod["containers"]
+    assert "ascenso-stack" in container["image"]
+    assert container["env"] == [{"name": "MLFLOW_TRACKING_USERNAME", "value": "forecaster"}]
+    assert pod["volumes"][0]["secret"]["items"][0]["key"] == "MLFLOW_PASSWORD_FORECASTER"
+    sets = {r["metadata"]["name"]: r["spec"] for r in resources(overlay, "StatefulSet")}
+    (claim,) = sets["itransformer-api"]["volumeClaimTemplates"]
+    assert claim["metadata"]["name"] == "state"
+    assert {"name": "state", "mountPath": "/var/lib/ascenso"} in container["volumeMounts"]
+    assert "itransformer-api" not in named(overlay, "HorizontalPodAutoscaler")
+    classes = named(overlay, "StorageClass")
+    assert (
+        {claim["spec"]["storageClassName"]} == classes if overlay == "production" else not classes
+    )
+
+
+def claims(overlay: str, name: str) -> set[str]:
+    """The names of the volumes that a StatefulSet asks for."""
+    found = [r["spec"] for r in resources(overlay, "StatefulSet") if r["metadata"]["name"] == name]
+    return {claim["metadata"]["name"] for spec in found for claim in spec["volumeClaimTemplates"]}
 
 
 @OVERLAYS
@@ -113,23 +158,31 @@ def test_what_a_pod_names_exists(overlay: str) -> None:
         assert pod.get("serviceAccountName", "mlflow") in named(overlay, "ServiceAccount"), name
         (container,) = pod["containers"]
         for source in container.get("envFrom", []):
-            assert source["configMapRef"]["name"] in named(overlay, "ConfigMap")
+            if "configMapRef" in source:
+                assert source["configMapRef"]["name"] in named(overlay, "ConfigMap")
         items = [item for v in pod["volumes"] if "secret" in v for item in v["secret"]["items"]]
         assert {item["key"] for item in items} <= KEYS
         mounted = {mount["name"] for mount in container["volumeMounts"]}
-        assert mounted - {"data"} <= {volume["name"] for volume in pod["volumes"]}
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        assert mounted <= volumes | claims(overlay, name), name
         if own := re.search(r"(?:^|/)ascenso-(\w+):0\.1\.0$", container["image"]):
             assert own[1] in TARGETS
             assert {item["path"] for item in items} <= ENVIRONMENT
         else:
-            assert container["image"].startswith("postgres:15.")
+            assert re.match(r"postgres:15\.|redis:7\.", container["image"])
 
 
 @OVERLAYS
 def test_every_variable_is_read_by_something(overlay: str) -> None:
     given = {name for config in resources(overlay, "ConfigMap") for name in config["data"]}
     assert {"MLFLOW_TRACKING_URI", "PGHOST", "ASCENSO_DATA"} <= given
+    given |= {one["name"] for pod in services(overlay).values() for one in env(pod)}
     assert given - ENVIRONMENT == set()
+
+
+def env(pod: dict[str, Any]) -> list[dict[str, str]]:
+    """What a pod's container is given beside its ConfigMaps."""
+    return [one for container in pod["containers"] for one in container.get("env", [])]
 
 
 @OVERLAYS
@@ -150,6 +203,8 @@ def test_services_budgets_and_scalers_find_their_pods(overlay: str) -> None:
         for path in rule["http"]["paths"]
     ]
     assert set(backends) <= named(overlay, "Service")
+    if overlay == "production":
+        assert len(backends) == len(set(backends)) == len(stack.apps) + 1
 
 
 @OVERLAYS
