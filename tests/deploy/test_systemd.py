@@ -60,3 +60,12 @@ def test_every_variable_is_read_by_something(name: str) -> None:
     given = set(re.findall(r"^#? ?([A-Z_]+)=", (FOLDER / f"{name}.env").read_text(), re.M))
     assert "AWS_ENDPOINT_URL" in given
     assert given - ENVIRONMENT == set()
+
+
+def test_the_services_have_the_keys_of_all_of_them() -> None:
+    given = dict(
+        c.split(":") for c in values(FOLDER / "ascenso-services.service", "LoadCredential")
+    )
+    assert {"ASCENSO_SECURITY__SECRET", "ASCENSO_ADMIN_KEY"} <= given.keys()
+    assert "MLFLOW_TRACKING_USERNAME=forecaster\n" in (FOLDER / "services.env").read_text()
+    assert given["MLFLOW_TRACKING_PASSWORD"].endswith("/MLFLOW_PASSWORD_FORECASTER")
