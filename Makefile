@@ -5,6 +5,8 @@ UV := VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 FAMILY ?= contugas
 SERVICE ?= stack:Stack
+# Those that train, in processes beside the service.
+TRAINS := $(filter stack:% itransformer:%,$(SERVICE))
 
 # torch comes without CUDA: elsewhere than on Linux, PyPI has only that build.
 ifeq ($(shell uname -s),Linux)
@@ -36,7 +38,9 @@ test: $(STAMP)  ## Run all tests, with coverage (they drive a real Chromium)
 # Beside a bentofile.yaml, BentoML 1.4 builds what stands there, whatever service is its argument.
 bento: $(STAMP)  ## Build a bento of the stack, or of one service: make bento SERVICE=contugas:Contugas
 	@file=$$(mktemp); trap 'rm -f "$$file"' EXIT; \
-	sed 's/^service: .*/service: "bentos.$(SERVICE)"/' bentofile.yaml > "$$file"; \
+	sed -e 's/^service: .*/service: "bentos.$(SERVICE)"/' \
+	  $(if $(TRAINS),,-e s/requirements.stack.lock/requirements.serving.lock/) \
+	  bentofile.yaml > "$$file"; \
 	ASCENSO_SECURITY__GUARDED='[]' $(BIN)/bentoml build -f "$$file"
 
 lint: $(STAMP)  ## Check style and types
@@ -47,11 +51,12 @@ lint: $(STAMP)  ## Check style and types
 lock: $(STAMP)  ## Write the locks from pyproject.toml: make lock ARGS=--upgrade
 	$(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes \
 	  --no-emit-package torch --no-emit-find-links --no-header -q $(ARGS) -o requirements.lock
-	rm -f requirements.serving.lock  # its own torch, without +cpu, would be preferred, with CUDA
-	$(UV) pip compile pyproject.toml --constraint requirements.lock --python-version 3.11 \
-	  --generate-hashes --no-emit-package torch --no-emit-find-links --no-header --no-annotate -q \
-	  -o requirements.serving.lock
-	sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml >> requirements.serving.lock
+	rm -f requirements.serving.lock requirements.stack.lock  # their own torch, without +cpu, would be preferred, with CUDA
+	for set in serving stack; do \
+	  $(UV) pip compile pyproject.toml --constraint requirements.lock --python-version 3.11 \
+	    $$([ $$set = stack ] && echo --extra train) --generate-hashes --no-emit-package torch \
+	    --no-emit-find-links --no-header --no-annotate -q -o requirements.$$set.lock && \
+	  sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml >> requirements.$$set.lock || exit; done
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -113,10 +114,12 @@ def test_a_killed_run_goes_on_with_the_version_that_began_it(
         assert some.select(["cluster", "prediccion"]).to_pylist() == called(stack, some)
 
 
-def parts(output: str) -> dict[str, str]:
-    """The parts that are there, with what changes when they are written again."""
-    etags = open_s3(output).etags()
-    return {name: etag for name, etag in etags.items() if name.endswith(".parquet")}
+def parts(output: str) -> dict[str, datetime]:
+    """The parts that are there, with the time when each was written."""
+    store = open_s3(output)
+    told = store.client.list_objects_v2(Bucket=store.bucket, Prefix=store.prefix)
+    written = {entry["Key"]: entry["LastModified"] for entry in told.get("Contents", [])}
+    return {key: time for key, time in written.items() if key.endswith(".parquet")}
 
 
 def called(stack: Stack, table: pa.Table) -> object:
