@@ -1,9 +1,8 @@
 """itransformer: forecasts of many series at once, by models that clients train or bring along."""
 
 import asyncio
-import hmac
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import bentoml
 import msgspec
@@ -17,9 +16,9 @@ from starlette.routing import Route
 
 from bentos.forecasting import calls, uploads
 from bentos.forecasting.catalog import Catalog
-from bentos.forecasting.jobs import Jobs, QueueFull, told
+from bentos.forecasting.doors import ask, keyed
+from bentos.forecasting.jobs import Jobs, told
 from bentos.forecasting.messages import (
-    NOT_AUTHORIZED,
     OPERATIONS,
     Accepted,
     Cleared,
@@ -32,14 +31,12 @@ from bentos.forecasting.messages import (
 from bentos.forecasting.runner import Runner
 from bentos.forecasting.runs import Runs
 from bentos.serving.batching import Answered
-from bentos.serving.registry import NotInRegistry, RegistryUnavailable
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
-from bentos.serving.sources import FileMissing, StoreUnavailable
 from bentos.settings import TRAINING, settings
 from bentos.web.app import App, to_json
 from bentos.web.body import read
-from bentos.web.errors import HTTPError, Overloaded, Unavailable, clip
+from bentos.web.errors import HTTPError, clip
 from bentos.web.hot import predict, version_headers
 from bentos.web.service import Served, quiet, racked
 from training.errors import InputError
@@ -48,14 +45,19 @@ from training.itransformer.names import FINE_TUNING, PREFIX, TRAIN
 from training.itransformer.settings import Settings as Training
 from training.settings import read_settings
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Floats = NDArray[np.float64]
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 CANCEL_SECONDS = 5.0
 LOOK_SECONDS = 0.2
-BUSY_SECONDS = 30  # until another try, when all places in the queue are taken
+
+ADMIN = [
+    ("POST", "/train"),
+    ("POST", "/fine_tuning"),
+    ("DELETE", "/jobs/{job_id}"),
+    ("POST", "/upload_model"),
+    ("DELETE", "/delete_model/{model_name:path}"),
+    ("DELETE", "/clear_all_models"),
+]
 
 
 def infer(release: Release, windows: Sequence[Series]) -> list[Floats]:
@@ -75,38 +77,10 @@ read_train, read_fine_tune = calls.Calls(calls.Train), calls.Calls(calls.FineTun
 read_predict, read_named = calls.Calls(calls.Predict), calls.Calls(calls.Named)
 
 
-async def ask(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function in a thread, with the errors of registry and store as answers."""
-    try:
-        return await run_sync(lambda: function(*args, **kwargs))
-    except NotInRegistry as error:
-        raise HTTPError(404, clip(str(error))) from None
-    except QueueFull as error:
-        raise Overloaded(f"{error}: try again later", BUSY_SECONDS) from None
-    except (RegistryUnavailable, StoreUnavailable, FileMissing) as error:
-        raise Unavailable(str(error)) from None
-
-
-def keyed(kind: str, endpoint: Endpoint) -> Endpoint:
-    """An endpoint that wants the admin key, if the key protects its kind."""
-    if kind != "everything" and kind not in settings().admin.protects:
-        return endpoint
-
-    async def guarded(request: Request) -> Response:
-        key = settings().admin_key.get_secret_value().encode()
-        given = request.headers.get("x-admin-key", "").encode()
-        if not (hmac.compare_digest(given, key) and key):
-            raise HTTPError(401, NOT_AUTHORIZED)
-        return await endpoint(request)
-
-    guarded.__name__ = endpoint.__name__  # it names the route in the metrics
-    return guarded
-
-
 async def train(request: Request) -> Response:
     """`POST /train`."""
     body = await read(request.scope, request.receive, settings().jobs.body_bytes)
-    call, series = await run_sync(rows_of, read_train, body)
+    call, series = await run_sync(calls.opened, read_train, body)
     recipe = calls.recipe(call, usual)
     await run_sync(calls.check_training, series, recipe)
     return await accept(TRAIN, call, call.changes())
@@ -115,21 +89,13 @@ async def train(request: Request) -> Response:
 async def fine_tuning(request: Request) -> Response:
     """`POST /fine_tuning`."""
     body = await read(request.scope, request.receive, settings().jobs.body_bytes)
-    call, series = await run_sync(rows_of, read_fine_tune, body)
+    call, series = await run_sync(calls.opened, read_fine_tune, body)
     slot = rack.get(call.model_name)
     if slot and slot.live:
         await run_sync(calls.check_fine_tuning, series, slot.live)
     elif not await ask(catalog.holds, call.model_name):
         raise HTTPError(404, unknown(call.model_name))
     return await accept(FINE_TUNING, call, {})
-
-
-def rows_of(decode: calls.Calls, body: bytes) -> tuple[Any, Series]:
-    """A call with its rows, checked; the first fault is told."""
-    call = decode(body)
-    calls.rows(call)
-    calls.name(call)
-    return call, calls.series(call)
 
 
 async def accept(kind: str, call: calls.FineTune, request: dict[str, Any]) -> Response:
@@ -179,7 +145,9 @@ async def predictions(request: Request) -> Response:
         raise HTTPError(404, unknown(call.model_name))
     series = await run_sync(calls.series, call)
     answered = await forecast(slot, series)
-    answer = to_json(await run_sync(tell, call, series, answered))
+    release, (values,) = answered.release, answered.answers
+    following = await run_sync(calls.following, call, series, release, values)
+    answer = to_json(Forecast("success", call.model_name, release.version.version, following))
     answer.headers.update(version_headers(answered))
     return answer
 
@@ -190,24 +158,6 @@ async def forecast(slot: Slot[Series, Floats], series: Series) -> Answered[Float
         return await predict(slot, [series], settings().services.request_timeout_seconds)
     except InputError as error:
         raise calls.bad(error) from None
-
-
-def tell(call: calls.Predict, series: Series, answered: Answered[Floats]) -> Forecast:
-    """The answer to a call. Raises HTTPError 400."""
-    (values,), release = answered.answers, answered.release
-    columns, points = release.metadata["columns"], call.points or len(values)
-    if points > len(values):
-        raise HTTPError(400, f"points is {points}: {release} forecasts up to {len(values)}")
-    values = values[:points]
-    if not (finite := np.isfinite(values).all(axis=0)).all():
-        odd = columns[int(finite.argmin())]
-        raise HTTPError(400, f"data: column {odd} is too far out: the forecast is no number")
-    dates = map(str, series.next_dates(points))
-    rows = [
-        {"date": date, **dict(zip(columns, row, strict=True))}
-        for date, row in zip(dates, values.tolist(), strict=True)
-    ]
-    return Forecast("success", calls.name(call), release.version.version, rows)
 
 
 async def upload(request: Request) -> Response:
@@ -284,14 +234,7 @@ app = App(
     operations=OPERATIONS,
     feeds=[runner],
     racks=[rack],
-    admin=[
-        ("POST", "/train"),
-        ("POST", "/fine_tuning"),
-        ("DELETE", "/jobs/{job_id}"),
-        ("POST", "/upload_model"),
-        ("DELETE", "/delete_model/{model_name:path}"),
-        ("DELETE", "/clear_all_models"),
-    ],
+    admin=ADMIN,
 )
 
 

@@ -4,8 +4,10 @@ import json
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+import numpy as np
 import pandas as pd
 from msgspec import UNSET, Meta, Struct, UnsetType
+from numpy.typing import NDArray
 
 from bentos.serving.release import Release
 from bentos.web.body import Decoder
@@ -125,6 +127,14 @@ def series(call: WithRows) -> Series:
         raise bad(error) from None
 
 
+def opened(decode: Calls, body: bytes) -> tuple[Any, Series]:
+    """A call with its rows, checked; the first fault is told."""
+    call = decode(body)
+    rows(call)
+    name(call)
+    return call, series(call)
+
+
 def table(call: WithRows) -> bytes:
     """The rows of a call as a Parquet file."""
     return pd.DataFrame(rows(call)).to_parquet()
@@ -163,3 +173,21 @@ def check_fine_tuning(given: Series, release: Release) -> None:
             )
     except InputError as error:
         raise bad(error) from None
+
+
+def following(
+    call: Predict, given: Series, release: Release, forecast: NDArray[np.float64]
+) -> list[dict[str, str | float]]:
+    """The rows after those given, of a forecast (pred_len, columns). Raises HTTPError 400."""
+    columns, points = release.metadata["columns"], call.points or len(forecast)
+    if points > len(forecast):
+        raise HTTPError(400, f"points is {points}: {release} forecasts up to {len(forecast)}")
+    values = forecast[:points]
+    if not (finite := np.isfinite(values).all(axis=0)).all():
+        odd = columns[int(finite.argmin())]
+        raise HTTPError(400, f"data: column {odd} is too far out: the forecast is no number")
+    dates = map(str, given.next_dates(points))
+    return [
+        {"date": date, **dict(zip(columns, row, strict=True))}
+        for date, row in zip(dates, values.tolist(), strict=True)
+    ]

@@ -21,8 +21,8 @@ from tests.stack import wait_for
 KEY = "an-admin-key-of-these-tests"
 SERVICE = "bentos.itransformer:ITransformer"
 SMALL = {"seq_len": 24, "pred_len": 6, "d_model": 16, "n_heads": 2, "d_ff": 16, "e_layers": 1}
-QUICK = {**SMALL, "epochs": 2, "learning_rate": 0.005}
-LONG = {"d_model": 256, "d_ff": 512, "e_layers": 3, "epochs": 1000}
+QUICK: dict[str, Any] = {**SMALL, "epochs": 2, "learning_rate": 0.005}
+LONG: dict[str, Any] = {"d_model": 256, "d_ff": 512, "e_layers": 3, "epochs": 1000}
 
 
 def rows(count: int, step: str = "h", **constant: float) -> list[dict[str, Any]]:
@@ -35,8 +35,7 @@ def rows(count: int, step: str = "h", **constant: float) -> list[dict[str, Any]]
             "HU": 60 + 5 * np.cos(2 * np.pi * index / 24) + index % 5,
         }
     ).assign(**constant)
-    told: list[dict[str, Any]] = table.to_dict("records")
-    return told
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 @dataclass(frozen=True)

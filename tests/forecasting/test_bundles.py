@@ -4,7 +4,7 @@ import io
 import pickle
 from pathlib import Path
 
-import joblib
+import joblib  # type: ignore[import-untyped]
 import msgspec
 import numpy as np
 import pandas as pd
