@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from bentos.forecasting import calls, uploads
 from bentos.forecasting.catalog import Catalog
-from bentos.forecasting.doors import ask, keyed
+from bentos.forecasting.doors import ask, keyed, need_mlflow
 from bentos.forecasting.jobs import Jobs, told
 from bentos.forecasting.messages import (
     OPERATIONS,
@@ -100,6 +100,7 @@ async def fine_tuning(request: Request) -> Response:
 
 async def accept(kind: str, call: calls.FineTune, request: dict[str, Any]) -> Response:
     """Store a job, and say so."""
+    need_mlflow()
     name = calls.name(call)
     data = await run_sync(calls.table, call)
     stored = msgspec.json.encode(request)
@@ -162,6 +163,7 @@ async def forecast(slot: Slot[Series, Floats], series: Series) -> Answered[Float
 
 async def upload(request: Request) -> Response:
     """`POST /upload_model`."""
+    need_mlflow()
     bounds = settings().uploads
     async with uploads.limited(request, bounds.body_bytes).form(max_files=1) as form:
         name, file = uploads.zip_file(form)

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from typing import Literal, ParamSpec, TypeVar
 
 from anyio.to_thread import run_sync
@@ -49,3 +50,12 @@ def keyed(kind: Kind, endpoint: Endpoint) -> Endpoint:
 
     guarded.__name__ = endpoint.__name__  # it names the route in the metrics
     return guarded
+
+
+def need_mlflow() -> None:
+    """Raise Unavailable where services run without the package that training needs."""
+    found = find_spec("mlflow")
+    if found is None or found.origin is None:
+        raise Unavailable(
+            "No model can be trained or installed here: the package mlflow is missing"
+        )

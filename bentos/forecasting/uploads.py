@@ -1,8 +1,10 @@
 """Bundles on their way in and out: streamed to disk, read in a process apart, never left over."""
 
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from subprocess import TimeoutExpired
 from typing import IO
@@ -25,6 +27,7 @@ OUTCOME = "outcome.json"
 MOST_FILES = 3
 TOLD = 300  # characters of a log
 CHUNK = 1024 * 1024
+LEFT_SECONDS = 3600
 
 
 class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,9 +62,13 @@ class Outcome(msgspec.Struct, frozen=True):
 
 @contextmanager
 def passing(home: Path) -> Iterator[Path]:
-    """A folder for what comes and goes."""
+    """A folder for what comes and goes; what a killed service left is swept after an hour."""
     parent = home / "passing"
     parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.iterdir():
+        with suppress(FileNotFoundError):  # another worker's, done now
+            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=parent) as folder:
         yield Path(folder)
 

@@ -1,6 +1,7 @@
 """What strangers send: read as data, refused with a reason, and never run."""
 
 import io
+import os
 import pickle
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from bentos.forecasting import bundles, scalers
-from bentos.forecasting.uploads import Form, unpack
+from bentos.forecasting.uploads import Form, passing, unpack
 from bentos.web.errors import HTTPError
 from tests.forecasting import zips
 from tests.forecasting.zips import ESCAPED, HOSTILE
@@ -59,6 +60,18 @@ def test_a_client_tells_what_a_pair_cannot(tmp_path: Path) -> None:
         zips.original(), tmp_path, Form(n_heads=4, step="15min", columns="a, b")
     ).config
     assert (config.columns, config.step, config.architecture.n_heads) == (("a", "b"), "15min", 4)
+
+
+def test_what_a_killed_service_left_is_swept(tmp_path: Path) -> None:
+    old = tmp_path / "passing" / "old"
+    old.mkdir(parents=True)
+    (old / "weights.pth").write_bytes(b"x")
+    os.utime(old, (0, 0))
+    with passing(tmp_path) as one, passing(tmp_path) as other:
+        assert one.is_dir()
+        assert other.is_dir()
+        assert not old.exists()
+    assert list((tmp_path / "passing").iterdir()) == []
 
 
 @pytest.mark.parametrize(
