@@ -120,23 +120,27 @@ def _door(model: str) -> Hot[Any, Any] | None:
 
 def _values(name: str, kind: str, column: pa.Array) -> NDArray[Any]:
     """A column as the model takes it: float64, or object where it is text."""
-    if kind == "string":
-        if not types.is_string(column.type) and not types.is_large_string(column.type):
-            raise Unfit(f"the column {name!r} is {column.type}, not text")
+    is_text = types.is_string(column.type) or types.is_large_string(column.type)
+    if is_text != (kind == "string"):
+        raise Unfit(f"the column {name!r} is {column.type}, not {kind}")
+    if is_text and column.null_count:
+        raise Unfit(f"the column {name!r} has {column.null_count} nulls in a batch")
+    if is_text:
         return np.asarray(column.to_pylist(), dtype=object)
     try:
-        if kind == "tensor":
-            return np.array(column.to_pylist(), dtype=np.float64)
-        if types.is_string(column.type):
-            raise Unfit(f"the column {name!r} is text, not {kind}")
-        return np.asarray(column.cast(pa.float64()))
+        if kind != "tensor":
+            return np.asarray(column.cast(pa.float64()))
+        rows = np.array(column.to_pylist(), dtype=np.float64)
     except (ValueError, TypeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise Unfit(f"the column {name!r} is {column.type}, not {kind}: {error}") from error
+    if not np.isfinite(rows).all():
+        raise Unfit(f"the column {name!r} has no finite numbers in a batch")
+    return rows
 
 
 def _check_finite(name: str, column: pa.Array) -> None:
     """A call can bring no infinity, and a null only where its service takes one."""
-    if types.is_floating(column.type):
+    if types.is_floating(column.type) or types.is_integer(column.type):
         finite = compute.fill_null(compute.is_finite(column), False)
         if not compute.all(finite).as_py():
             row = compute.index(finite, False).as_py()

@@ -70,6 +70,9 @@ def test_a_model_that_takes_tensors_gets_a_column_of_lists(admit: Admit) -> None
     (name,), (answer,) = columns.inputs, columns.outputs
     found = scored(release, columns, {name: X.tolist()})
     assert [row[answer] for row in found] == release.predict(X).tolist()
+    for odd in (np.nan, None):
+        with pytest.raises(Unfit, match="'row' has no finite numbers"):
+            scored(release, columns, {name: [[odd] * width]})
     with pytest.raises(Unfit, match="shape"):
         scored(release, columns, {name: X[:, 1:].tolist()})
     with pytest.raises(Unfit, match=r"column 'row' is list<.*>, not tensor"):
@@ -104,7 +107,9 @@ def test_what_a_service_refuses_is_refused(
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        (["1"] * 2, "'symbol' is text, not double"),
+        (["1"] * 2, "'symbol' is string, not double"),
+        (pa.array(["1", "2"], pa.large_string()), "'symbol' is large_string, not double"),
+        ([1, None], "'symbol' has no finite number in row 1"),
         ([[1.0]] * 2, "'symbol' is list<item: double>, not double"),
         ([1.0, None], "'symbol' has no finite number in row 1"),
     ],
