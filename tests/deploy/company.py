@@ -17,7 +17,7 @@ from tests.stack import free_ports
 
 START = str(ROOT / "mlflow" / "start.sh")
 ACCOUNTS = str(ROOT / "mlflow" / "accounts.yaml")
-PEOPLE = ("trainer", "promoter", "service")
+PEOPLE = ("trainer", "promoter", "service", "forecaster")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -106,20 +107,36 @@ import sys
 sys.path[:] = [path for path in sys.path if path != ROOT]
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
 """
+# A module that is None cannot be imported.
+WITHOUT_TRAINING = "sys.modules |= dict.fromkeys(['mlflow', 'matplotlib'])\n"
 
 
-def test_the_folders_of_the_services_image_are_enough_to_serve(tmp_path: Path) -> None:
+def packages(stage: str) -> str:
+    """The stage whose packages a stage of the Dockerfile has."""
+    (name,) = re.findall(
+        rf"^FROM \S+ AS {stage}\nCOPY --from=build-(\w+) /opt/ascenso /opt/ascenso$",
+        DOCKERFILE,
+        re.M,
+    )
+    return str(name)
+
+
+@pytest.mark.parametrize("stage", ["services", "stack"])
+def test_the_folders_of_an_image_are_enough_to_serve(stage: str, tmp_path: Path) -> None:
     """The command and the variables are the Dockerfile's, but for the port."""
     for source, target in copied("code"):
         shutil.copytree(ROOT / source, tmp_path / "app" / target)
-    (command,) = re.findall(r'^CMD \["bentoml", (.*)\]$', DOCKERFILE, re.M)
-    (tmp_path / "sitecustomize.py").write_text(FORGET.replace("ROOT", repr(str(ROOT))))
+    (command,) = re.findall(
+        rf'^FROM serving AS {stage}\n.*\nCMD \["bentoml", (.*)\]$', DOCKERFILE, re.M
+    )
+    without = {"services": WITHOUT_TRAINING, "trainers": ""}[packages(stage)]
+    (tmp_path / "sitecustomize.py").write_text(FORGET.replace("ROOT", repr(str(ROOT))) + without)
     (port,) = free_ports(1)
     home = {"ASCENSO_HOME": tmp_path / "state", "BENTOML_HOME": tmp_path / "bentoml"}
     env = {name: str(path) for name, path in home.items()}
     env |= {"PATH": f"{SCRIPTS}:/usr/bin:/bin", "HOME": str(tmp_path), "BENTOML_PORT": str(port)}
     env |= {"BENTOML_DO_NOT_TRACK": "true", "BENTOML_HOST": "127.0.0.1"}
-    env |= {"PYTHONPATH": str(tmp_path)}
+    env |= {"PYTHONPATH": str(tmp_path), "ASCENSO_SECURITY__SECRET": secrets.token_hex(16)}
     serve = [sys.executable, "-P", "-m", "bentoml", *shlex.split(command.replace(",", ""))]
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen(

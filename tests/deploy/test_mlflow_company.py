@@ -5,12 +5,19 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
+from bentos.forecasting.catalog import Catalog
+from bentos.forecasting.jobs import Jobs
+from bentos.forecasting.runs import Runs
+from bentos.settings import Settings
 from deploy.local.settings import ROOT
-from tests.deploy.company import START, Company, run
+from tests.deploy.company import PEOPLE, START, Company, run
 
 PAGE = ROOT / "docs" / "operations.md"
 MODEL = "contugas-anomaly"
@@ -104,6 +111,41 @@ def test_the_service_reads_and_writes_its_tags(server: Company) -> None:
     assert post(server, "service", "model-versions/create", name=MODEL).status_code == 403
 
 
+def test_the_forecaster_runs_jobs_and_ends_models_of_others(
+    server: Company, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The trainer made experiment and model; whoever may only EDIT cannot delete them."""
+    with connected(server, "trainer", monkeypatch) as trainer:
+        experiment = trainer.experiment("itransformer")
+        body = {"experiment_id": experiment, "name": "model"}
+        logged = post(server, "trainer", "logged-models", **body).json()["model"]["info"]
+        trainer.put(logged["artifact_uri"], "config.json", b"{}")
+    body = {"name": "itransformer-plant"}
+    assert post(server, "trainer", "registered-models/create", **body).is_success
+    version = body | {"source": logged["artifact_uri"], "model_id": logged["model_id"]}
+    assert post(server, "trainer", "model-versions/create", **version).is_success
+
+    with connected(server, "forecaster", monkeypatch) as runs:
+        jobs = Jobs(runs, tmp_path / "jobs", 1)
+        job = jobs.add("train", "plant", True, b"{}", b"rows")
+        jobs.cancel(jobs.get(job))
+        assert jobs.get(job).info.status == "KILLED"
+        assert stage(server, "forecaster", "itransformer-plant").status_code == 200
+        settings = Settings(home=tmp_path, mlflow_tracking_uri=server.url)
+        assert Catalog(runs, settings).delete("plant") == ["1/config.json"]
+        assert "itransformer-plant" not in runs.models()
+
+
+@contextmanager
+def connected(server: Company, user: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
+    """A client as the service itransformer has it."""
+    for name, value in server.as_user(user).items():
+        monkeypatch.setenv(name, value)
+    runs = Runs(server.url)
+    with runs.http:
+        yield runs
+
+
 def test_accounts_may_be_applied_again_and_change_a_password(server: Company) -> None:
     old = server.passwords["service"]
     server.passwords["service"] = "another-password"
@@ -129,7 +171,8 @@ def test_files_lie_in_the_bucket_and_rows_in_postgresql(server: Company) -> None
     assert server.store.client.list_objects_v2(Bucket="models", MaxKeys=1)["KeyCount"] == 1
     count = server.database.run("psql", "-Atc", "select count(*) from model_versions")
     assert int(count) >= 1
-    assert server.database.run("psql", "-Atc", "select count(*) from users").strip() == "4"
+    users = server.database.run("psql", "-Atc", "select username from users")
+    assert set(users.split()) == {"admin", *PEOPLE}
 
 
 REVISION = "select version_num from alembic_version"
