@@ -38,6 +38,7 @@ READ = {
         f"MLFLOW_PASSWORD_{user}" for user in ("TRAINER", "PROMOTER", "SERVICE", "FORECASTER")
     },
     "services": settings(Settings) | {DATA},
+    "uvicorn": {"FORWARDED_ALLOW_IPS"},
     "bentoml": {"BENTOML_HOST", "BENTOML_PORT", "BENTOML_HOME", "BENTOML_DO_NOT_TRACK"},
 }
 ENVIRONMENT = set().union(*READ.values())
