@@ -123,7 +123,6 @@ class S3Source:
             message = f"cannot read s3://{self.bucket}/{self.prefix}{name}: {error}"
             raise StoreUnavailable(message) from error
 
-
     def upload(self, name: str, file: IO[bytes]) -> None:
         """Write one file, which appears whole or not at all."""
         from boto3.exceptions import Boto3Error
