@@ -366,7 +366,7 @@ def test_uploads_that_are_no_form_or_no_zip(here: Bench) -> None:
     assert "is called 'plant.rar'" in detail(upload(here, b"x", "plant.rar"))
     odd = upload(here, zips.original(), data={"n_heads": "many"})
     assert odd.status_code == 422
-    assert odd.json()["detail"][0]["loc"] == ["query", "n_heads"]
+    assert odd.json()["detail"][0]["loc"] == ["body", "n_heads"]
     assert "give up to 100 letters" in detail(
         upload(here, zips.original(), data={"model_name": "."})
     )

@@ -109,7 +109,7 @@ def zip_file(form: FormData) -> tuple[str, IO[bytes]]:
 def fields(form: FormData) -> Form:
     """The other fields of a form. Raises HTTPError 422."""
     pairs = [(key, value) for key, value in form.multi_items() if isinstance(value, str)]
-    return decode_query(pairs, Form)
+    return decode_query(pairs, Form, "body")
 
 
 def install(file: IO[bytes], form: Form, home: Path, bounds: UploadSettings) -> list[str]:

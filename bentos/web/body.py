@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from math import isfinite
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect
@@ -105,26 +105,28 @@ class Decoder(Generic[T]):
         return Problem(["body"], f"JSON has no {got} (byte {literal.start()})", "json_invalid")
 
 
-def decode_query(pairs: Iterable[tuple[str, str]], target: type[S]) -> S:
+def decode_query(
+    pairs: Iterable[tuple[str, str]], target: type[S], where: Literal["query", "body"] = "query"
+) -> S:
     """The struct that query parameters spell, `target`'s numbers and booleans from their text.
 
-    Raises UnprocessableBody naming the parameter.
+    The fields of a form are spelled so in the `body`. Raises UnprocessableBody naming the field.
     """
     texts: dict[str, str] = {}
     for name, text in pairs:
         if name in texts:
             raise UnprocessableBody(
-                Problem(["query", clip(name)], "Given more than once; give it once", "duplicate")
+                Problem([where, clip(name)], "Given more than once; give it once", "duplicate")
             )
         texts[name] = text
     try:
         value = msgspec.convert(texts, target, strict=False)
     except msgspec.ValidationError as error:
-        raise UnprocessableBody(_told_text(_problem(error, "query"), texts)) from None
+        raise UnprocessableBody(_told_text(_problem(error, where), texts)) from None
     for name in value.__struct_fields__:
         number = getattr(value, name)
         if isinstance(number, float) and not isfinite(number):
-            raise UnprocessableBody(_not_finite(Problem(["query", name], "", ""), str(number)))
+            raise UnprocessableBody(_not_finite(Problem([where, name], "", ""), str(number)))
     return value
 
 

@@ -20,7 +20,7 @@ def open_to(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
         app,
         allow_origins=[origin for origin in origins if not origin.endswith(ANY_PORT)],
         allow_origin_regex="|".join(rf"{re.escape(host)}(:\d+)?" for host in hosts) or None,
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
         expose_headers=[VERSION_HEADER],
     )

@@ -37,6 +37,13 @@ def test_pages_of_the_origins_may_call(page: str, may: bool) -> None:
     assert answer.headers.get("access-control-allow-origin") == told
 
 
+@pytest.mark.parametrize(("method", "may"), [("GET", 200), ("DELETE", 200), ("PUT", 400)])
+def test_methods(method: str, may: int) -> None:
+    asked = {"origin": ORIGINS[0], "access-control-request-method": method}
+    with serving(open_to(ORIGINS, app)) as url:
+        assert httpx.options(url, headers=asked).status_code == may
+
+
 def test_a_star_is_everybody() -> None:
     with serving(open_to(["*"], app)) as url:
         answer = httpx.get(url, headers={"origin": "https://anybody.example"})
