@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.local.servers import SERVE
@@ -115,8 +116,11 @@ class Replica:
         self._process.wait(45)
 
     def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        """Kill it and its workers, which circus puts into sessions of their own."""
+        with suppress(psutil.NoSuchProcess):
+            main = psutil.Process(self._process.pid)
+            for process in (*main.children(recursive=True), main):
+                process.kill()
         self._process.wait(30)
 
 
