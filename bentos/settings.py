@@ -141,6 +141,7 @@ class SecuritySettings(Section):
         "default": [
             *("/docs", "/docs/assets/*", "/redoc", "/openapi.json", "/auth/login"),
             *("/livez", "/readyz", "/health", "/metrics", "/hooks/mlflow"),
+            *("/releases", "/history"),
         ],
         "keras_api": ["/stats", "/models"],
     }

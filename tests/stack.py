@@ -17,6 +17,7 @@ from deploy.local import orphans
 from deploy.local.settings import ROOT, Settings
 
 UP = "Ascenso is up"
+SECRET = "ASCENSO_SECURITY__SECRET"  # the tests have one; a stack makes its own
 COMMAND = (sys.executable, "-m", "deploy.local")
 
 
@@ -57,11 +58,12 @@ def start(home: Path, command: Sequence[str] = COMMAND, **variables: str) -> Sta
     settings = Settings(home=home, port=port, mlflow_port=mlflow_port, s3_port=s3_port)
     output = home.with_name(f"{home.name}.out")
     env = {name: str(port) for name, port in settings.ports.items()} | {"ASCENSO_HOME": str(home)}
+    inherited = {name: value for name, value in os.environ.items() if name != SECRET}
     with output.open("wb") as file:
         supervisor = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=os.environ | env | variables,
+            env=inherited | env | variables,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
