@@ -33,7 +33,7 @@ train: $(STAMP)  ## Train on the running stack: make train FAMILY=contugas ARGS=
 test: $(STAMP)  ## Run all tests, with coverage (they drive a real Chromium)
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 	  { echo "The tests need Chromium: apt-get install chromium, or brew install --cask chromium" >&2; exit 1; }
-	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 # Beside a bentofile.yaml, BentoML 1.4 builds what stands there, whatever service is its argument.
 bento: $(STAMP)  ## Build a bento of the stack, or of one service: make bento SERVICE=contugas:Contugas

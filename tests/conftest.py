@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
+from deploy.local.settings import ROOT
 from tests.stack import Stack, running
+
+TESTS = Path(__file__).parent
 
 # Whoever imports a guarded service needs a key.
 os.environ.setdefault("ASCENSO_SECURITY__SECRET", secrets.token_hex(32))
@@ -19,12 +24,22 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share servers in one of xdist's processes."""
-    for item in items:
-        shared = "stack" in getattr(item, "fixturenames", ())
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        item.add_marker(pytest.mark.xdist_group("stack" if shared else folder))
+class ByServers(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps the tests that share servers in one of xdist's processes.
+
+    xdist's own groups are lost on pytest 9.2, which makes the ids that they hang on anew.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = ROOT / nodeid.partition("::")[0]
+        asking = [file, *({file.with_name("conftest.py")} - {TESTS / "conftest.py"})]
+        shared = any("stack: Stack" in path.read_text() for path in asking if path.exists())
+        return "stack" if shared else file.relative_to(TESTS).parts[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByServers:
+    """What xdist asks for with `-n`."""
+    return ByServers(config, log)
 
 
 @pytest.fixture(scope="session")

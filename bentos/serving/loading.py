@@ -4,9 +4,10 @@ What a version says of itself is not trusted: the flavor decides which of our lo
 and the types that a skops file may hold are listed here, not in the file.
 """
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -76,6 +77,7 @@ def load(mlmodel: MLmodel) -> Loaded:
         "itransformer": _itransformer,
     }
     try:
+        preload(mlmodel.flavor)
         return loaders[mlmodel.flavor](mlmodel)
     except Refusal:
         raise
@@ -83,8 +85,13 @@ def load(mlmodel: MLmodel) -> Loaded:
         raise Refusal("load", f"{type(error).__name__} while loading: {error}") from error
 
 
+@cache
 def preload(flavor: str) -> None:
-    """Import what loading a version of this flavor needs, before somebody waits for it."""
+    """Import what loading a version of this flavor needs, before somebody waits for it.
+
+    What it imported stays, so no later collection need walk over it: that would stop the calls
+    for a tenth of a second, again and again.
+    """
     modules = {
         "sklearn": ["sklearn.ensemble", "sklearn.pipeline", "skl2onnx"],
         "catboost": ["catboost"],
@@ -97,6 +104,7 @@ def preload(flavor: str) -> None:
         _skops()
     if flavor == "keras":
         keras_on_torch()
+    gc.freeze()
 
 
 def _sklearn(mlmodel: MLmodel) -> Loaded:
