@@ -112,7 +112,7 @@ class Jobs:
         return run
 
     def all(self) -> list[Run]:
-        """All jobs, of other places too, the newest first."""
+        """Up to a thousand jobs, of other places too, the newest first."""
         return self.runs.find_runs(self.experiment, JOB, "DESC")
 
     def unsettled(self) -> list[Run]:

@@ -39,7 +39,7 @@ class Accepted(msgspec.Struct):
 
 
 class Queue(msgspec.Struct):
-    """All jobs, the newest first."""
+    """Up to a thousand jobs, the newest first."""
 
     jobs: list[Job]
     count: int
@@ -119,7 +119,7 @@ OPERATIONS = [
         body=FineTune,
         examples={"one row of many": EXAMPLE},
     ),
-    Operation("GET", "/jobs", "All jobs", {200: Answer("They", Queue), **DOWN}),
+    Operation("GET", "/jobs", "The newest jobs", {200: Answer("They", Queue), **DOWN}),
     Operation("GET", "/jobs/{job_id}", "A job", {200: Answer("It", Job), **NO_JOB, **DOWN}),
     Operation(
         "DELETE",

@@ -96,7 +96,7 @@ def _check(name: str, password: str) -> None:
             f"{name!r} is no user name: letters and digits, then also . _ @ -, 64 at most"
         )
     if not SHORTEST <= len(password) <= LONGEST:
-        raise Refused(f"The password has {len(password)} characters: use {SHORTEST} or more")
+        raise Refused(f"The password has {len(password)} characters: use {SHORTEST} to {LONGEST}")
 
 
 def _check_hash(name: str, text: str) -> None:

@@ -67,7 +67,7 @@ def test_only_the_owner_may_read_the_file(file: UserFile) -> None:
         ("ana maria", PASSWORD, "is no user name"),
         ("../ana", PASSWORD, "is no user name"),
         ("a" * 65, PASSWORD, "is no user name"),
-        ("ana", "elevenchars", "has 11 characters: use 12 or more"),
+        ("ana", "elevenchars", "has 11 characters: use 12 to 1024"),
         ("ana", "", "has 0 characters"),
     ],
 )

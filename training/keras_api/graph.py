@@ -76,11 +76,6 @@ def confidence(standardized: Any, columns: int) -> Any:
 
 def bare_copy(model: keras.Model) -> keras.Model:
     """Copy a model of Keras' own layers, weights and all, without what it was trained by."""
-    kind = type(model)
-    if not kind.__module__.startswith("keras."):
-        raise InputError(
-            f"The model is a {kind.__name__}: make it a Sequential or Functional one."
-        )
     config = model.get_config()
     refuse_foreign(config)
     copy = type(model).from_config(without_compiling(config) | {"name": "model"})
