@@ -79,14 +79,14 @@ def test_a_model_appears_and_leaves(
         assert slot.live.row_shape == (1,)
         assert asyncio.run(slot.predict([3.0])).answers == pytest.approx([6.0])
         two.promote("1", to="Archived")
-        wait_for(lambda: rack.get("two") is None, SECONDS)
-        assert slot.live is None
+        wait_for(lambda: slot.live is None, SECONDS)
+        assert rack.get("two") is None
         one.registry.http.request(
             "DELETE", "mlflow/registered-models/delete", json={"name": one.name}
         ).raise_for_status()
-        wait_for(lambda: rack.get("one") is None, SECONDS)
-        assert not [f for f in watcher.followers if f.slot.name == one.name]
-        assert watcher.artifacts.names() == []
+        wait_for(lambda: watcher.artifacts.names() == [], SECONDS)
+        assert rack.get("one") is None
+        wait_for(lambda: one.name not in {f.slot.name for f in watcher.followers}, SECONDS)
 
 
 def test_what_served_comes_back_from_disk_alone(
@@ -103,8 +103,8 @@ def test_what_served_comes_back_from_disk_alone(
             wait_for(lambda: rack.ready and live(rack, "one") == "1", SECONDS)
             two.promote("1", to="Archived")
             gate.open()
-            wait_for(lambda: rack.get("two") is None, SECONDS)
-            assert watcher.artifacts.names() == [one.name]
+            wait_for(lambda: watcher.artifacts.names() == [one.name], SECONDS)
+            assert rack.get("two") is None
 
 
 def test_a_rack_is_not_ready_before_anybody_told_of_its_models(
