@@ -1,0 +1,75 @@
+"""What promotions cost the calls beside them: `python -m benchmarks.swaps`, beside `make up`.
+
+One client asks contugas at a steady pace; every other spell versions that no one has seen before
+are promoted meanwhile, one as soon as the one before serves. All have the same files.
+"""
+
+import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
+
+import httpx
+from rich.progress import track
+
+from benchmarks.pace import Spell, show, spell
+from bentos.serving.registry import DIGEST_TAG, Registry
+from deploy.local.settings import Settings
+
+MODEL = "contugas-anomaly"
+SECONDS = 20
+ROUNDS = 4
+
+
+def main() -> None:
+    """Measure rest and promotions in turns, and print a table."""
+    settings = Settings()
+    registry, api = Registry(settings.mlflow), settings.api
+    spells: dict[str, list[Spell]] = {"at rest": [], "amid promotions": []}
+    promoted = 0
+    with ProcessPoolExecutor(1) as caller:  # a process of its own, which nothing here delays
+        for _ in track(range(ROUNDS), "measuring", transient=True):
+            spells["at rest"].append(caller.submit(spell, api, SECONDS).result())
+            running = caller.submit(spell, api, SECONDS)
+            promoted += promote_until(running, registry, api)
+            spells["amid promotions"].append(running.result())
+    show(spells)
+    print(f"{promoted} promotions")
+
+
+def promote_until(running: "Future[Spell]", registry: Registry, api: str) -> int:
+    """Promote one copy after the other while the calls go on; give their number."""
+    promoted = 0
+    while not running.done():
+        version = copy(registry, live(api))
+        registry.promote(MODEL, version, "Production")
+        while live(api) != version:
+            time.sleep(0.05)
+        promoted += 1
+    return promoted
+
+
+def copy(registry: Registry, version: str) -> str:
+    """A new version with the same files."""
+    same = call(registry, "GET", "get", params={"name": MODEL, "version": version})
+    body = {key: same[key] for key in ("name", "source", "run_id")}
+    body["model_id"] = same["source"].removeprefix("models:/")
+    body["tags"] = [tag for tag in same["tags"] if tag["key"] == DIGEST_TAG]
+    return str(call(registry, "POST", "create", json=body)["version"])
+
+
+def call(registry: Registry, method: str, verb: str, **options: Any) -> dict[str, Any]:
+    """One call about a version, and what MLflow told of it."""
+    answer = registry.http.request(method, f"mlflow/model-versions/{verb}", **options)
+    told: dict[str, Any] = answer.raise_for_status().json()["model_version"]
+    return told
+
+
+def live(api: str) -> str:
+    """The version that serves."""
+    told = httpx.get(f"{api}/contugas/releases", timeout=60, trust_env=False).raise_for_status()
+    served: str = told.json()["releases"][0]["live"]["version"]
+    return served
+
+
+if __name__ == "__main__":
+    main()
