@@ -8,7 +8,9 @@ may lie nowhere but in the file. Format: https://keras.io/guides/serialization_a
 
 import json
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from io import BytesIO
@@ -32,10 +34,29 @@ MOST_ARRAYS = 10_000
 def keras_on_torch() -> ModuleType:
     """The module `keras`; its backend is chosen by the first import in a process."""
     os.environ["KERAS_BACKEND"] = "torch"
-    keras = import_module("keras")
+    with _without_compiler():
+        keras = import_module("keras")
     # A batch has its core; more threads would take others' cores.
     import_module("torch").set_num_threads(1)
     return keras
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Hide torch's compiler from Keras: half the seconds of importing Keras would be its own.
+
+    Keras asks it not to compile some functions, and nothing is compiled here.
+    """
+    torch, name = import_module("torch"), "torch._dynamo"
+    stand_in: Any = ModuleType(name)
+    stand_in.disable = lambda: lambda function: function
+    known = sys.modules.setdefault(name, stand_in)
+    try:
+        yield
+    finally:
+        if known is stand_in:
+            del sys.modules[name]
+            vars(torch).pop("_dynamo", None)  # torch imports it itself once it is asked for
 
 
 def open_keras(path: Path) -> Any:
