@@ -40,7 +40,7 @@ def served(service: str, mlflow: str, folder: Path, **variables: str) -> Iterato
             start_new_session=True,
         )
     try:
-        wait_for(lambda: process.poll() is not None or ready(url), 180)
+        wait_for(lambda: process.poll() is not None or ready(url), 240)
         assert process.poll() is None, f"{service} ended:\n{log.read_text()[-4000:]}"
         yield url
     except TimeoutError:
@@ -48,7 +48,7 @@ def served(service: str, mlflow: str, folder: Path, **variables: str) -> Iterato
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(30)
+            process.wait(120)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)

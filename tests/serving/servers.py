@@ -46,21 +46,22 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        try:
-            wait_for(self._answers)
-        except TimeoutError:
-            self.kill()
-            raise RuntimeError(f"{self.url} is down:\n{self.log.read_text()[-2000:]}") from None
+        with suppress(TimeoutError):
+            wait_for(lambda: self.process.poll() is not None or self._answers(), 240)
+            if self.process.poll() is None:
+                return
+        self.kill()
+        raise RuntimeError(f"{self.url} is down:\n{self.log.read_text()[-2000:]}")
 
     def kill(self) -> None:
         """`kill -9`, children and all."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=60)
 
     def _answers(self) -> bool:
         try:
-            return bool(httpx.get(self.url, timeout=2).status_code)
+            return bool(httpx.get(self.url, timeout=10).status_code)
         except httpx.TransportError:
             return False
 
@@ -148,7 +149,7 @@ def tracking(folder: Path, store: Store) -> Iterator[Server]:
 @contextmanager
 def reading(url: str) -> Iterator[Registry]:
     """A client of a registry."""
-    registry = Registry(url)
+    registry = Registry(url, timeout=60)
     try:
         yield registry
     finally:
@@ -164,10 +165,10 @@ def answering(
     head = f"HTTP/1.1 {status} So\r\nConnection: close\r\nContent-Length: {length or len(body)}"
 
     def answer() -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # the listener's end
             while True:
                 client, _ = listener.accept()
-                with client:
+                with client, suppress(OSError):  # it may leave before it is answered
                     heard.append(client.recv(65536))
                     client.sendall(head.encode() + b"\r\n\r\n" + body)
 
