@@ -1,6 +1,6 @@
-"""Releases that live in memory, and an observer that keeps what it is told of batches."""
+"""Releases that live in memory, a slot for them, and an observer that keeps what it is told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import get_ident
 
@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.serving.registry import Version
-from bentos.serving.release import Release
+from bentos.serving.release import Contract, Release
+from bentos.serving.slot import Slot
+from bentos.settings import Channel, LimitSettings
 from bentos.web.metrics import Metrics
 
 INLINE, THREADED = 0.0, 1.0  # seconds a row takes, as the warm-up measured: which path it goes
@@ -43,3 +45,14 @@ class Tally(Metrics):
         self.rows.append(rows)
         self.releases.append(release)
         self.threads.append(get_ident())
+
+
+def numbers_slot() -> Slot[float, float]:
+    """An empty slot that answers numbers with what its release makes of them."""
+
+    def run(release: Release, rows: Sequence[float]) -> list[float]:
+        answers: list[float] = release.predict(np.array(rows)).tolist()
+        return answers
+
+    numbers = Contract({"x": "double"}, {"twice": "double"})
+    return Slot("small", numbers, run, Channel(alias="champion"), LimitSettings(), Tally())

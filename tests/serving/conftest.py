@@ -1,12 +1,19 @@
-"""One S3 server, and one MLflow server that keeps its artifacts there, for all of these tests."""
+"""What these tests share: above all one S3 server, and one MLflow server that stores in it."""
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bentos.serving.artifacts import Artifacts
 from bentos.serving.registry import Registry
+from bentos.settings import CacheSettings, Channel
+from tests.memory import Tally
 from tests.serving.servers import Server, Store, reading, storing, tracking
+from tests.serving.service import PRODUCTION, Open, Service, serving
 from tests.serving.versions import Shelf
 
 
@@ -33,3 +40,49 @@ def registry(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
 def shelf(registry: Registry, store: Store, request: pytest.FixtureRequest) -> Shelf:
     """A model of this test's own name, still without versions."""
     return Shelf(registry, store, re.sub(r"\W+", "-", request.node.name))
+
+
+@pytest.fixture
+def open_service(shelf: Shelf, server: Server, tmp_path: Path) -> Iterator[Open]:
+    """Services that share one ASCENSO_HOME."""
+    with ExitStack() as stack:
+
+        def opened(
+            channel: Channel = PRODUCTION, uri: str = server.url, **sections: dict[str, Any]
+        ) -> Service:
+            home = tmp_path / "home"
+            return stack.enter_context(serving(shelf.name, home, uri, channel, **sections))
+
+        yield opened
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def tally() -> Tally:
+    return Tally()
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    return Artifacts(tmp_path / "cache", CacheSettings())
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.keras_files import dense  # seconds, which most of these tests need not pay
+
+    path = tmp_path_factory.mktemp("keras") / "model.keras"
+    dense().save(path)
+    return path
+
+
+@pytest.fixture
+def file(written: Path, tmp_path: Path) -> Path:
+    """A Keras file that may be changed."""
+    path = tmp_path / "model.keras"
+    path.write_bytes(written.read_bytes())
+    return path

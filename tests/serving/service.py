@@ -1,7 +1,7 @@
 """One slot and its watcher in this process, as a service has them, and a client that calls."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -15,9 +15,10 @@ from bentos.serving.watcher import Watcher
 from bentos.settings import Channel, Settings
 from bentos.web.metrics import Metrics
 from tests.serving.versions import CONTRACT
+from tests.stack import wait_for
 
 PRODUCTION = Channel(stage="Production")
-QUICK = {"poll_seconds": 0.1, "max_backoff_seconds": 0.5, "timeout_seconds": 5.0}
+QUICK = {"poll_seconds": 0.1, "max_backoff_seconds": 0.5, "timeout_seconds": 60.0}
 
 
 def settings(home: Path, uri: str, **sections: dict[str, Any]) -> Settings:
@@ -75,12 +76,12 @@ class Service:
     def ask(self, x: float = 2.0) -> tuple[float, str]:
         """The answer to a row, and the version that gave it."""
         call = asyncio.run_coroutine_threadsafe(self.slot.predict([x]), self._loop)
-        answered = call.result(10)
+        answered = call.result(60)
         return round(float(answered.answers[0]), 6), answered.release.version.version
 
     @contextmanager
     def asked(self) -> Iterator[list[tuple[float, str]]]:
-        """Ask again and again, as clients do; what they got, in order."""
+        """Ask again and again, as clients do; what they got, in order, once there is something."""
         heard: list[tuple[float, str]] = []
         enough = Event()
 
@@ -91,6 +92,7 @@ class Service:
         thread = Thread(target=asking)
         thread.start()
         try:
+            wait_for(lambda: heard or not thread.is_alive(), 60)
             yield heard
         finally:
             enough.set()
@@ -113,6 +115,7 @@ class Service:
     def close(self) -> None:
         if self._started:
             self.watcher.stop()
+        self.watcher._admissions.shutdown()  # what serves is on disk then
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -129,3 +132,6 @@ def serving(
         yield service
     finally:
         service.close()
+
+
+Open = Callable[..., Service]

@@ -1,90 +1,18 @@
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import hashlib
+from collections.abc import Sequence
 from threading import Event, Thread, get_ident
 
 import pytest
 
-from bentos.serving.batching import Batcher, NoRelease, Overloaded
+from bentos.serving.batching import Batcher
 from bentos.serving.release import Release
 from tests.memory import INLINE, THREADED, Tally, release
+from tests.serving.batchers import Bad, Gated, Live, answer, batcher, busy, queued
+from tests.stack import until
 
 pytestmark = pytest.mark.anyio
-Run = Callable[[Release, Sequence[int]], Sequence[str]]
 PATHS = pytest.mark.parametrize("row_seconds", [INLINE, THREADED], ids=["inline", "threaded"])
-
-
-class Bad(Exception):
-    pass
-
-
-class Gated:
-    """A model that waits, as soon as it has begun, until it is told to go on."""
-
-    def __init__(self) -> None:
-        self.begun = Event()
-        self.go_on = Event()
-
-    def __call__(self, release: Release, rows: Sequence[int]) -> list[str]:
-        self.begun.set()
-        assert self.go_on.wait(10)
-        return answer(release, rows)
-
-
-def answer(release: Release, rows: Sequence[int]) -> list[str]:
-    """Tell each row and who answered it; minus one is a bad row."""
-    if -1 in rows:
-        raise Bad
-    return [f"{row} by {release.version.version}" for row in rows]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def tally() -> Tally:
-    return Tally()
-
-
-class Live:
-    """Holds what serves now, as a slot does."""
-
-    def __init__(self, release: Release | None) -> None:
-        self.release = release
-
-    def __call__(self) -> Release | None:
-        return self.release
-
-
-def batcher(
-    live: Live, tally: Tally, run: Run = answer, most: int = 1024, queue: int = 50_000
-) -> Batcher[int, str]:
-    return Batcher(live, run, tally, max_batch_rows=most, max_queue_rows=queue)
-
-
-@asynccontextmanager
-async def busy(batcher: Batcher[int, str], gated: Gated) -> AsyncIterator[None]:
-    """The model runs row 0 as long as this lasts."""
-    first = asyncio.create_task(batcher.submit([0]))
-    assert await asyncio.to_thread(gated.begun.wait, 10)
-    try:
-        yield
-    finally:
-        gated.go_on.set()
-        await first
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-
-
-async def queued(batcher: Batcher[int, str], rows: int) -> None:
-    await until(lambda: batcher.queued_rows == rows)
 
 
 async def test_a_quick_model_answers_in_the_loop(tally: Tally) -> None:
@@ -111,7 +39,7 @@ async def test_a_batcher_may_be_kept_out_of_the_loop(tally: Tally) -> None:
 
 async def test_a_model_that_turns_out_slow_moves_to_the_thread(tally: Tally) -> None:
     def slow(release: Release, rows: Sequence[int]) -> list[str]:
-        time.sleep(0.02)
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000)  # tens of milliseconds
         return answer(release, rows)
 
     one = batcher(Live(release(row_seconds=INLINE)), tally, slow)
@@ -194,7 +122,7 @@ async def test_a_panic_is_an_error_and_the_next_call_is_answered(
         return answer(release, rows)
 
     one = batcher(Live(release("5", row_seconds=row_seconds)), tally, panic)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(RuntimeError, match=r"small/5 .*unwrap on None"):
             await one.submit([-1])
         assert (await one.submit([1])).answers == ["1 by 5"]
@@ -213,81 +141,6 @@ async def test_too_few_answers_are_an_error_of_every_call(
     )
     assert {str(outcome) for outcome in outcomes} == {"small/9 gave 1 answers to 2 rows"}
     assert tally.rows == []
-
-
-async def test_a_full_queue_accepts_no_more_until_it_drains(tally: Tally) -> None:
-    gated = Gated()
-    one = batcher(Live(release(row_seconds=THREADED)), tally, gated, queue=5)
-    async with busy(one, gated):
-        waiting = asyncio.create_task(one.submit([1, 2, 3]))
-        await queued(one, 3)
-        with pytest.raises(Overloaded, match="3 rows wait already; the queue takes 5"):
-            await one.submit([4, 5, 6])
-        fits = asyncio.create_task(one.submit([4, 5]))
-        await queued(one, 5)
-    assert len((await waiting).answers) == 3
-    assert len((await fits).answers) == 2
-    assert len((await one.submit([4, 5, 6])).answers) == 3
-
-
-async def test_a_call_larger_than_the_queue_is_taken_when_nothing_waits(tally: Tally) -> None:
-    one = batcher(Live(release()), tally, queue=5)
-    assert len((await one.submit(list(range(9)))).answers) == 9
-
-
-async def test_without_a_release_no_call_is_accepted(tally: Tally) -> None:
-    one = batcher(Live(None), tally)
-    for rows in ([1], []):
-        with pytest.raises(NoRelease):
-            await one.submit(rows)
-
-
-async def test_no_rows_have_no_answers(tally: Tally) -> None:
-    live = Live(release())
-    answered = await batcher(live, tally).submit([])
-    assert list(answered.answers) == []
-    assert answered.release is live.release
-    assert tally.rows == []
-
-
-async def test_a_release_that_leaves_ends_the_calls_that_wait(tally: Tally) -> None:
-    live = Live(release(row_seconds=THREADED))
-    gated = Gated()
-    one = batcher(live, tally, gated)
-    async with busy(one, gated):
-        calls = [asyncio.create_task(one.submit([row])) for row in (1, 2)]
-        await queued(one, 2)
-        live.release = None
-    for call in calls:
-        with pytest.raises(NoRelease):
-            await call
-    live.release = release("2")
-    assert (await one.submit([3])).answers == ["3 by 2"]
-
-
-async def test_a_call_given_up_while_it_waits_is_never_run(tally: Tally) -> None:
-    gated = Gated()
-    one = batcher(Live(release(row_seconds=THREADED)), tally, gated)
-    async with busy(one, gated):
-        given_up, kept = (asyncio.create_task(one.submit([row] * 3)) for row in (1, 2))
-        await queued(one, 6)
-        given_up.cancel()
-    assert (await kept).answers == ["2 by 1"] * 3
-    assert tally.rows == [1, 3]
-    assert one.queued_rows == 0
-
-
-async def test_a_call_given_up_while_it_runs_harms_no_neighbour(tally: Tally) -> None:
-    gated = Gated()
-    one = batcher(Live(release(row_seconds=THREADED)), tally, gated)
-    given_up, kept = (asyncio.create_task(one.submit([row])) for row in (1, 2))
-    assert await asyncio.to_thread(gated.begun.wait, 10)
-    given_up.cancel()
-    gated.go_on.set()
-    assert (await kept).answers == ["2 by 1"]
-    assert tally.rows == [2]
-    with pytest.raises(asyncio.CancelledError):
-        await given_up
 
 
 @PATHS
@@ -311,7 +164,7 @@ async def test_each_batch_runs_wholly_on_one_release(tally: Tally, row_seconds: 
     swapping = Thread(target=swap_on_and_on)
     swapping.start()
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             await asyncio.gather(*(client(row) for row in range(20)))
             while len(set(map(str, tally.releases))) < 10:  # until it met enough swaps
                 await client(0)

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -18,10 +17,9 @@ import yaml
 
 from bentos.serving import keras_file, loading
 from bentos.serving.keras_file import open_keras
-from bentos.serving.keras_names import ACTIVATIONS, KINDS
 from bentos.serving.mlmodel import MLmodel
-from bentos.serving.refusal import Reason, Refusal
 from tests.keras_files import CONFIG, WEIGHTS, dense, keras, reconfigure, reweigh, rewrite
+from tests.serving.refusals import refused
 
 ROWS = np.random.default_rng(1).normal(size=(5, 3))
 FRESH = """
@@ -37,21 +35,6 @@ import torch
 load(MLmodel(Path(sys.argv[1])))
 print(sys.modules["keras"].backend.backend(), torch.get_num_threads())
 """
-LAMBDA = {"class_name": "__lambda__", "config": {"value": "4wEAAAA="}}
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("keras") / "model.keras"
-    dense().save(path)
-    return path
-
-
-@pytest.fixture
-def file(written: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "model.keras"
-    path.write_bytes(written.read_bytes())
-    return path
 
 
 def version(folder: Path, file: Path, **options: Any) -> MLmodel:
@@ -62,12 +45,6 @@ def version(folder: Path, file: Path, **options: Any) -> MLmodel:
     flavors = {"keras": {"data": "data", "save_exported_model": False} | options}
     (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors}))
     return MLmodel(folder)
-
-
-def refused(reason: Reason, message: str, call: Callable[[], object]) -> None:
-    with pytest.raises(Refusal, match=message) as caught:
-        call()
-    assert caught.value.reason == reason
 
 
 def test_answers_as_where_it_was_made(file: Path, tmp_path: Path) -> None:
@@ -132,75 +109,6 @@ def test_a_graph_of_many_kinds(tmp_path: Path) -> None:
     batch = np.ones((2, 4, 3))
     found = keras_file.answer(open_keras(tmp_path / "m.keras"), batch)
     np.testing.assert_allclose(found, model.predict(batch, verbose=0), rtol=1e-5, atol=1e-7)
-
-
-def test_what_is_on_the_list_exists() -> None:
-    named = [(module, name) for module, names in KINDS.items() for name in names]
-    named += [("keras.activations", name) for name in ACTIVATIONS]
-    assert not [(m, name) for m, name in named if not hasattr(import_module(m), name)]
-
-
-def layer(found: dict[str, Any]) -> Any:
-    return found["config"]["layers"][1]
-
-
-def renamed(module: str | None, kind: str, **more: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda found: layer(found).update({"module": module, "class_name": kind} | more)
-
-
-def activated(function: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda found: layer(found)["config"].update(activation=function)
-
-
-def function(module: str, name: str) -> dict[str, Any]:
-    return {"module": module, "class_name": "function", "config": name, "registered_name": name}
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (renamed("keras.layers", "Lambda"), "keras.layers.Lambda"),
-        (renamed("keras.layers", "TorchModuleWrapper"), "TorchModuleWrapper"),
-        (renamed("keras.layers", "TFSMLayer"), "TFSMLayer"),
-        (renamed("keras.layers", "StringLookup"), "StringLookup"),
-        (renamed("keras.layers", "TextVectorization"), "TextVectorization"),
-        (renamed("keras.src.layers.core.lambda_layer", "Lambda"), "lambda_layer.Lambda"),
-        (renamed("os", "system"), "os.system"),
-        (renamed("keras.utils", "get_file"), "keras.utils.get_file"),
-        (renamed("__main__", "Mine", registered_name="mine>Mine"), "mine>Mine"),
-        (renamed("keras.layers", "Dense", registered_name="mine>Dense"), "mine>Dense"),
-        (renamed(None, "Dense"), "None.Dense"),
-        (renamed("keras.src.ops.core", "Map"), "keras.src.ops.core.Map"),
-        (activated(LAMBDA), "__lambda__"),
-        (activated(function("keras.config", "enable_unsafe_deserialization")), "enable_unsafe"),
-        (activated(function("os", "relu")), "os.relu"),
-        (activated([function("subprocess", "run")]), "subprocess.run"),
-    ],
-)
-def test_names_that_are_not_on_the_list(
-    change: Callable[[dict[str, Any]], None], named: str, file: Path
-) -> None:
-    reconfigure(file, change)
-    refused("pickle", f"{named}.*not on our", lambda: open_keras(file))
-
-
-def test_names_are_told_with_their_place(file: Path) -> None:
-    reconfigure(file, activated(function("os", "system")))
-    refused(
-        "pickle",
-        r"Sequential\.config\.layers\[1\]\.config\.activation is os\.system",
-        lambda: open_keras(file),
-    )
-
-
-def test_a_layer_of_ones_own(tmp_path: Path) -> None:
-    @keras.saving.register_keras_serializable("mine")
-    class Doubled(keras.layers.Layer):  # type: ignore[misc]
-        def call(self, rows: Any) -> Any:
-            return rows * 2
-
-    keras.Sequential([keras.Input((3,)), Doubled()]).save(tmp_path / "m.keras")
-    refused("pickle", "mine>Doubled", lambda: open_keras(tmp_path / "m.keras"))
 
 
 def test_a_compiled_model_inside(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_processes_start_and_write_at_once(tmp_path: Path) -> None:
     writers = [
         subprocess.Popen([sys.executable, "-c", RECORD, str(path), name]) for name in ("a", "b")
     ]
-    assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
+    assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
     events = Ledger(path).history("gas")
     assert [sum(event.why == name for event in events) for name in ("a", "b")] == [50, 50]
     assert len({event.replica for event in events}) == 2

@@ -1,7 +1,6 @@
 import operator
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,8 @@ from skops import io as skops
 
 from bentos.serving.loading import TRUSTED_TYPES, load, preload
 from bentos.serving.mlmodel import MLmodel
-from bentos.serving.refusal import Reason, Refusal
+from bentos.serving.refusal import Reason
+from tests.serving.refusals import refused
 from tests.serving.skops_file import tampered
 
 X = np.random.default_rng(0).normal(size=(60, 3))
@@ -81,12 +81,6 @@ def described(
     flavors = {flavor: options, "python_function": {"predict_fn": predict_fn}}
     (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors}))
     return MLmodel(folder)
-
-
-def refused(reason: Reason, message: str, call: Callable[[], object]) -> None:
-    with pytest.raises(Refusal, match=message) as caught:
-        call()
-    assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)

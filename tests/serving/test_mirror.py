@@ -70,7 +70,7 @@ def running(mirror: Mirror) -> Iterator[Mirror]:
     mirror.start()
     yield mirror
     mirror.stop()
-    mirror._thread.join(10)
+    mirror._thread.join(60)
 
 
 def test_only_what_changed_is_told(prefix: Prefix, mirror: Mirror, seen: Seen) -> None:
@@ -88,11 +88,11 @@ def test_only_what_changed_is_told(prefix: Prefix, mirror: Mirror, seen: Seen) -
 
 
 def test_a_change_is_seen_without_a_restart(prefix: Prefix, running: Mirror, seen: Seen) -> None:
-    wait_for(lambda: not running.trouble, 20)
+    wait_for(lambda: not running.trouble, 60)
     prefix.put("A/x.csv", b"1")
-    wait_for(lambda: seen.files == {"A/x.csv": b"1"}, 10)
+    wait_for(lambda: seen.files == {"A/x.csv": b"1"}, 60)
     prefix.put("A/x.csv", b"2")
-    wait_for(lambda: seen.files == {"A/x.csv": b"2"}, 10)
+    wait_for(lambda: seen.files == {"A/x.csv": b"2"}, 60)
 
 
 def test_the_next_start_needs_no_s3(
@@ -112,11 +112,12 @@ def test_the_next_start_needs_no_s3(
     again = prefix.mirror(tmp_path / "mirror", seen)
     again.start()
     try:
-        wait_for(lambda: seen.changes, 10)
+        wait_for(lambda: seen.changes, 60)
         assert seen.files == names | {"A/x.csv": b"3"}
-        wait_for(lambda: f"cannot list s3://{BUCKET}" in again.trouble, 20)
+        wait_for(lambda: f"cannot list s3://{BUCKET}" in again.trouble, 60)
     finally:
         again.stop()
+        again._thread.join(60)
     assert len(list((tmp_path / "mirror").iterdir())) == 2
 
 

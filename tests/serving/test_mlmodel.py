@@ -1,5 +1,4 @@
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +6,8 @@ import pytest
 import yaml
 
 from bentos.serving.mlmodel import MLmodel
-from bentos.serving.refusal import Reason, Refusal
 from tests.serving import versions
+from tests.serving.refusals import refused
 
 SKLEARN: dict[str, Any] = {"pickled_model": "model.skops", "serialization_format": "skops"}
 
@@ -17,13 +16,6 @@ def mlmodel(folder: Path, flavors: Any = None, **more: Any) -> MLmodel:
     content = {"flavors": {"sklearn": SKLEARN} if flavors is None else flavors} | more
     (folder / "MLmodel").write_text(yaml.safe_dump(content))
     return MLmodel(folder)
-
-
-def refused(reason: Reason, message: str, call: Callable[[], object]) -> None:
-    with pytest.raises(Refusal, match=message) as caught:
-        call()
-    assert caught.value.reason == reason
-    assert str(caught.value) == f"{reason}: {caught.value.message}"
 
 
 def test_what_mlflow_wrote_can_be_read(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.serving.service import PRODUCTION, run, settings
 from tests.serving.versions import Shelf
 from tests.stack import wait_for
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def make(name: str) -> Slot[float, float]:
@@ -52,6 +52,7 @@ def watching(prefix: str, home: Path, uri: str) -> Iterator[tuple[Rack[float, fl
         yield rack, watcher
     finally:
         watcher.stop()
+        watcher._admissions.shutdown()  # what serves is on disk then
 
 
 def live(rack: Rack[float, float], name: str) -> str | None:

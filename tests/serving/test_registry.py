@@ -13,6 +13,7 @@ from bentos.serving.registry import (
 )
 from tests.serving.servers import answering
 from tests.serving.versions import Shelf
+from tests.stack import free_ports
 
 
 def create(registry: Registry, name: str) -> None:
@@ -140,8 +141,7 @@ def test_half_an_answer() -> None:
 
 
 def test_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
     with pytest.raises(RegistryUnavailable, match=f"MLflow at {url} does not answer"):
         Registry(url).models()
 

@@ -1,34 +1,22 @@
 import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
-import numpy as np
 import pytest
 
 from bentos.serving.batching import NoRelease
 from bentos.serving.refusal import Refusal
 from bentos.serving.registry import Version
-from bentos.serving.release import Contract, Release
 from bentos.serving.slot import Slot
-from bentos.settings import Channel, LimitSettings
-from tests.memory import Tally, release
-
-NUMBERS = Contract({"x": "double"}, {"twice": "double"})
-
-
-def run(release: Release, rows: Sequence[float]) -> list[float]:
-    answers: list[float] = release.predict(np.array(rows)).tolist()
-    return answers
+from tests.memory import numbers_slot, release
 
 
 @pytest.fixture
 def slot() -> Slot[float, float]:
-    return Slot("small", NUMBERS, run, Channel(alias="champion"), LimitSettings(), Tally())
+    return numbers_slot()
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_answers_with_what_is_live(slot: Slot[float, float]) -> None:
     with pytest.raises(NoRelease):
         await slot.predict([1.0])
@@ -41,7 +29,6 @@ async def test_answers_with_what_is_live(slot: Slot[float, float]) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_calls_wait_for_what_is_being_restored(slot: Slot[float, float]) -> None:
     slot.restoring = True
     early = asyncio.create_task(slot.predict([1.0]))
@@ -52,7 +39,6 @@ async def test_calls_wait_for_what_is_being_restored(slot: Slot[float, float]) -
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_calls_are_turned_away_when_there_was_nothing_to_restore(
     slot: Slot[float, float],
 ) -> None:

@@ -1,28 +1,21 @@
 import asyncio
-from collections.abc import Sequence
 from threading import Event
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bentos.serving.release import Contract, Release
+from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.serving.trial import Trial
-from bentos.settings import ChallengerSettings, Channel, LimitSettings
-from tests.memory import Tally, release
+from bentos.settings import ChallengerSettings
+from tests.memory import numbers_slot, release
 
 Floats = NDArray[np.float64]
-NUMBERS = Contract({"x": "double"}, {"twice": "double"})
-
-
-def run(release: Release, rows: Sequence[float]) -> list[float]:
-    answers: list[float] = release.predict(np.array(rows)).tolist()
-    return answers
 
 
 def tried(mode: str, share: float, champion: Release, challenger: Release) -> Slot[float, float]:
-    slot = Slot("small", NUMBERS, run, Channel(alias="champion"), LimitSettings(), Tally())
+    slot = numbers_slot()
     settings = ChallengerSettings.model_validate({"mode": mode, "share": share})
     slot.trial = Trial(slot, settings)
     slot.swap(champion)
@@ -31,7 +24,7 @@ def tried(mode: str, share: float, champion: Release, challenger: Release) -> Sl
 
 
 async def settled(trial: Trial[float, float]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.gather(*trial._shadows)
 
 
@@ -75,13 +68,13 @@ def test_a_shadow_that_hangs_is_spared_the_calls_and_slows_none() -> None:
         go_on = Event()
 
         def hang(rows: Floats) -> Floats:
-            go_on.wait(30)
+            go_on.wait(240)
             return rows
 
         slot = tried("shadow", 1.0, release("1", lambda x: 2 * x), release("2", hang))
         assert slot.trial
         for _ in range(3 * slot.limits.batch_rows):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 assert (await slot.predict([1.0])).answers == [2.0]
         assert slot.trial.counts.dropped > slot.limits.batch_rows
         go_on.set()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,8 @@ class Shelf:
 
     def publish(self, folder: Path, digest: str = "") -> Version:
         """Register a folder as it is."""
-        client = MlflowClient()
         with tracking.run(EXPERIMENT) as run:
+            client = MlflowClient()
             model = client.create_logged_model(
                 run.info.experiment_id, name=self.name, source_run_id=run.info.run_id
             )
@@ -141,3 +142,32 @@ class Shelf:
         }
         path = "mlflow/model-versions/transition-stage"
         self.registry.http.post(path, json=body).raise_for_status()
+
+
+def state(shelf: Shelf, number: int) -> str:
+    """What the registry says of the service of a version."""
+    return shelf.version(number).tag("serving.state")
+
+
+def bad(shelf: Shelf, folder: Path) -> None:
+    """Register and promote a version that answers otherwise than its samples."""
+    save(line(5.0), folder)
+    write_manifest(folder, samples(line(1.0)), LIBRARIES)
+    shelf.promote(shelf.publish(folder, digest(folder)))
+
+
+@dataclass
+class Bench:
+    """What it takes to make a bad version."""
+
+    shelf: Shelf
+    store: Store
+    folder: Path
+
+    def publish(self, folder: Path) -> Version:
+        return self.shelf.publish(folder, digest(folder))
+
+    def replace(self, version: Version, name: str, content: bytes) -> Version:
+        """Change a file in the store, behind MLflow's back."""
+        self.store.put(self.shelf.key(version, name), content)
+        return version
