@@ -1,10 +1,11 @@
-"""A Redis for the tests of what may lie in one."""
+"""A Redis for the tests of what may lie in one, and patience with it."""
 
 from collections.abc import Iterator
 
 import pytest
 from redis import Redis
 
+from bentos.web import cache, remote
 from tests.web.redis_server import redis_server
 
 
@@ -23,3 +24,10 @@ def url(request: pytest.FixtureRequest) -> str:
     with Redis.from_url(found) as client:
         client.flushall()
     return found
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services give Redis a quarter of a second, which is little on a busy machine."""
+    for module in (remote, cache):
+        monkeypatch.setattr(module, "TIMEOUT_SECONDS", 60.0)

@@ -39,7 +39,8 @@ def _forget() -> None:
 
 
 def login(url: str, name: str = "ana", password: str = PASSWORD) -> httpx.Response:
-    return httpx.post(f"{url}/auth/login", json={"username": name, "password": password})
+    asked = {"username": name, "password": password}
+    return httpx.post(f"{url}/auth/login", json=asked, timeout=60)
 
 
 def bearer(url: str, name: str = "ana") -> dict[str, str]:

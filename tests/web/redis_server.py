@@ -28,12 +28,12 @@ def redis_server(folder: Path, port: int = 0) -> Iterator[str]:
         [*command, "--dir", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
     )
     try:
-        wait_for(lambda: process.poll() is not None or answers(url), 30)
+        wait_for(lambda: process.poll() is not None or answers(url), 60)
         assert process.poll() is None
         yield url
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def answers(url: str) -> bool:

@@ -1,6 +1,5 @@
 """A real uvicorn for as long as a test needs it."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -8,6 +7,8 @@ from typing import Literal
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from tests.stack import wait_for
 
 
 @contextmanager
@@ -22,9 +23,8 @@ def serving(
     thread = Thread(target=server.run)
     thread.start()
     try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
+        wait_for(lambda: server.started or not thread.is_alive(), 60)
+        assert thread.is_alive()
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True

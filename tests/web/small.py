@@ -51,7 +51,7 @@ class Gated:
 
     def __call__(self, rows: Matrix) -> Matrix:
         self.begun.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(60)
         return total(rows)
 
 
@@ -76,7 +76,7 @@ def gated_slot(gated: Gated, limits: LimitSettings = LIMITS) -> Slot[Point, Sum]
 
 def small_app(
     slot: Slot[Point, Sum],
-    timeout: float = 5,
+    timeout: float = 60,
     routes: Sequence[BaseRoute] = (),
     operations: Sequence[Operation] = (),
     admin: Places = (),

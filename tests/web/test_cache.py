@@ -17,7 +17,7 @@ from bentos.settings import AnswerSettings
 from bentos.web.cache import Answers
 from bentos.web.errors import Unavailable
 from bentos.web.remote import PAUSE_SECONDS
-from tests.stack import free_ports
+from tests.stack import free_ports, until
 from tests.web.redis_server import redis_server
 
 # cashews closes redis-py's connections by the older of their two names.
@@ -37,7 +37,7 @@ async def opened(home: Path, url: str = "", **limits: float) -> AsyncIterator[An
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 30))
+    asyncio.run(asyncio.wait_for(test, 240))
 
 
 async def kept(answers: Answers, version: Version = ONE, content: bytes = INPUT) -> bytes | None:
@@ -127,12 +127,14 @@ def test_keeps_no_large_answer(tmp_path: Path, url: str) -> None:
 
 def test_an_answer_grows_old(tmp_path: Path, url: str) -> None:
     async def test() -> None:
-        async with opened(tmp_path, url, seconds=0.1) as answers:
+        async def gone() -> bool:
+            return await kept(answers) is None
+
+        async with opened(tmp_path, url, seconds=0.5) as answers:
+            began = asyncio.get_running_loop().time()
             await put(answers)
-            assert await kept(answers) == ANSWER
-            async with asyncio.timeout(10):
-                while await kept(answers):  # noqa: ASYNC110 - nobody tells when it is gone
-                    await asyncio.sleep(0.02)
+            await until(gone)
+            assert asyncio.get_running_loop().time() - began > 0.45  # Redis has its own clock
 
     run(test())
 
@@ -167,7 +169,7 @@ def test_clear_reaches_another_process(tmp_path: Path) -> None:
     async def test() -> None:
         async with opened(tmp_path) as answers:
             await put(answers)
-            await asyncio.to_thread(subprocess.run, command, check=True, timeout=60)
+            await asyncio.to_thread(subprocess.run, command, check=True, timeout=120)
             assert await kept(answers) is None
 
     run(test())
@@ -220,15 +222,17 @@ def test_a_redis_that_is_down_fails_no_call(
             for _ in range(20):
                 await put(answers)
                 assert await kept(answers) is None
-            assert asyncio.get_running_loop().time() - began < PAUSE_SECONDS
-            assert count("failures") - failures == 1
+            pauses = (asyncio.get_running_loop().time() - began) / PAUSE_SECONDS
+            assert 1 <= count("failures") - failures <= 1 + pauses
             with pytest.raises(Unavailable, match="Redis does not answer"):
                 await answers.clear()
+
+            async def back() -> bool:
+                await put(answers)
+                return await kept(answers) is not None
+
             with redis_server(tmp_path, port):
-                async with asyncio.timeout(10):
-                    while await kept(answers) is None:
-                        await put(answers)
-                        await asyncio.sleep(0.05)
+                await until(back)
 
     run(test())
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]

@@ -24,6 +24,7 @@ from bentos.web.errors import HANDLERS, JSON, Failure
 from tests.web.serving import serving
 
 CHROMIUM = "/usr/bin/chromium"
+PATIENCE = 120_000.0  # milliseconds
 ARGS = [
     "--headless",
     "--no-sandbox",
@@ -183,7 +184,9 @@ def address(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=ARGS, timeout=PATIENCE
+        )
         yield chromium
         chromium.close()
 
@@ -193,6 +196,7 @@ class Visit:
 
     def __init__(self, browser: Browser, address: str) -> None:
         self.page: Page = browser.new_page()
+        self.page.set_default_timeout(PATIENCE)
         self.errors: list[str] = []
         self.gone: list[str] = []
         self.home = urlsplit(address).netloc

@@ -35,7 +35,7 @@ def test_a_user_gets_a_token(url: str, name: str, scope: str) -> None:
     claims = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
     assert (claims["sub"], claims["scope"]) == (name, scope)
     assert claims["exp"] - claims["iat"] == 30 * 60
-    assert abs(claims["iat"] - time.time()) < 10
+    assert abs(claims["iat"] - time.time()) < 60
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ Sums = Annotated[NDArray[np.float64], ContentType("application/json")]
 
 
 @contextmanager
-def native(slot: Slot[Point, Sum], timeout: float = 5) -> Iterator[str]:
+def native(slot: Slot[Point, Sum], timeout: float = 60) -> Iterator[str]:
     """A BentoML service with a native door into the slot."""
     door = Native("small", slot, Point, timeout)
 
@@ -59,7 +59,7 @@ def url() -> Iterator[str]:
 
 
 def call(url: str, rows: Any) -> httpx.Response:
-    return httpx.post(f"{url}/predict_batch", json={"rows": rows})
+    return httpx.post(f"{url}/predict_batch", json={"rows": rows}, timeout=60)
 
 
 def test_answers_a_matrix_in_its_order(url: str) -> None:
@@ -164,9 +164,9 @@ def test_what_the_queue_does_not_take_is_refused_at_once() -> None:
     slot = gated_slot(gated, LimitSettings(queue_rows=1))
     with native(slot) as url, ThreadPoolExecutor(2) as pool:
         first = pool.submit(call, url, [[1, 2]])
-        assert gated.begun.wait(10)
+        assert gated.begun.wait(60)
         second = pool.submit(call, url, [[3, 4]])
-        wait_for(lambda: slot.batcher.queued_rows == 1, 10)
+        wait_for(lambda: slot.batcher.queued_rows == 1, 60)
         refused = call(url, [[5, 6]])
         gated.go_on.set()
         assert refused.status_code == 503

@@ -12,7 +12,7 @@ from tests.web.serving import serving
 from tests.web.small import Gated, Point, Sum, gated_slot, small_app, small_slot
 
 
-def queried(slot: Slot[Point, Sum], timeout: float = 5) -> App:
+def queried(slot: Slot[Point, Sum], timeout: float = 60) -> App:
     """The small service with a query route."""
     hot = Hot("small", "/add", slot, Point, timeout)
     return small_app(slot, routes=[query_route("/add/params", hot)])

@@ -64,7 +64,7 @@ def test_reads_what_it_issued(settings: SecuritySettings, admin: bool) -> None:
     tokens = Tokens(settings)
     said = tokens.read(tokens.issue("ana", MARK, admin))
     assert (said.sub, said.mark, said.admin) == ("ana", MARK, admin)
-    assert abs(said.exp - time.time() - 30 * 60) < 5
+    assert abs(said.exp - time.time() - 30 * 60) < 60
 
 
 def test_another_process_reads_it_too(settings: SecuritySettings) -> None:
@@ -101,9 +101,10 @@ def test_a_wrong_claim_is_named(settings: SecuritySettings, change: Change, told
 
 
 def test_clocks_may_differ_by_the_leeway(settings: SecuritySettings) -> None:
+    tokens = Tokens(settings.model_copy(update={"leeway_seconds": 60}))
     said = claims()
-    said.update(exp=int(time.time()) - 1, nbf=int(time.time()) + 1)
-    assert Tokens(settings).read(jwt.encode(said, SECRET)).sub == "ana"
+    said.update(exp=int(time.time()) - 30, nbf=int(time.time()) + 30)
+    assert tokens.read(jwt.encode(said, SECRET)).sub == "ana"
 
 
 @pytest.mark.parametrize(
@@ -149,10 +150,10 @@ def test_signs_with_a_key_file(tmp_path: Path, algorithm: str) -> None:
 def test_a_known_token_expires_too(settings: SecuritySettings) -> None:
     tokens = Tokens(settings.model_copy(update={"leeway_seconds": 0}))
     said = claims()
-    said["exp"] = int(time.time()) + 2
+    said["exp"] = int(time.time()) + 5
     token = jwt.encode(said, SECRET)
     assert tokens.read(token) is tokens.read(token)
-    wait_for(lambda: time.time() > said["exp"], 10)
+    wait_for(lambda: time.time() > said["exp"], 60)
     with pytest.raises(Unauthorized, match="expired"):
         tokens.read(token)
 
