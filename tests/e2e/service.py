@@ -51,11 +51,11 @@ class Service:
 
     def stop(self) -> None:
         orphans.end(self.home)
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=120)
 
     def wait_ready(self) -> None:
         try:
-            wait_for(lambda: status(f"{self.url}/readyz") == httpx.codes.OK, 120)
+            wait_for(lambda: status(f"{self.url}/readyz") == httpx.codes.OK, 240)
         except TimeoutError:
             raise RuntimeError(f"not ready:\n{self._server.log.read_text()[-4000:]}") from None
 
@@ -63,16 +63,25 @@ class Service:
 def status(url: str) -> int:
     """How this address answers; 0 when it does not."""
     try:
-        return httpx.get(url, timeout=2, trust_env=False).status_code
+        return httpx.get(url, timeout=10, trust_env=False).status_code
     except httpx.TransportError:
         return 0
 
 
 def report(url: str) -> dict[str, Any]:
     """What the service at this address tells of its only slot, and whether it is degraded."""
-    told = httpx.get(f"{url}/releases", timeout=5, trust_env=False).raise_for_status().json()
+    told = httpx.get(f"{url}/releases", timeout=60, trust_env=False).raise_for_status().json()
     release: dict[str, Any] = told["releases"][0]
     return release | {
         "degraded": told["degraded"],
         "serves": (release["live"] or {}).get("version"),
     }
+
+
+def serves(url: str, version: str) -> bool:
+    """Whether this version is live at this address, and nothing troubles the service."""
+    try:
+        told = report(url)
+    except httpx.HTTPError:  # it is starting
+        return False
+    return bool(told["serves"] == version) and not (told["degraded"] or told["trouble"])

@@ -22,7 +22,7 @@ KEY = "an-admin-key-of-these-tests"
 SERVICE = "bentos.itransformer:ITransformer"
 SMALL = {"seq_len": 24, "pred_len": 6, "d_model": 16, "n_heads": 2, "d_ff": 16, "e_layers": 1}
 QUICK: dict[str, Any] = {**SMALL, "epochs": 2, "learning_rate": 0.005}
-LONG: dict[str, Any] = {"d_model": 256, "d_ff": 512, "e_layers": 3, "epochs": 1000}
+LONG: dict[str, Any] = {"d_model": 512, "d_ff": 512, "e_layers": 6, "epochs": 1000}
 
 
 def rows(count: int, step: str = "h", **constant: float) -> list[dict[str, Any]]:
@@ -65,12 +65,12 @@ class Bench:
     def status(self, job_id: str) -> str:
         """What MLflow says of a job's run."""
         path = f"{self.mlflow.url}/api/2.0/mlflow/runs/get"
-        told = httpx.get(path, params={"run_id": job_id}).raise_for_status().json()
+        told = httpx.get(path, params={"run_id": job_id}, timeout=60).raise_for_status().json()
         return str(told["run"]["info"]["status"])
 
     def end(self, job_id: str) -> dict[str, Any]:
         """Wait for a job to end."""
-        wait_for(lambda: self.job(job_id)["status"] != "running", 180)
+        wait_for(lambda: self.job(job_id)["status"] != "running", 240)
         return self.job(job_id)
 
     def train(self, model: str, path: str = "/train", **more: Any) -> dict[str, Any]:
@@ -96,12 +96,24 @@ class Bench:
         return list(filter(is_one, psutil.process_iter()))
 
 
+def ended(process: psutil.Process) -> bool:
+    """Whether a process is no more, or but a name."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 @contextmanager
 def bench(folder: Path, **variables: str) -> Iterator[Bench]:
-    """A service with a registry and a store of its own; its jobs are not niced."""
+    """A service with a registry and a store of its own.
+
+    Its jobs are not niced, and train for as many epochs as they are told.
+    """
     configs = Path(copytree(CONFIGS, folder / "configs"))
     training = msgspec.yaml.decode((configs / "training.yaml").read_bytes())
     training["itransformer"]["niceness"] = 0
+    training["itransformer"]["recipe"]["patience"] = LONG["epochs"]
     (configs / "training.yaml").write_bytes(msgspec.yaml.encode(training))
     (folder / "mlflow").mkdir()
     env = {

@@ -7,16 +7,17 @@ from pathlib import Path
 import psutil
 
 from deploy.local.settings import ROOT
+from tests.forecasting.bench import ended
 from tests.stack import wait_for
 
 PARENT = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from bentos.forecasting import tied
 with Path(sys.argv[1]).open("wb") as log:
     child = tied.start("http.server", "0", "--bind", "127.0.0.1", mlflow="http://m", log=log)
 print(child.pid, flush=True)
-time.sleep(600)
+signal.pause()
 """
 
 
@@ -29,14 +30,14 @@ def test_a_process_outlives_no_parent(tmp_path: Path) -> None:
         assert parent.stdout
         child = psutil.Process(int(parent.stdout.readline()))
         wait_for(
-            lambda: "http.server" in child.cmdline()[2:3] and b"Serving" in log.read_bytes(), 60
+            lambda: "http.server" in child.cmdline()[2:3] and b"Serving" in log.read_bytes(), 120
         )
         assert child.environ()["MLFLOW_TRACKING_URI"] == "http://m"
         assert child.environ()["OMP_NUM_THREADS"] == "1"
     finally:
         parent.kill()
         parent.communicate()
-    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 10)
+    wait_for(lambda: ended(child), 60)
 
 
 def test_it_keeps_no_secrets(tmp_path: Path) -> None:

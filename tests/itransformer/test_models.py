@@ -1,0 +1,121 @@
+"""Models go out and come in as zip files, are listed, and are deleted: all of them at the end."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.forecasting import zips
+from tests.forecasting.bench import KEY, Bench, bench, rows
+from tests.forecasting.zips import HOSTILE
+from tests.itransformer.refusals import NOT_AUTHORIZED, detail
+from tests.stack import wait_for
+
+
+def upload(bench: Bench, content: bytes, name: str = "plant.zip", **more: Any) -> httpx.Response:
+    return bench.client.post("/upload_model", files={"file": (name, content)}, **more)
+
+
+def test_a_download_forecasts_the_same_in_another_stack(
+    here: Bench, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    answer = here.client.post("/download_model", json={"model_name": "plant"})
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == 'attachment; filename="plant_complete.zip"'
+    names = zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
+    assert sorted(names) == ["config.json", "plant.pkl", "plant.pth"]
+    everything = '["deletes", "uploads", "training"]'
+    folder = tmp_path_factory.mktemp("there")
+    with bench(folder, ASCENSO_ADMIN__PROTECTS=everything) as there:
+        guarded = (
+            upload(there, answer.content),
+            there.post("/train", "x", rows(200)),
+            there.post("/fine_tuning", "x", rows(200)),
+            there.client.delete("/delete_model/plant"),
+            there.client.delete(f"/jobs/{'0' * 32}"),
+        )
+        assert {detail(refused, 401) for refused in guarded} == {NOT_AUTHORIZED}
+        there.client.headers["X-Admin-Key"] = KEY
+        told = upload(there, answer.content, "plant_complete.zip")
+        assert told.status_code == 200, told.text
+        assert told.json() == {
+            "status": "success",
+            "message": "Modelo 'plant_complete.zip' instalado correctamente",
+            "files": ["config.json", "plant.pkl", "plant.pth"],
+        }
+        wait_for(lambda: there.serves("plant", "1"), 120)
+        one, other = (each.post("/predict", "plant", rows(60)).json() for each in (here, there))
+        assert one["forecast"] == other["forecast"]
+        assert left(there) == []
+
+
+def left(bench: Bench) -> list[Path]:
+    """What uploads and downloads left on disk."""
+    return list((bench.home / "passing").iterdir())
+
+
+def test_a_pair_of_the_original_is_installed(here: Bench) -> None:
+    form = {"model_name": "imported", "columns": "OT,HU"}
+    told = upload(here, zips.original(), "modelo.zip", data=form)
+    assert told.status_code == 200, told.text
+    assert told.json()["message"] == "Modelo 'modelo.zip' instalado correctamente"
+    assert told.json()["files"] == ["plant.pkl", "plant.pth"]
+    wait_for(lambda: here.serves("imported", "1"), 120)
+
+
+def test_hostile_zips_leave_nothing(here: Bench) -> None:
+    before = here.client.get("/list_models").json()
+    for what in ("zip-slip", "symlink", "bomb", "nested bomb", "truncated"):
+        make, reason = HOSTILE[what]
+        assert reason in detail(upload(here, make())), what
+        assert left(here) == []
+    make, reason = HOSTILE["scaler with code"]
+    assert reason in detail(upload(here, make()))
+    assert not zips.ESCAPED.exists()
+    assert here.client.get("/list_models").json() == before
+    assert left(here) == []
+
+
+def test_uploads_that_are_no_form_or_no_zip(here: Bench) -> None:
+    assert "send one .zip" in detail(here.client.post("/upload_model", content=b"x"))
+    assert "is called 'plant.rar'" in detail(upload(here, b"x", "plant.rar"))
+    odd = upload(here, zips.original(), data={"n_heads": "many"})
+    assert odd.status_code == 422
+    assert odd.json()["detail"][0]["loc"] == ["body", "n_heads"]
+    assert "give up to 100 letters" in detail(
+        upload(here, zips.original(), data={"model_name": "."})
+    )
+
+
+def test_models_are_listed_and_deleted(here: Bench) -> None:
+    listing = here.client.get("/list_models").json()
+    assert listing["count"] == len(listing["models"])
+    plant = next(model for model in listing["models"] if model["model_name"] == "plant")
+    assert plant.keys() == {"model_name", "last_modified", "size_kb", "version", "stage"}
+    served = here.post("/predict", "plant", rows(30)).json()["version"]
+    assert (plant["version"], plant["stage"]) == (served, "Production")
+    assert plant["size_kb"] > 5
+    told = here.client.delete("/delete_model/imported").json()
+    files = told.pop("deleted_files")
+    assert {"1/MLmodel", "1/model.safetensors", "1/config.json"} <= set(files)
+    assert told == {"status": "success", "message": "Modelo 'imported' eliminado correctamente."}
+    assert detail(here.client.delete("/delete_model/imported"), 404)
+    wait_for(lambda: here.post("/predict", "imported", rows(30)).status_code == 404, 120)
+    assert here.post("/predict", "plant", rows(30)).status_code == 200
+
+
+def test_everything_goes_with_the_key_alone(here: Bench) -> None:
+    for key in (b"", b"wrong", "ñ".encode()):
+        answer = here.client.delete("/clear_all_models", headers={b"X-Admin-Key": key})
+        assert detail(answer, 401) == NOT_AUTHORIZED
+    answer = here.client.delete("/clear_all_models", headers={"X-Admin-Key": KEY})
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "success",
+        "message": "Limpieza completa realizada con éxito.",
+    }
+    assert here.client.get("/list_models").json() == {"models": [], "count": 0}
+    wait_for(lambda: here.post("/predict", "plant", rows(30)).status_code == 404, 120)

@@ -1,0 +1,82 @@
+"""Models are promoted, archived, and made anew, while clients call."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from bentos.client import CallFailed, KerasClient
+from tests.keras_api.networks import ROW, SECONDS, both, move, register, workers
+from tests.stack import Stack, wait_for
+from tests.web.guarded import bearer
+from tests.web.scrape import value
+from training import tracking
+
+
+class Heard(NamedTuple):
+    """One answer, and when its call began."""
+
+    began: float
+    answer: float
+    version: str
+    cache: str
+
+
+def test_a_promotion_amid_cached_traffic(url: str, client: KerasClient, stack: Stack) -> None:
+    first, second = register("cambio", 1.0), register("cambio", 10.0)
+    tracking.promote(first)
+    wait_for(lambda: both(url, "cambio"), SECONDS)
+    right = {f"keras-cambio/{first.version}": 6.0, f"keras-cambio/{second.version}": 60.0}
+    live = f"keras-cambio/{second.version}"
+    heard: list[Heard] = []
+    enough = Event()
+
+    def asking() -> None:
+        headers = bearer(url)
+        with httpx.Client(base_url=url, headers=headers, timeout=60) as http:
+            while not enough.is_set():
+                began = time.monotonic()
+                answer = http.post("/predict", json={"data": [ROW], "model_id": "cambio"})
+                if answer.status_code == 401:
+                    http.headers.update(bearer(url))
+                    continue
+                told = (answer.headers[name] for name in ("x-model-version", "x-cache"))
+                heard.append(Heard(began, answer.json()["predictions"][0][0], *told))
+
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(asking) for _ in range(4)]
+        try:
+            wait_for(lambda: any(call.cache == "hit" for call in heard), SECONDS)
+            tracking.promote(second)
+            wait_for(lambda: swaps(url, "keras-cambio") >= 4, SECONDS)  # both workers, both
+            settled = time.monotonic()
+            wait_for(lambda: sum(call.began > settled for call in heard) > 200, SECONDS)
+        finally:
+            enough.set()
+        for done in asked:
+            done.result()
+    assert all(right[call.version] == call.answer for call in heard), "its own answers only"
+    assert {call.version for call in heard if call.began > settled} == {live}
+    assert any(call.cache == "hit" for call in heard if call.version == live)
+
+
+def swaps(url: str, model: str) -> float:
+    return value(url, "ascenso_swaps_total", model=model, what="swap")
+
+
+def test_models_come_and_go(url: str, client: KerasClient) -> None:
+    version = register("efimero", 2.0)
+    with pytest.raises(CallFailed, match="404"):
+        client.predict([ROW], "efimero")
+    tracking.promote(version)
+    wait_for(lambda: both(url, "efimero"), SECONDS)
+    assert "efimero" in client.models()
+    assert client.predict([ROW], "efimero").predictions == [[12.0]]
+    move(version, "Archived")
+    wait_for(lambda: workers(url, "efimero") == 0, SECONDS)
+    assert "efimero" not in client.models()
+    with pytest.raises(CallFailed, match="404"):
+        client.predict([ROW], "efimero")
