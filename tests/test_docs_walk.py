@@ -30,7 +30,7 @@ def served(command: list[str], folder: Path, env: dict[str, str]) -> Iterator[No
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def test_a_service_is_added_as_the_page_says(stack: Stack, tmp_path: Path) -> None:
@@ -47,14 +47,14 @@ def test_a_service_is_added_as_the_page_says(stack: Stack, tmp_path: Path) -> No
     scripts = f"{Path(sys.executable).parent}/"
 
     command = shlex.split(training.replace(".venv/bin/", scripts))
-    subprocess.run(command, cwd=tmp_path, env=env, check=True, timeout=120)
+    subprocess.run(command, cwd=tmp_path, env=env, check=True, timeout=240)
     command = shlex.split(serve.replace(".venv/bin/", scripts).replace("3001", str(port)))
     with served(command, tmp_path, env):
         *_, url, _, body = shlex.split(call.removeprefix("$ "))
         url = url.replace("3001", str(port))
-        wait_for(lambda: _status(url, body) == 200, 60)
-        answer = httpx.post(url, content=body)
-        releases = httpx.get(url.replace("predict", "releases")).json()["releases"]
+        wait_for(lambda: _status(url, body) == 200, 180)
+        answer = httpx.post(url, content=body, timeout=60)
+        releases = httpx.get(url.replace("predict", "releases"), timeout=60).json()["releases"]
 
     assert answer.text == '{"especie":0}'
     assert answer.headers["x-model-version"] == "iris-species/1"
@@ -63,6 +63,6 @@ def test_a_service_is_added_as_the_page_says(stack: Stack, tmp_path: Path) -> No
 
 def _status(url: str, body: str) -> int:
     try:
-        return httpx.post(url, content=body).status_code
+        return httpx.post(url, content=body, timeout=10).status_code
     except httpx.TransportError:
         return 0

@@ -122,7 +122,7 @@ def test_a_wrong_file_stops_the_start(tmp_path: Path, text: str, place: str) -> 
         env=os.environ | {"ASCENSO_CONFIGS": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert start.returncode != 0
     assert f"\n{place}\n" in start.stderr

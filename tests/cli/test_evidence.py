@@ -20,22 +20,22 @@ def challenger(stack: Stack, versions: Versions) -> Iterator[str]:
     registry = Registry(stack.mlflow)
     registry.set_tag(registry.version(MODEL, new), TRAFFIC_TAG, "1")
     registry.set_alias(MODEL, new, "challenger")
-    wait_for(lambda: tried(stack) == (new, 1.0), 60)
+    wait_for(lambda: tried(stack) == (new, 1.0), 120)
     yield new
     body = {"name": MODEL, "alias": "challenger"}
     registry.http.request("DELETE", "mlflow/registered-models/alias", json=body).raise_for_status()
     registry.http.close()
-    wait_for(lambda: tried(stack) is None, 60)
+    wait_for(lambda: tried(stack) is None, 120)
 
 
 def tried(stack: Stack) -> tuple[str, float] | None:
-    (release,) = httpx.get(f"{stack.api}/contugas/releases").json()["releases"]
+    (release,) = httpx.get(f"{stack.api}/contugas/releases", timeout=60).json()["releases"]
     found = release.get("challenger")
     return (found["live"]["version"], found["share"]) if found else None
 
 
 def call(stack: Stack, times: int) -> None:
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         for _ in range(times):
             client.post(f"{stack.api}/contugas/predict", json=READING).raise_for_status()
 
@@ -59,7 +59,7 @@ def test_a_challenger_is_promoted_once_it_agreed(
 
 def test_status_tells_of_the_trial(stack: Stack, ascenso: Ascenso, challenger: str) -> None:
     call(stack, 5)
-    wait_for(lambda: "5 calls, 100.00% agreed" in ascenso("status").output, 10)
+    wait_for(lambda: "5 calls, 100.00% agreed" in ascenso("status").output, 60)
     services = Services(stack.api)
     (slot,) = services.of(MODEL)[0].releases
     services.http.close()

@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -164,14 +165,23 @@ def test_the_installed_command_promotes_on_a_terminal(stack: Stack, versions: Ve
     ours, theirs = pty.openpty()
     addresses = {"ASCENSO_URL": stack.api, "MLFLOW_TRACKING_URI": stack.mlflow, "TERM": "xterm"}
     try:
-        with subprocess.Popen(
+        process = subprocess.Popen(
             [COMMAND, "promote", MODEL, new], stdout=theirs, env=os.environ | addresses
-        ) as process:
-            assert process.wait(timeout=60) == 0
-        shown = os.read(ours, 1_000_000).decode()
+        )
+        os.close(theirs)
+        shown = read(ours)
+        assert process.wait(timeout=60) == 0
     finally:
         os.close(ours)
-        os.close(theirs)
     assert f"contugas serves {MODEL}/{new}" in shown
     assert "\x1b[?25l" in shown  # a spinner hides the cursor
     assert live(stack) == new
+
+
+def read(terminal: int) -> str:
+    """What is shown until nobody may write any more; a terminal holds a few pages at most."""
+    shown = b""
+    with suppress(OSError):  # Linux says so by EIO
+        while more := os.read(terminal, 65536):
+            shown += more
+    return shown.decode()

@@ -1,6 +1,7 @@
 import json
-from contextlib import closing
+from contextlib import closing, suppress
 
+import psutil
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -11,6 +12,8 @@ from bentos.cli.services import Served, Services, Slot
 from bentos.serving.registry import Tag, Version
 from tests.cli.conftest import Ascenso
 from tests.cli.versions import MODEL, Versions, answering, live
+from tests.forecasting.bench import ended
+from tests.services import ready
 from tests.stack import Stack, free_ports, wait_for
 from tests.web.serving import serving
 
@@ -45,14 +48,10 @@ def test_after_a_restart_the_ledger_knows_where_to_go_back_to(
     promoted(ascenso, second)
     old = stack.processes("services")
     for process in old:
-        process.kill()
-
-    def restarted() -> bool:
-        told = ascenso("status", "--json")
-        return told.exit_code == 0 and json.loads(told.output)[0]["releases"][0]["live"]
-
-    wait_for(lambda: not any(process.is_running() for process in old))
-    wait_for(restarted, seconds=90)
+        with suppress(psutil.NoSuchProcess):  # the supervisor ends what a killed one left
+            process.kill()
+    wait_for(lambda: all(map(ended, old)))
+    wait_for(lambda: ready(stack.api), 240)
     slot = json.loads(ascenso("status", "--json").output)[0]["releases"][0]
     assert (slot["live"]["version"], slot["previous"]) == (second, None)
     told = ascenso("rollback", MODEL)

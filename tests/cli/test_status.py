@@ -2,6 +2,7 @@ import json
 import os
 import re
 import subprocess
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from starlette.routing import Route
 from tests.cli.conftest import Ascenso
 from tests.cli.test_promotion import COMMAND
 from tests.cli.versions import MODEL, live
-from tests.stack import Stack, free_ports
+from tests.stack import Stack, free_ports, wait_for
 from tests.web.serving import serving
 
 
@@ -33,10 +34,15 @@ def test_a_line_for_each_slot(stack: Stack, ascenso: Ascenso) -> None:
 
 
 def test_json_is_what_the_services_told(stack: Stack, ascenso: Ascenso) -> None:
-    whole = json.loads(ascenso("status", "--json").output)
-    assert whole == httpx.get(f"{stack.api}/releases").json()
-    alone = json.loads(ascenso("status", "--json", "--url", f"{stack.api}/contugas/").output)
-    assert alone == [one for one in whole if one["service"] == "contugas"]
+    def told(*options: str) -> Any:
+        return json.loads(ascenso("status", "--json", *options).output)
+
+    def asked() -> Any:
+        return httpx.get(f"{stack.api}/releases", timeout=60).json()
+
+    alone = ("--url", f"{stack.api}/contugas/")
+    wait_for(lambda: told() == asked(), 60)  # a look at the registry may come between
+    wait_for(lambda: told(*alone) == [o for o in asked() if o["service"] == "contugas"], 60)
 
 
 def test_one_service_alone_is_shown_too(stack: Stack, ascenso: Ascenso) -> None:
@@ -81,7 +87,7 @@ def test_the_installed_command_says_that_nobody_answers() -> None:
         env=env | {"ASCENSO_PORT": port},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert told.returncode == 2
     assert told.stdout == ""

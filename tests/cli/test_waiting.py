@@ -30,7 +30,7 @@ def refused(at: str, message: str = "too big") -> dict[str, Any]:
     return slot(refused=told)
 
 
-def waits(*reports: dict[str, Any] | None, seconds: float = 30) -> None:
+def waits(*reports: dict[str, Any] | None, seconds: float = 120) -> None:
     """Wait for version 2 while `{service: slot}` reports follow each other; None is a 503."""
     coming = list(reports)
 

@@ -83,7 +83,7 @@ def test_another_secret_than_the_services_have(webhook: Ascenso) -> None:
 def test_the_secret_is_never_shown(stack: Stack, webhook: Ascenso) -> None:
     secret = keys.ensure(stack.home / "secrets.env")["ASCENSO_WEBHOOK_SECRET"]
     shown = webhook("install").output + webhook("list").output
-    told = httpx.get(f"{stack.mlflow}/api/2.0/mlflow/webhooks").text
+    told = httpx.get(f"{stack.mlflow}/api/2.0/mlflow/webhooks", timeout=60).text
     logs = "".join(file.read_text() for file in (stack.home / "logs").glob("*.log"))
     assert secret not in shown + told + logs
 
@@ -105,19 +105,21 @@ def test_a_delivery_is_taken_once_whatever_the_path(stack: Stack) -> None:
     secret = keys.ensure(stack.home / "secrets.env")["ASCENSO_WEBHOOK_SECRET"]
     for first, second in (("", "/contugas"), ("/contugas", "")):
         headers = signed(secret=secret)
-        taken = httpx.post(f"{stack.api}{first}{PATH}", content=BODY, headers=headers)
+        taken = httpx.post(f"{stack.api}{first}{PATH}", content=BODY, headers=headers, timeout=60)
         assert taken.status_code == 202
-        replayed = httpx.post(f"{stack.api}{second}{PATH}", content=BODY, headers=headers)
+        replayed = httpx.post(
+            f"{stack.api}{second}{PATH}", content=BODY, headers=headers, timeout=60
+        )
         assert replayed.status_code == 401
         assert "taken before" in replayed.text
 
 
 def test_the_stack_refuses_strangers(stack: Stack) -> None:
     for path in ("", "/contugas"):
-        assert httpx.post(f"{stack.api}{path}{PATH}", content=BODY).status_code == 401
+        assert httpx.post(f"{stack.api}{path}{PATH}", content=BODY, timeout=60).status_code == 401
         old = signed(timestamp=str(int(time.time()) - 3600))
-        assert httpx.post(f"{stack.api}{path}{PATH}", headers=old).status_code == 401
-    assert PATH in httpx.get(f"{stack.api}/contugas/openapi.json").json()["paths"]
+        assert httpx.post(f"{stack.api}{path}{PATH}", headers=old, timeout=60).status_code == 401
+    assert PATH in httpx.get(f"{stack.api}/contugas/openapi.json", timeout=60).json()["paths"]
 
 
 def run(mlflow: str, *arguments: str) -> Result:

@@ -43,7 +43,9 @@ class Versions:
         return str(self._call("GET", query)["model_version"]["version"])
 
     def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        answer = httpx.request(method, f"{self.mlflow}/api/2.0/mlflow/{path}", json=body)
+        answer = httpx.request(
+            method, f"{self.mlflow}/api/2.0/mlflow/{path}", json=body, timeout=60
+        )
         assert answer.is_success, answer.text
         told: dict[str, Any] = answer.json()
         return told
@@ -51,11 +53,11 @@ class Versions:
 
 def live(stack: Stack) -> str:
     """The version that contugas says is live."""
-    (release,) = httpx.get(f"{stack.api}/contugas/releases").json()["releases"]
+    (release,) = httpx.get(f"{stack.api}/contugas/releases", timeout=60).json()["releases"]
     return str(release["live"]["version"])
 
 
 def answering(stack: Stack) -> str:
     """The version that answers a call to contugas."""
-    answer = httpx.post(f"{stack.api}/contugas/predict", json=READING).raise_for_status()
-    return answer.headers["x-model-version"].rpartition("/")[2]
+    answer = httpx.post(f"{stack.api}/contugas/predict", json=READING, timeout=60)
+    return answer.raise_for_status().headers["x-model-version"].rpartition("/")[2]

@@ -156,4 +156,5 @@ def test_the_stack_answers_on_made_coins(stack: Stack) -> None:
     told = httpx.get(f"{stack.api}/cripto/symbol/BTC", timeout=60).json()
     assert told["dados_sinteticos"]
     assert not [model for model in told["modelos"].values() if "erro" in model]
-    assert httpx.get(f"{stack.api}/cripto/", timeout=60).json()["message"] == "Cripto Prediction API"
+    welcome = httpx.get(f"{stack.api}/cripto/", timeout=60).json()
+    assert welcome["message"] == "Cripto Prediction API"

@@ -35,7 +35,7 @@ def scored(release: Release, columns: Columns, table: dict[str, Any]) -> list[di
 
 def called(url: str, table: dict[str, list[Any]]) -> Any:
     rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
-    return httpx.post(url, json=rows).raise_for_status().json()
+    return httpx.post(url, json=rows, timeout=60).raise_for_status().json()
 
 
 def test_readings_get_what_a_call_gets(stack: Stack, admit: Admit) -> None:

@@ -87,19 +87,20 @@ def test_a_killed_run_goes_on_with_the_version_that_began_it(
     asked = ("--input", SOURCE, "--output", output, "--keep", "client")
     begun = live(stack)
     first = score(*asked, "--workers", "1")
-    wait_for(lambda: Folder(output).parts() or first.poll() is not None, 120)
+    wait_for(lambda: Folder(output).parts() or first.poll() is not None, 240)
     os.killpg(first.pid, signal.SIGKILL)
-    told, _ = first.communicate(timeout=60)
-    wait_for(lambda: not marked(f"{home}:score"), 60)
+    told, _ = first.communicate(timeout=120)
+    wait_for(lambda: not marked(f"{home}:score"), 120)
     done = parts(output)
     assert 0 < len(done) < PARTS, told
 
     registry.promote(MODEL, Versions(stack.mlflow).copy(), "Production")
     try:
         second = score(*asked)
-        told, _ = second.communicate(timeout=120)
+        told, _ = second.communicate(timeout=240)
     finally:
         registry.promote(MODEL, begun, "Production")
+        wait_for(lambda: live(stack) == begun, 120)
     assert second.returncode == 0, told
     assert f"{MODEL}/{begun} scores {PARTS - len(done)} parts, {len(done)} are done" in told
     assert len(parts(output)) == PARTS
@@ -124,7 +125,8 @@ def parts(output: str) -> dict[str, datetime]:
 
 def called(stack: Stack, table: pa.Table) -> object:
     rows = table.select(list(NAMES)).to_pylist()
-    return httpx.post(f"{stack.api}/contugas/predict", json=rows).raise_for_status().json()
+    url = f"{stack.api}/contugas/predict"
+    return httpx.post(url, json=rows, timeout=60).raise_for_status().json()
 
 
 def test_an_output_is_of_one_job(planned: Plan, tmp_path: Path) -> None:
