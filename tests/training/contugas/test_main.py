@@ -12,7 +12,7 @@ from mlflow.entities import Run
 
 import mlflow
 from mlflow import MlflowClient
-from tests.training.conftest import Bucket
+from tests.training.conftest import Bucket, newest
 from training.contugas.__main__ import main
 from training.data import Dataset
 from training.settings import PATH
@@ -39,10 +39,6 @@ def csv(tmp_path: Path, dataset: Dataset) -> Path:
     return path
 
 
-def newest(registry: MlflowClient) -> int:
-    return max(int(v.version) for v in registry.search_model_versions(f"name='{NAME}'"))
-
-
 def dataset_name(run: Run) -> str:
     assert run.inputs is not None
     return str(run.inputs.dataset_inputs[0].dataset.name)
@@ -58,9 +54,8 @@ def test_trains_on_synthetic_data_and_promotes(registry: MlflowClient, quick: st
     )
     assert "Training on synthetic data: synthetic:seed=7 (2000 rows)." in result.stderr
     assert "Warning" not in result.stderr
-    number = newest(registry)
-    assert f"/#/models/{NAME}/versions/{number}" in result.stderr
-    version = registry.get_model_version(NAME, str(number))
+    version = newest(registry, NAME)
+    assert f"/#/models/{NAME}/versions/{version.version}" in result.stderr
     assert version.current_stage == "Production"
     run = registry.get_run(str(version.run_id))
     assert run.data.tags["ascenso.data"] == "synthetic"
@@ -77,7 +72,7 @@ def test_trains_on_synthetic_data_and_promotes(registry: MlflowClient, quick: st
 def test_trains_on_a_file(registry: MlflowClient, csv: Path, dataset: Dataset) -> None:
     result = invoke("--data", str(csv))
     assert result.exit_code == 0, result.output
-    version = registry.get_model_version(NAME, str(newest(registry)))
+    version = newest(registry, NAME)
     assert version.current_stage == "None"
     run = registry.get_run(str(version.run_id))
     assert run.data.tags["ascenso.data"] == "given"
@@ -96,7 +91,7 @@ def test_trains_from_s3(registry: MlflowClient, bucket: Bucket, csv: Path) -> No
     address = bucket.put("gas/plant.csv", csv)
     result = invoke("--data", address)
     assert result.exit_code == 0, result.output
-    version = registry.get_model_version(NAME, str(newest(registry)))
+    version = newest(registry, NAME)
     params = registry.get_run(str(version.run_id)).data.params
     assert params["data.source"] == address
 

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mlflow import MlflowClient
-from tests.training.conftest import Bucket
+from tests.training.conftest import Bucket, newest
 from tests.training.cripto.conftest import real
 from training.cripto.__main__ import main
 from training.cripto.names import FEATURES
@@ -52,10 +52,6 @@ def quick(tmp_path: Path) -> str:
     return str(path)
 
 
-def newest(registry: MlflowClient, name: str) -> str:
-    return str(max(int(v.version) for v in registry.search_model_versions(f"name='{name}'")))
-
-
 @pytest.mark.filterwarnings("ignore:X has feature names")  # serving sends arrays
 def test_trains_all_five_on_made_coins_and_promotes_them(
     registry: MlflowClient, quick: str
@@ -70,7 +66,7 @@ def test_trains_all_five_on_made_coins_and_promotes_them(
     assert "Training on synthetic data: synthetic:seed=11 (900 rows)." in result.stderr
     assert "Warning" not in result.stderr
     for name, kind in MODELS.items():
-        version = registry.get_model_version(name, newest(registry, name))
+        version = newest(registry, name)
         assert version.current_stage == "Production"
         run = registry.get_run(str(version.run_id))
         assert set(run.data.metrics) == METRICS[kind]
@@ -105,14 +101,10 @@ def test_trains_on_files_and_on_the_store(
 
 
 def data_digest(registry: MlflowClient) -> str:
-    version = registry.get_model_version("cripto-classifier-log", newest_log(registry))
+    version = newest(registry, "cripto-classifier-log")
     params = registry.get_run(str(version.run_id)).data.params
     assert params["data.rows"] == "3584"
     return str(params["data.sha256"])
-
-
-def newest_log(registry: MlflowClient) -> str:
-    return newest(registry, "cripto-classifier-log")
 
 
 def test_ingests_made_coins_where_the_environment_says(

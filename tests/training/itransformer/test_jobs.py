@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 
 import mlflow
 from mlflow import MlflowClient
+from tests.stack import wait_for
 from training.data import Dataset
 from training.errors import InputError
 from training.itransformer import jobs
@@ -61,13 +61,6 @@ def work(run_id: str, settings: Settings) -> None:
     jobs.work(run_id, settings, never)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def stage(registry: MlflowClient, job: str, model: str) -> str:
     number = registry.get_run(job).data.tags["job.version"]
     version = registry.get_model_version(f"itransformer-{model}", number)
@@ -84,7 +77,7 @@ def test_a_first_version_is_promoted_and_later_ones_when_asked(
         schedule("line", kind="fine_tuning", promote=True),
     ]
     process = start(made[0], config)
-    _, told = process.communicate(timeout=120)
+    _, told = process.communicate(timeout=240)
     assert process.returncode == 0, told
     assert "itransformer-line version 1 is in Production." in told
     stages = [stage(registry, made[0], "line")]
@@ -136,7 +129,7 @@ def test_rows_that_cannot_be_used_are_named(
 ) -> None:
     job = schedule("x", table=made.table.assign(carga=5.0))
     process = start(job, config)
-    _, told = process.communicate(timeout=120)
+    _, told = process.communicate(timeout=240)
     assert process.returncode == 2
     message = "data: column carga is constant (5) in the"
     assert message in told
@@ -167,12 +160,12 @@ def test_a_terminated_job_is_killed_truly(
     path.write_text(path.read_text().replace("niceness: 0", "niceness: 7"))
     job = schedule("long", epochs=1000, patience=1000, learning_rate=1e-9)
     process = start(job, config)
-    wait_for(lambda: registry.get_run(job).data.metrics)
+    wait_for(lambda: registry.get_run(job).data.metrics, 180)
     assert registry.get_run(job).info.status == "RUNNING"
     usual = os.getpriority(os.PRIO_PROCESS, 0)
     assert os.getpriority(os.PRIO_PROCESS, process.pid) == usual + 7
     process.terminate()
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate(timeout=120)
     run = registry.get_run(job)
     assert run.info.status == "KILLED"
     assert run.info.end_time is not None
@@ -188,9 +181,9 @@ def test_a_job_terminated_before_it_began_is_killed_too(
     job = schedule("early")
     process = start(job, config, measured=False)
     handled = Path(f"/proc/{process.pid}/status")
-    wait_for(lambda: catches(handled.read_text(), signal.SIGTERM))
+    wait_for(lambda: catches(handled.read_text(), signal.SIGTERM), 120)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert registry.get_run(job).info.status == "KILLED"
 
 

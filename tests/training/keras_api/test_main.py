@@ -6,19 +6,14 @@ import numpy as np
 import pytest
 import skops.io
 from click.testing import CliRunner, Result
-from mlflow.entities.model_registry import ModelVersion
 from sklearn.preprocessing import StandardScaler
 
 from mlflow import MlflowClient
 from tests.keras_files import dense
+from tests.training.conftest import newest
 from training.keras_api.__main__ import main
 from training.keras_api.example import COLUMNS, synthetic
 from training.keras_api.settings import Synthetic
-
-
-def newest(registry: MlflowClient, name: str) -> ModelVersion:
-    versions = registry.search_model_versions(f"name='{name}'")
-    return max(versions, key=lambda version: int(version.version))
 
 
 def invoke(*arguments: object) -> Result:

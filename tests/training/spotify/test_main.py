@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model
 
 import mlflow
 from mlflow import MlflowClient
+from tests.training.conftest import newest
 from training.data import Dataset
 from training.settings import PATH
 from training.spotify.__main__ import main
@@ -28,11 +28,6 @@ def quick(tmp_path: Path) -> str:
     return str(path)
 
 
-def newest(registry: MlflowClient) -> ModelVersion:
-    versions = registry.search_model_versions(f"name='{NAME}'")
-    return max(versions, key=lambda version: int(version.version))
-
-
 def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
@@ -42,7 +37,7 @@ def test_trains_on_made_songs_and_promotes(
 ) -> None:
     result = invoke("--promote", "--config", quick)
     assert result.exit_code == 0, result.output
-    version = newest(registry)
+    version = newest(registry, NAME)
     assert version.current_stage == "Production"
     assert "Training on synthetic data: synthetic:seed=7 (400 rows)." in caplog.messages
     assert any(line.startswith("Test, the median: RMSE ") for line in caplog.messages)
@@ -84,7 +79,7 @@ def test_trains_on_a_file(
     made.table.to_csv(path, index=False)
     result = invoke("--data", str(path), "--config", quick)
     assert result.exit_code == 0, result.output
-    version = newest(registry)
+    version = newest(registry, NAME)
     assert version.current_stage == "None"
     run = registry.get_run(str(version.run_id))
     assert run.data.tags["ascenso.data"] == "given"
