@@ -43,13 +43,13 @@ def keras_on_torch() -> ModuleType:
 
 @contextmanager
 def _without_compiler() -> Iterator[None]:
-    """Hide torch's compiler from Keras: half the seconds of importing Keras would be its own.
+    """Hide torch's compiler: half the seconds of importing Keras would be its own.
 
-    Keras asks it not to compile some functions, and nothing is compiled here.
+    It is asked only not to compile some functions, and nothing is compiled here.
     """
     torch, name = import_module("torch"), "torch._dynamo"
     stand_in: Any = ModuleType(name)
-    stand_in.disable = lambda: lambda function: function
+    stand_in.disable = _as_it_is
     known = sys.modules.setdefault(name, stand_in)
     try:
         yield
@@ -57,6 +57,11 @@ def _without_compiler() -> Iterator[None]:
         if known is stand_in:
             del sys.modules[name]
             vars(torch).pop("_dynamo", None)  # torch imports it itself once it is asked for
+
+
+def _as_it_is(function: Any = None, *_: object, **__: object) -> Any:
+    """A decorator, with or without arguments, that changes nothing."""
+    return function or _as_it_is
 
 
 def open_keras(path: Path) -> Any:
@@ -183,7 +188,7 @@ def _is_plain(dataset: Any) -> bool:
 
 def _check_size(keras: ModuleType, config: dict[str, Any], stored: int) -> None:
     """The model asks for no more memory than the file holds numbers for."""
-    with keras.device("meta"):  # shapes only
+    with _without_compiler(), keras.device("meta"):  # shapes only
         asked = keras.saving.deserialize_keras_object(config, safe_mode=True).count_params()
     if asked > stored:
         raise Refusal("load", f"{CONFIG} asks for {asked} weights, but {WEIGHTS} holds {stored}")
