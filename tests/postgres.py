@@ -42,7 +42,7 @@ class Postgres:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=240,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -67,7 +67,7 @@ def postgres() -> Iterator[Postgres]:
         for path in (folder, folder / "password"):
             shutil.chown(path, user)
     options = f"-p {server.port} -c listen_addresses=127.0.0.1 -c fsync=off"
-    control = ["pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log")]
+    control = ["pg_ctl", "-D", str(data), "-w", "-t", "200", "-l", str(folder / "log")]
     try:
         secret = f"--pwfile={folder / 'password'}"
         act(user, "initdb", "-D", str(data), "-U", NAME, "-A", "scram-sha-256", secret)
@@ -84,4 +84,4 @@ def act(user: str | None, program: str, *arguments: str) -> None:
     """Run one of PostgreSQL's programs as this user; what it starts outlives it."""
     command = [find(program), *arguments]
     quiet = subprocess.DEVNULL
-    subprocess.run(command, user=user, stdout=quiet, cwd="/", check=True, timeout=120)
+    subprocess.run(command, user=user, stdout=quiet, cwd="/", check=True, timeout=240)

@@ -35,7 +35,7 @@ def backup(
 
 def promoter(server: Company) -> httpx.Client:
     auth = ("promoter", server.passwords["promoter"])
-    return httpx.Client(base_url=server.url + API, auth=auth, timeout=30)
+    return httpx.Client(base_url=server.url + API, auth=auth, timeout=60)
 
 
 def state(server: Company) -> str:
@@ -51,11 +51,12 @@ def answers(server: Company, folder: Path) -> tuple[Any, str]:
     folder.mkdir()
     user = server.as_user("service")
     with served("bentos.contugas:Contugas", server.url, folder, **user) as url:
-        wait_for(lambda: state(server) == "live", 30)  # it may write its notes
-        answer = httpx.post(f"{url}/predict", json=READINGS, timeout=30).raise_for_status()
+        wait_for(lambda: state(server) == "live", 120)  # it may write its notes
+        answer = httpx.post(f"{url}/predict", json=READINGS, timeout=60).raise_for_status()
         return answer.json(), answer.headers["x-model-version"]
 
 
+@pytest.mark.timeout(900)
 def test_what_was_saved_serves_the_same_answers(server: Company, tmp_path: Path) -> None:
     body = {"name": MODEL, "version": "1", "stage": "Production"}
     with promoter(server) as http:

@@ -66,7 +66,7 @@ def bento(home: Path, request: pytest.FixtureRequest) -> tuple[str, Path]:
     service = ["SERVICE=contugas:Contugas"] if request.param == "contugas" else []
     env = os.environ | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true"}
     command = ["make", "-o", ".venv/.installed", f"BIN={SCRIPTS}", "bento", *service]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     name = "ascenso" if request.param == "stack" else "contugas"
     latest = (home / "bentos" / name / "latest").read_text().strip()
@@ -122,9 +122,10 @@ def test_a_built_bento_serves_from_an_empty_folder(
     server = Server([*serve, "--port", str(port)], f"{url}/readyz", tmp_path / "log", env)
     try:
         server.start()
-        wait_for(lambda: ready(url), 60)
-        answer = httpx.post(f"{url}{READINGS[what]}", json=READING)
-        assert answer.json() == httpx.post(f"{stack.api}/contugas/predict", json=READING).json()
+        wait_for(lambda: ready(url), 240)
+        answer = httpx.post(f"{url}{READINGS[what]}", json=READING, timeout=60)
+        known = httpx.post(f"{stack.api}/contugas/predict", json=READING, timeout=60)
+        assert answer.json() == known.json()
         assert answer.headers["x-model-version"].startswith("contugas-anomaly/")
         assert not list(folder.rglob(".ascenso"))
     except (AssertionError, TimeoutError):
@@ -132,7 +133,7 @@ def test_a_built_bento_serves_from_an_empty_folder(
         raise
     finally:
         server.process.terminate()
-        server.process.wait(60)
+        server.process.wait(120)
         server.kill()
 
 

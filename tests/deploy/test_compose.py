@@ -152,13 +152,13 @@ def test_redis_wants_the_password_of_the_address(tmp_path: Path) -> None:
     url = (keys / "REDIS_URL").read_text().replace("@redis:6379", f"@127.0.0.1:{port}")
     try:
         with redis.Redis.from_url(url) as known, redis.Redis(port=port) as stranger:
-            wait_for(lambda: answers(known), 20)
+            wait_for(lambda: answers(known), 60)
             assert known.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-lru"}
             with pytest.raises(redis.AuthenticationError):
                 stranger.ping()
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(120)
 
 
 def answers(client: redis.Redis) -> bool:

@@ -9,11 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
 from deploy.local.settings import ROOT
 from tests.deploy.judges import SCRIPTS, judge
+from tests.e2e.service import status
 from tests.stack import free_ports, wait_for
 
 IMAGES = ROOT / "deploy" / "images"
@@ -143,17 +143,9 @@ def test_the_folders_of_an_image_are_enough_to_serve(stage: str, tmp_path: Path)
             serve, cwd=tmp_path / "app", env=env, stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        wait_for(
-            lambda: server.poll() is not None or answers(f"http://127.0.0.1:{port}/livez"), 60
-        )
+        livez = f"http://127.0.0.1:{port}/livez"
+        wait_for(lambda: server.poll() is not None or status(livez) == 200, 180)
         assert server.poll() is None, (tmp_path / "log").read_text()[-3000:]
     finally:
         server.terminate()
-        server.wait(30)
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
+        server.wait(120)

@@ -25,7 +25,7 @@ API = "/api/2.0/mlflow"
 
 
 def client(server: Company, user: str) -> httpx.Client:
-    return httpx.Client(base_url=server.url, auth=(user, server.passwords[user]), timeout=30)
+    return httpx.Client(base_url=server.url, auth=(user, server.passwords[user]), timeout=60)
 
 
 def post(server: Company, user: str, path: str, **body: object) -> httpx.Response:
@@ -45,9 +45,9 @@ def tag(server: Company, user: str) -> httpx.Response:
 
 def test_nobody_gets_in_without_a_password(server: Company) -> None:
     path = f"{server.url}{API}/registered-models/search"
-    assert httpx.get(path).status_code == 401
-    assert httpx.get(path, auth=("admin", "password1234")).status_code == 401
-    assert httpx.get(f"{server.url}/health").status_code == 200
+    assert httpx.get(path, timeout=60).status_code == 401
+    assert httpx.get(path, auth=("admin", "password1234"), timeout=60).status_code == 401
+    assert httpx.get(f"{server.url}/health", timeout=60).status_code == 200
 
 
 def test_a_strange_host_is_refused(server: Company) -> None:
@@ -152,7 +152,7 @@ def test_accounts_may_be_applied_again_and_change_a_password(server: Company) ->
     server.accounts()
     assert tag(server, "service").status_code == 200
     assert stage(server, "trainer").status_code == 403
-    with httpx.Client(base_url=server.url, auth=("service", old)) as http:
+    with httpx.Client(base_url=server.url, auth=("service", old), timeout=60) as http:
         assert http.get(f"{API}/registered-models/search").status_code == 401
 
 
@@ -224,7 +224,7 @@ def test_what_is_missing_or_weak_is_named(
 def refused(server: Company, env: dict[str, str]) -> str:
     """What start.sh says when it does not serve."""
     done = subprocess.run(
-        [START], env=os.environ | env, capture_output=True, text=True, timeout=120, check=False
+        [START], env=os.environ | env, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode != 0
     return done.stderr

@@ -47,18 +47,20 @@ def url(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", ["/contugas/predict", "/itransformer/predict"])
 def test_a_prediction_that_breaks_off_is_asked_of_another(url: str, path: str) -> None:
-    assert httpx.post(url + path, content=b"x").status_code == 200
+    assert httpx.post(url + path, content=b"x", timeout=60).status_code == 200
     assert calls == [path, path]
 
 
 @pytest.mark.parametrize("name", ["train", "fine_tuning", "upload_model"])
 def test_what_may_have_begun_is_not_begun_again(url: str, name: str) -> None:
-    assert httpx.post(f"{url}/itransformer/{name}", content=b"x").status_code == 502
+    answer = httpx.post(f"{url}/itransformer/{name}", content=b"x", timeout=60)
+    assert answer.status_code == 502
     assert calls == [f"/itransformer/{name}"]
 
 
 def test_an_upload_may_be_larger_than_a_prediction(url: str) -> None:
     calls.append("none breaks off")
     large = b"x" * (6 * 1024**2)
-    assert httpx.post(f"{url}/itransformer/upload_model", content=large).status_code == 200
-    assert httpx.post(f"{url}/itransformer/predict", content=large).status_code == 413
+    for path, status in (("upload_model", 200), ("predict", 413)):
+        answer = httpx.post(f"{url}/itransformer/{path}", content=large, timeout=60)
+        assert answer.status_code == status

@@ -10,7 +10,7 @@ from deploy.local import orphans
 
 @contextmanager
 def process(home: Path, name: str, code: str = "") -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", f"{code}\nprint(flush=True)\nimport time; time.sleep(60)"]
+    command = [sys.executable, "-c", f"import signal\n{code}\nprint(flush=True)\nsignal.pause()"]
     env = os.environ | orphans.mark(home, name)
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -39,7 +39,8 @@ def test_all_of_a_home(tmp_path: Path) -> None:
 
 
 def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     with process(tmp_path, "s3", deaf) as stubborn:
         assert orphans.end(tmp_path, grace=0.2) == [stubborn.pid]
+        stubborn.wait(60)  # a kill takes its time on a busy machine
         assert orphans.end(tmp_path) == []

@@ -26,5 +26,5 @@ def test_the_first_start_adds_the_user_and_later_ones_leave_it(tmp_path: Path) -
 
 
 def test_a_weak_password_of_ones_own_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(LocalError, match="use 12 or more"):
+    with pytest.raises(LocalError, match="use 12 to 1024"):
         user.ensure(Settings(home=tmp_path), {"ASCENSO_LOCAL_PASSWORD": "short"})

@@ -17,14 +17,16 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 30_000  # ms
+PATIENCE = 120_000  # ms
 
 
 @contextmanager
 def browsing() -> Iterator[Page]:
     """A new Chromium, without any memory."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=EXECUTABLE, args=ARGUMENTS, timeout=PATIENCE
+        )
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.set_default_timeout(PATIENCE)
         yield page
@@ -63,7 +65,7 @@ class VersionPage:
 
     def _dialog_button(self, name: str) -> float:
         button = self.page.get_by_role("dialog").get_by_role("button", name=name, exact=True)
-        expect(button).to_be_enabled()
+        expect(button).to_be_enabled(timeout=PATIENCE)
         clicked = time.monotonic()
         button.click()
         expect(button).to_be_hidden(timeout=PATIENCE)

@@ -6,14 +6,14 @@ import pytest
 
 from bentos.serving.registry import Registry
 from tests.e2e.detour import Detour
-from tests.e2e.service import Service, report
+from tests.e2e.service import Service, report, serves
 from tests.e2e.versions import Versions, made
 from tests.stack import Stack, wait_for
 
 Tell = Callable[[str], None]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trained(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Versions]:
     """Other tests get back the version that they had."""
     registry = Registry(stack.mlflow)
@@ -23,6 +23,7 @@ def trained(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         versions = made(registry, before, tmp_path_factory.mktemp("versions"))
     yield versions
     versions.promote(before)
+    wait_for(lambda: serves(f"{stack.api}/contugas", before), 180)
     registry.http.close()
 
 
@@ -30,11 +31,11 @@ def trained(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def versions(stack: Stack, trained: Versions) -> Versions:
     """The stack serves the old version."""
     trained.promote(trained.old)
-    wait_for(lambda: report(f"{stack.api}/contugas")["serves"] == trained.old, 60)
+    wait_for(lambda: serves(f"{stack.api}/contugas", trained.old), 180)
     return trained
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def detour(stack: Stack) -> Iterator[Detour]:
     """The way from the service beside the stack to MLflow."""
     detour = Detour(stack.mlflow)
@@ -42,7 +43,7 @@ def detour(stack: Stack) -> Iterator[Detour]:
     detour.shut()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def started(
     trained: Versions, detour: Detour, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
@@ -60,7 +61,7 @@ def started(
 def service(started: Service, trained: Versions) -> Service:
     """The service beside the stack: it follows the alias champion, here the old version."""
     trained.point("champion", trained.old)
-    wait_for(lambda: report(started.url)["serves"] == trained.old, 60)
+    wait_for(lambda: serves(started.url, trained.old), 180)
     return started
 
 

@@ -66,7 +66,7 @@ def proxy(folder: Path, replicas: list[int]) -> Iterator[str]:
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: process.poll() is not None or status(url), 10)
+        wait_for(lambda: process.poll() is not None or status(url), 60)
         assert process.poll() is None, (folder / "log").read_text()
         yield url
     finally:
@@ -103,7 +103,7 @@ class Replica:
 
     def wait_ready(self) -> None:
         try:
-            wait_for(lambda: status(f"{self.url}/readyz") == 200, 60)
+            wait_for(lambda: status(f"{self.url}/readyz") == 200, 240)
         except TimeoutError:
             raise RuntimeError(f"not ready:\n{self._log.read_text()[-4000:]}") from None
 
@@ -113,7 +113,7 @@ class Replica:
 
     def wait(self) -> None:
         """Return once it has ended."""
-        self._process.wait(45)
+        self._process.wait(180)
 
     def kill(self) -> None:
         """Kill it and its workers, which circus puts into sessions of their own."""

@@ -21,7 +21,7 @@ def test_by_stage(stack: Stack, versions: Versions, tell: Tell) -> None:
         assert caller.version == versions.old
         clicked = version.move_to("Production")
         caller.wait_for(versions.new)
-        wait_for(lambda: versions.tags(versions.new).get("serving.state") == "live", 30)
+        wait_for(lambda: versions.tags(versions.new).get("serving.state") == "live", 120)
         page.reload()
         version.main.get_by_text("serving.state").scroll_into_view_if_needed()
         if path := os.environ.get("README_SCREENSHOT"):

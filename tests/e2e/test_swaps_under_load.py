@@ -4,6 +4,7 @@ from itertools import cycle, islice
 
 import httpx
 import psutil
+import pytest
 
 from tests.e2e.caller import Caller, p99
 from tests.e2e.conftest import Tell
@@ -16,6 +17,7 @@ SWAPS_IN_ALL = 50
 MOST_GROWTH = 200  # MB
 
 
+@pytest.mark.timeout(900)
 def test_no_caller_notices(stack: Stack, versions: Versions, tell: Tell) -> None:
     """10 swaps bring a version that no one has seen before, 10 go back and forth."""
     fresh = [versions.copy(version) for version in (versions.new, versions.old) * 5]
@@ -23,7 +25,7 @@ def test_no_caller_notices(stack: Stack, versions: Versions, tell: Tell) -> None
     worker = stack.processes("services")[-1]
     before = megabytes(worker)
     with Caller(f"{stack.api}/contugas/predict", versions, RATE) as caller:
-        wait_for(lambda: len(caller.calls) >= CALLS_AT_REST, 30)
+        wait_for(lambda: len(caller.calls) >= CALLS_AT_REST, 120)
         for version in swaps:
             versions.promote(version)
             caller.wait_for(version)

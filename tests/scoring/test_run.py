@@ -80,6 +80,7 @@ def planned(registry: Registry, home: Path) -> Plan:
     return planned
 
 
+@pytest.mark.timeout(900)
 def test_a_killed_run_goes_on_with_the_version_that_began_it(
     stack: Stack, registry: Registry, score: Score, home: Path, tables: list[pa.Table]
 ) -> None:
