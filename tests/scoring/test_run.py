@@ -26,7 +26,7 @@ from tests.cli.conftest import Ascenso
 from tests.cli.versions import MODEL, Versions, live
 from tests.stack import Stack, marked, wait_for
 
-PARTS, ROWS = 8, 20_000
+PARTS, ROWS = 8, 150_000  # a part takes most of a second: a run can be killed amid them
 NAMES = ("presion", "temperatura", "volumen")
 SOURCE = f"s3://{BUCKET}/scoring/in"
 
