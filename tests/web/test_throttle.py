@@ -53,6 +53,8 @@ def test_the_window_moves(url: str) -> None:
 
             async def passes() -> bool:
                 before = loop.time()
+                if len(passed) == 1 and before < passed[0][1] + 0.7:
+                    return False  # so that windows that do not move let three through at once
                 with suppress(TooMany):
                     await throttle.hit(two, "Calls of", "moving")
                     passed.append((before, loop.time()))
