@@ -24,7 +24,7 @@ from bentos.web.metrics import TALLY_LOST
 log = logging.getLogger(__name__)
 
 KEPT = 1000
-PATIENCE_SECONDS = 1.0  # for other workers' writes, which take less than a millisecond
+PATIENCE_SECONDS = 5.0  # for other workers, whose writes take less than a millisecond
 SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS call (
