@@ -16,7 +16,7 @@ from deploy.local import keys
 from tests.cli.conftest import Ascenso
 from tests.serving.servers import Server, answering, storing, tracking
 from tests.stack import Stack, free_ports
-from tests.web.test_hooks import BODY, signed
+from tests.web.hooked import BODY, signed
 
 PUBLIC = "https://8.8.8.8/hooks/mlflow"  # no delivery goes there: nothing happens
 

@@ -1,9 +1,6 @@
-import hashlib
-import hmac
 import socket
 import time
 import uuid
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -13,10 +10,8 @@ from starlette.applications import Starlette
 from starlette.routing import Router
 
 from bentos.web.hooks import LARGEST, OLDEST, PATH, Deliveries, route
-from tests.web.hooked import SECRET, Service, Sleeper
+from tests.web.hooked import BODY, SECRET, Service, Sleeper, sign, signed
 from tests.web.serving import serving
-
-BODY = b'{"entity": "model_version_alias", "action": "created", "data": {"name": "contugas"}}'
 
 
 @pytest.fixture
@@ -26,30 +21,6 @@ def service() -> Iterator[Service]:
     with serving(Router([route(lambda: service.watcher, service.deliveries)])) as url:
         service.url = url + PATH
         yield service
-
-
-def sign(identity: str, timestamp: str, body: bytes = BODY, secret: str = SECRET) -> str:
-    """The signature of https://www.standardwebhooks.com, as MLflow writes it."""
-    content = f"{identity}.{timestamp}.".encode("latin-1") + body
-    digest = hmac.new(secret.encode(), content, hashlib.sha256).digest()
-    return f"v1,{b64encode(digest).decode()}"
-
-
-def signed(
-    body: bytes = BODY,
-    identity: str | None = None,
-    timestamp: str | None = None,
-    secret: str = SECRET,
-) -> dict[str, str]:
-    """The headers of a delivery, by MLflow's names."""
-    identity = str(uuid.uuid4()) if identity is None else identity
-    timestamp = str(int(time.time())) if timestamp is None else timestamp
-    return {
-        "X-MLflow-Delivery-Id": identity,
-        "X-MLflow-Timestamp": timestamp,
-        "X-MLflow-Signature": sign(identity, timestamp, body, secret),
-        "Content-Type": "application/json",
-    }
 
 
 def said(answer: httpx.Response) -> str:
