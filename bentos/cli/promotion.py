@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from bentos.cli.errors import Failed, Unreachable
 from bentos.cli.evidence import Evidence
 from bentos.cli.services import Service, Services, services_option
-from bentos.cli.waiting import Wait, following
+from bentos.cli.waiting import Wait, followers
 from bentos.serving.ledger import PROMOTED_BY_TAG
 from bentos.serving.registry import NotInRegistry, Registry, RegistryUnavailable, Version
 from bentos.settings import Channel, settings
@@ -102,7 +102,7 @@ def bring(
     Raises Failed, before anything is changed, when no running service follows it.
     """
     running = services.of(version.name)
-    before = dict(following(running, version.name, channel))
+    before = followers(running, version.name, channel)
     if not before:
         raise _nobody(running, version.name, channel)
     point(registry, version, channel)

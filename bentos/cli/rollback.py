@@ -42,6 +42,8 @@ def _only_slot(services: Services, model: str) -> tuple[Service, Slot]:
         for slot in service.releases
         if slot.model == model
     ]
+    if not slots:
+        raise Failed(f"No version of {model} is promoted: promote one with `ascenso promote`")
     channels = sorted({slot.channel for _, slot in slots})
     if len(channels) > 1:
         raise Failed(

@@ -62,12 +62,24 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 class Service(msgspec.Struct, frozen=True):
-    """What a service told of itself; `url` is where it was asked."""
+    """What a service told of itself; `url` is where it was asked.
+
+    `racks` are prefixes: a model of such a name gets a slot once a version is promoted.
+    """
 
     service: str
     releases: list[Slot]
+    racks: list[str] = []
     degraded: str | None = None
     url: str = ""
+
+    def has(self, model: str) -> bool:
+        """Whether it has a slot of a model."""
+        return any(slot.model == model for slot in self.releases)
+
+    def makes(self, model: str) -> bool:
+        """Whether it has none yet, but makes one."""
+        return not self.has(model) and model.startswith(tuple(self.racks))
 
 
 class History(msgspec.Struct, frozen=True):
@@ -108,11 +120,12 @@ class Services:
         return [msgspec.structs.replace(alone, url=self.url)]
 
     def of(self, model: str) -> list[Service]:
-        """The services that have a slot of a model. Raises Failed when there is none."""
+        """The services that have a slot of a model, or make one. Raises Failed without any."""
         services = self.all()
-        found = [one for one in services if any(slot.model == model for slot in one.releases)]
+        found = [one for one in services if one.has(model) or one.makes(model)]
         if not found:
             known = sorted({slot.model for one in services for slot in one.releases})
+            known += [f"{prefix}*" for one in services for prefix in one.racks]
             raise Failed(
                 f"No service at {self.url} has a slot of {model!r}; there is {', '.join(known)}"
             )

@@ -15,6 +15,12 @@ from bentos.settings import Channel
 PAUSE_SECONDS = 0.2
 
 
+def followers(services: list[Service], model: str, channel: Channel) -> dict[str, Slot | None]:
+    """The slots of a model that follow a channel, by service; None where one is yet to be made."""
+    made = {service.service: None for service in services if service.makes(model)}
+    return made | dict(following(services, model, channel))
+
+
 def following(services: list[Service], model: str, channel: Channel) -> Iterator[tuple[str, Slot]]:
     """The slots of a model that follow a channel, with the names of their services."""
     for service in services:
@@ -30,7 +36,7 @@ class Wait:
     services: Services
     version: Version
     channel: Channel
-    before: dict[str, Slot]
+    before: dict[str, Slot | None]
 
     def until_live(self, seconds: float) -> None:
         """Return once the version serves everywhere.
@@ -73,12 +79,13 @@ class Wait:
 
     def _state(self, name: str, slot: Slot | None) -> str | Refused | None:
         """What a service does with the version: words while it waits, None when it serves."""
+        before = self.before[name]
         if slot is None:
-            return "is starting"
+            return "is starting" if before else "has not noticed it yet"
         live, refused = slot.live, slot.refused
         if live and (live.version, live.run_id) == (self.version.version, self.version.run_id):
             return None
-        is_news = refused != self.before[name].refused
+        is_news = before is None or refused != before.refused
         if refused and is_news and refused.version == self.version.version:
             return refused
         if slot.candidate == self.version.version:

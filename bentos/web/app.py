@@ -146,8 +146,9 @@ class App:
         if self.watcher is None:
             raise Unavailable("The service is still starting")
         models = [slot.name for slot in self.slots]
+        racks = tuple(rack.prefix for rack in self.racks)
         query = request.query_params.multi_items()
-        return to_json(await run_sync(history, self.watcher.ledger, models, query))
+        return to_json(await run_sync(history, self.watcher.ledger, models, racks, query))
 
     async def _reload(self, request: Request) -> Response:
         await self.reload()
@@ -177,6 +178,7 @@ class App:
             "service": self.name,
             "degraded": "; ".join(filter(None, troubles)) or None,
             "releases": [slot.report() for slot in self.slots],
+            "racks": [rack.prefix for rack in self.racks],
         }
 
 

@@ -40,14 +40,19 @@ class History(msgspec.Struct, frozen=True):
     events: list[Event]
 
 
-def history(ledger: Ledger, models: Collection[str], query: Iterable[tuple[str, str]]) -> History:
-    """Answer a query on one of `models`.
+def history(
+    ledger: Ledger,
+    models: Collection[str],
+    racks: tuple[str, ...],
+    query: Iterable[tuple[str, str]],
+) -> History:
+    """Answer a query on one of `models`, or on one that a rack of those prefixes has or had.
 
     Raises HTTPError 404 for another model, 422 naming a bad parameter, 503 for a broken ledger.
     """
     question = decode_query(query, Question)
     at = _time(question.at) if question.at else None
-    if question.model not in models:
+    if question.model not in models and not question.model.startswith(racks):
         raise HTTPError(
             404, f"No slot here is named {clip(question.model)!r}; there is {', '.join(models)}"
         )

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from bentos.cli.errors import Failed, Unreachable
 from bentos.cli.services import Services
-from bentos.cli.waiting import Wait, following
+from bentos.cli.waiting import Wait, followers
 from bentos.serving.registry import Version
 from bentos.settings import Channel
 from tests.web.serving import serving
@@ -31,18 +31,25 @@ def refused(at: str, message: str = "too big") -> dict[str, Any]:
 
 
 def waits(*reports: dict[str, Any] | None, seconds: float = 120) -> None:
-    """Wait for version 2 while `{service: slot}` reports follow each other; None is a 503."""
+    """Wait for version 2 while `{service: slot}` reports follow each other; None is a 503.
+
+    A service without the slot makes it once a version is promoted.
+    """
     coming = list(reports)
 
     async def releases(request: Request) -> Response:
         report = coming.pop(0) if len(coming) > 1 else coming[0]
         if report is None:
             return Response(status_code=503)
-        return JSONResponse([{"service": s, "releases": [told]} for s, told in report.items()])
+        told = [
+            {"service": s, "releases": [slot] if slot else [], "racks": ["m"]}
+            for s, slot in report.items()
+        ]
+        return JSONResponse(told)
 
     app = Starlette(routes=[Route("/releases", releases)])
     with serving(app) as url, closing(Services(url)) as services:
-        before = dict(following(services.all(), "m", PRODUCTION))
+        before = followers(services.all(), "m", PRODUCTION)
         Wait(services, NEW, PRODUCTION, before).until_live(seconds)
 
 
@@ -65,6 +72,16 @@ def test_every_step_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert "answers 503" in told[3]
     assert told[4:] == ["m/2: a is starting", "a serves m/2"]
+
+
+def test_a_slot_that_is_yet_to_be_made(capsys: pytest.CaptureFixture[str]) -> None:
+    waits({"a": {}}, {"a": {}}, {"a": slot("2")})
+    assert capsys.readouterr().out.splitlines() == [
+        "m/2: a has not noticed it yet",
+        "a serves m/2",
+    ]
+    with pytest.raises(Failed, match="too big"):
+        waits({"a": {}}, {"a": refused("12:00") | {"live": None}})
 
 
 def test_all_services_must_serve_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import httpx
 import pytest
+from click.testing import CliRunner, Result
 
+from bentos.cli import main
 from bentos.client import CallFailed, KerasClient
 from tests.keras_api.networks import ROW, SECONDS, both, move, register, workers
 from tests.stack import Stack, wait_for
@@ -80,3 +82,20 @@ def test_models_come_and_go(url: str, client: KerasClient) -> None:
     assert "efimero" not in client.models()
     with pytest.raises(CallFailed, match="404"):
         client.predict([ROW], "efimero")
+
+
+def test_the_command_promotes_a_model_that_nobody_knows_yet(url: str, stack: Stack) -> None:
+    def ascenso(*arguments: str) -> Result:
+        addresses = {"ASCENSO_URL": url, "MLFLOW_TRACKING_URI": stack.mlflow}
+        return CliRunner().invoke(main, arguments, env=addresses)
+
+    version = register("primero", 2.0)
+    told = ascenso("promote", version.name, str(version.version))
+    assert told.exit_code == 0, told.output
+    assert told.output.splitlines()[-1] == "keras_api serves keras-primero/1"
+    wait_for(lambda: both(url, "primero"), SECONDS)
+    move(version, "Archived")
+    wait_for(lambda: workers(url, "primero") == 0, SECONDS)
+    assert "vacated" in ascenso("history", version.name).output
+    refused = ascenso("rollback", version.name)
+    assert (refused.exit_code, "is promoted" in refused.stderr) == (1, True)

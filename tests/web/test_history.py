@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(ledger: Ledger, **query: str) -> list[dict[str, Any]]:
-    told = history(ledger, MODELS, query.items())
+    told = history(ledger, MODELS, (), query.items())
     events: list[dict[str, Any]] = msgspec.to_builtins(told)["events"]
     return events
 
@@ -130,7 +130,7 @@ def test_a_bad_query_is_a_422_that_names_the_field(
 
 def test_a_parameter_given_twice_is_refused(ledger: Ledger) -> None:
     with pytest.raises(HTTPError, match="422"):
-        history(ledger, MODELS, [("model", "m"), ("model", "n")])
+        history(ledger, MODELS, (), [("model", "m"), ("model", "n")])
 
 
 def test_a_broken_ledger_is_a_503(ledger: Ledger) -> None:
