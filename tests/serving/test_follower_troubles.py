@@ -91,26 +91,45 @@ def test_the_store_is_down_for_a_while(
     assert (tags.tag("serving.state"), tags.tag("serving.reason")) == ("live", "")
 
 
-def test_a_candidate_that_is_overtaken(
-    shelf: Shelf, open_service: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Halting:
+    """Admissions that wait from `halt` on, as soon as they have begun, until they may go on."""
+
+    def __init__(self) -> None:
+        self.amid = Event()
+        self.go_on = Event()
+        self.go_on.set()
+        self.admissions = 0
+
+    def halt(self) -> None:
+        self.amid.clear()
+        self.go_on.clear()
+
+    def __call__(self, *given: Any) -> Release:
+        self.admissions += 1
+        self.amid.set()
+        assert self.go_on.wait(60)
+        return admit(*given)
+
+
+@pytest.fixture
+def halting(monkeypatch: pytest.MonkeyPatch) -> Halting:
+    """All admissions may be halted."""
+    halting = Halting()
+    monkeypatch.setattr("bentos.serving.follower.admit", halting)
+    return halting
+
+
+def test_a_candidate_that_is_overtaken(shelf: Shelf, open_service: Open, halting: Halting) -> None:
     service = open_service()
     shelf.promote(shelf.add(1.0))
     service.look()
-    amid, go_on = Event(), Event()
-
-    def halting(*given: Any) -> Release:
-        amid.set()
-        assert go_on.wait(60)
-        return admit(*given)
-
-    monkeypatch.setattr("bentos.serving.follower.admit", halting)
+    halting.halt()
     shelf.promote(shelf.add(2.0))
     service.watcher.look()
-    assert amid.wait(60)
+    assert halting.amid.wait(60)
     shelf.promote("1")
     service.watcher.look()
-    go_on.set()
+    halting.go_on.set()
     service.look()
     assert service.ask() == (2.0, "1")
     assert service.history() == [("swap", "1")]
@@ -120,28 +139,19 @@ def test_a_candidate_that_is_overtaken(
 
 
 def test_a_description_that_is_edited_meanwhile(
-    shelf: Shelf, open_service: Open, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, open_service: Open, halting: Halting
 ) -> None:
     service = open_service()
-    amid, go_on = Event(), Event()
-    admissions = []
-
-    def halting(*given: Any) -> Release:
-        admissions.append(given)
-        amid.set()
-        assert go_on.wait(60)
-        return admit(*given)
-
-    monkeypatch.setattr("bentos.serving.follower.admit", halting)
+    halting.halt()
     shelf.promote(shelf.add(1.0))
     service.watcher.look()
-    assert amid.wait(60)
+    assert halting.amid.wait(60)
     shelf.add(2.0)  # moves the model's timestamp, so that the target is read anew
     service.watcher.look()
-    go_on.set()
+    halting.go_on.set()
     service.look()
     assert service.ask() == (2.0, "1")
-    assert len(admissions) == 1
+    assert halting.admissions == 1
 
 
 def test_two_processes_on_one_disk_refuse_for_the_same_reason(
