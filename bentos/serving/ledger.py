@@ -15,12 +15,14 @@ from typing import Literal
 
 import msgspec
 
+from bentos.serving.database import opened
 from bentos.serving.promotions import Memory
 from bentos.serving.registry import Version
 
 What = Literal["swap", "rollback", "refusal", "restore", "vacated"]
 PROMOTED_BY_TAG = "ascenso.promoted_by"
 REPLICA = f"{socket.gethostname()}-{os.getpid()}"
+PATIENCE_SECONDS = 10.0  # for other processes
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS event (
     id INTEGER PRIMARY KEY, at TEXT NOT NULL, replica TEXT NOT NULL, channel TEXT NOT NULL,
@@ -63,10 +65,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self._open() as db:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.executescript(SCHEMA)
+        opened(path, SCHEMA, PATIENCE_SECONDS).close()
 
     def record(self, what: What, channel: str, version: Version, why: str) -> None:
         """Add a line to the history."""
@@ -114,7 +113,7 @@ class Ledger:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self.path, timeout=10.0)
+        connection = sqlite3.connect(self.path, timeout=PATIENCE_SECONDS)
         try:
             with connection:
                 yield connection

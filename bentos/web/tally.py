@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from anyio.to_thread import run_sync
 
+from bentos.serving.database import opened
 from bentos.serving.ledger import now
 from bentos.web.errors import Unavailable
 from bentos.web.metrics import TALLY_LOST
@@ -26,16 +27,13 @@ log = logging.getLogger(__name__)
 KEPT = 1000
 PATIENCE_SECONDS = 5.0  # for other workers, whose writes take less than a millisecond
 SCHEMA = """
-BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS call (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, model_id TEXT NOT NULL,
     rows INTEGER NOT NULL, mean_confidence REAL
 );
 CREATE TABLE IF NOT EXISTS total (one INTEGER PRIMARY KEY CHECK (one = 1), rows INTEGER NOT NULL);
 INSERT OR IGNORE INTO total VALUES (1, 0);
-COMMIT;
 """
-MADE = "SELECT 1 FROM sqlite_master WHERE name = 'total'"
 INSERT = "INSERT INTO call (at, model_id, rows, mean_confidence) VALUES (?, ?, ?, ?)"
 ADD = "UPDATE total SET rows = rows + ?"
 TRIM = "DELETE FROM call WHERE id <= (SELECT MAX(id) FROM call) - ?"
@@ -108,7 +106,7 @@ class Tally:
             self._db = None  # the file may have been replaced
 
     def _write(self, calls: Sequence[Call]) -> None:
-        db = self._db = self._db or _opened(self.path)
+        db = self._db = self._db or opened(self.path, SCHEMA, PATIENCE_SECONDS)
         with db:
             db.execute("BEGIN IMMEDIATE")
             db.executemany(INSERT, map(msgspec.structs.astuple, calls))
@@ -117,21 +115,7 @@ class Tally:
 
     def _read(self, query: str, *values: int) -> list[tuple[Any, ...]]:
         try:
-            with closing(_opened(self.path)) as db:
+            with closing(opened(self.path, SCHEMA, PATIENCE_SECONDS)) as db:
                 return db.execute(query, values).fetchall()
         except (sqlite3.Error, OSError) as error:
             raise Unavailable(f"The tally cannot be read: {error}") from None
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(path, timeout=PATIENCE_SECONDS, isolation_level=None)
-    try:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")  # a crash of the machine may lose the last calls
-        if not db.execute(MADE).fetchone():
-            db.executescript(SCHEMA)
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
