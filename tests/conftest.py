@@ -14,6 +14,7 @@ from deploy.local.settings import ROOT
 from tests.stack import Stack, running
 
 TESTS = Path(__file__).parent
+APART = "web"  # the folder whose modules share no servers: they even out what the others take
 
 # Whoever imports a guarded service needs a key.
 os.environ.setdefault("ASCENSO_SECURITY__SECRET", secrets.token_hex(32))
@@ -33,8 +34,10 @@ class ByServers(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file = ROOT / nodeid.partition("::")[0]
         asking = [file, *({file.with_name("conftest.py")} - {TESTS / "conftest.py"})]
-        shared = any("stack: Stack" in path.read_text() for path in asking if path.exists())
-        return "stack" if shared else file.relative_to(TESTS).parts[0]
+        if any("stack: Stack" in path.read_text() for path in asking if path.exists()):
+            return "stack"
+        inside = file.relative_to(TESTS)
+        return str(inside) if inside.parts[0] == APART else inside.parts[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByServers:
