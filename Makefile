@@ -63,7 +63,7 @@ $(STAMP): pyproject.toml requirements.lock
 	  { echo "Python 3.11 is needed, and $(PYTHON) is not it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q uv==0.13.8
-	$(UV) pip install torch==2.13.0 --no-deps
-	$(UV) pip install --require-hashes -r requirements.lock
+	$(UV) pip install --compile-bytecode torch==2.13.0 --no-deps
+	$(UV) pip install --compile-bytecode --require-hashes -r requirements.lock
 	$(UV) pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
