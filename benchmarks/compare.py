@@ -21,7 +21,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from bentos.serving.artifacts import Artifacts
+from bentos.admission.cache import Artifacts
 from bentos.settings import settings
 
 CONNECTIONS = (1, 16, 64)

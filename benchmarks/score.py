@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from bentos.registry.client import Registry
 from bentos.scoring.run import plan
-from bentos.serving.registry import Registry
 from bentos.settings import settings
 
 MODEL = "contugas-anomaly"

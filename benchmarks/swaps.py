@@ -12,7 +12,7 @@ import httpx
 from rich.progress import track
 
 from benchmarks.pace import Spell, show, spell
-from bentos.serving.registry import DIGEST_TAG, Registry
+from bentos.registry.client import DIGEST_TAG, Registry
 from deploy.local.settings import Settings
 
 MODEL = "contugas-anomaly"

@@ -9,13 +9,13 @@ import numpy as np
 from bentoml.validators import ContentType
 from numpy.typing import NDArray
 
+from bentos.bento.native import Native
+from bentos.bento.service import Served, quiet, tracked
 from bentos.serving.release import Contract, Release
 from bentos.settings import settings
 from bentos.web.app import NOT_READY, App
 from bentos.web.docs import Answer, Operation
 from bentos.web.hot import VERSION_HEADER, Hot
-from bentos.web.native import Native
-from bentos.web.service import Served, quiet, tracked
 
 MODEL = "contugas-anomaly"
 LARGEST = 1e9  # beyond any gauge, and well inside what float32 trees can tell apart

@@ -9,14 +9,14 @@ import numpy as np
 from bentoml.validators import ContentType
 from numpy.typing import NDArray
 
+from bentos.bento.native import LISTS, Native
+from bentos.bento.service import Served, quiet, tracked
 from bentos.serving.release import Contract, Release
 from bentos.settings import settings
 from bentos.web.app import NOT_READY, App
 from bentos.web.docs import Answer, Operation
 from bentos.web.hot import VERSION_HEADER, Hot
-from bentos.web.native import LISTS, Native
 from bentos.web.query import query_route
-from bentos.web.service import Served, quiet, tracked
 from training.spotify.features import FEATURES, OUTPUT, Song, popularity, row
 
 MODEL = "spotify-popularity"

@@ -3,10 +3,13 @@
 import bentoml
 from starlette.routing import Mount, Router
 
-from bentos import contugas, cripto, itransformer, keras_api, spotify
+from bentos import contugas, spotify
+from bentos.bento.service import Served, quiet
+from bentos.cripto import service as cripto
+from bentos.itransformer import service as itransformer
+from bentos.keras_api import service as keras_api
 from bentos.settings import settings
 from bentos.web.index import index
-from bentos.web.service import Served, quiet
 
 apps = (contugas.app, spotify.app, cripto.app, keras_api.app, itransformer.app)
 

@@ -7,7 +7,7 @@ from threading import get_ident
 import numpy as np
 from numpy.typing import NDArray
 
-from bentos.serving.registry import Version
+from bentos.registry.client import Version
 from bentos.serving.release import Contract, Release
 from bentos.serving.slot import Slot
 from bentos.settings import Channel, LimitSettings

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bentos.cli.console import progress
 from bentos.cli.errors import Failed
 from bentos.cli.services import Services
-from bentos.serving.registry import Version
+from bentos.registry.client import Version
 
 PAUSE_SECONDS = 1.0
 COMPARED = "ascenso_trial_compared_total"

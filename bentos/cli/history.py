@@ -7,7 +7,7 @@ import msgspec
 
 from bentos.cli.console import console, moment, table
 from bentos.cli.services import Services, services_option
-from bentos.serving.ledger import Event
+from bentos.promotion.ledger import Event
 
 COLUMNS = ("time", "what", "version", "channel", "run", "digest", "who", "why")
 DIGITS = 12  # of a digest and a run id: enough to tell them apart

@@ -13,8 +13,14 @@ from bentos.cli.errors import Failed, Unreachable
 from bentos.cli.evidence import Evidence
 from bentos.cli.services import Service, Services, services_option
 from bentos.cli.waiting import Wait, followers
-from bentos.serving.ledger import PROMOTED_BY_TAG
-from bentos.serving.registry import NotInRegistry, Registry, RegistryUnavailable, Version
+from bentos.promotion.ledger import PROMOTED_BY_TAG
+from bentos.registry.client import (
+    NotInRegistry,
+    Registry,
+    RegistryRefused,
+    RegistryUnavailable,
+    Version,
+)
 from bentos.settings import Channel, settings
 
 registry_option = click.option(
@@ -155,7 +161,7 @@ def registry(uri: str | None) -> Iterator[Registry]:
         opened = Registry((uri or _default_uri()).rstrip("/"))
         with closing(opened.http):
             yield opened
-    except NotInRegistry as error:
+    except (NotInRegistry, RegistryRefused) as error:
         raise Failed(str(error)) from error
     except (RegistryUnavailable, httpx.InvalidURL) as error:
         raise Unreachable(

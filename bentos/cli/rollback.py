@@ -8,9 +8,9 @@ import click
 from bentos.cli.errors import Failed
 from bentos.cli.promotion import bring, registry, registry_option, timeout_option
 from bentos.cli.services import Service, Services, Slot, services_option
-from bentos.serving.notes import SINCE_TAG
-from bentos.serving.promotions import STATE_TAG
-from bentos.serving.registry import Version
+from bentos.promotion.channel import STATE_TAG
+from bentos.promotion.notes import SINCE_TAG
+from bentos.registry.client import Version
 from bentos.settings import Channel
 
 FAR_BACK = 1000  # lines of the ledger

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from bentos.cli.errors import Failed, Unreachable
 from bentos.cli.promotion import registry, registry_option
-from bentos.serving.refusal import Refusal
-from bentos.serving.sources import FileMissing, StoreUnavailable
+from bentos.refusal import Refusal
+from bentos.registry.sources import FileMissing, StoreUnavailable
 from bentos.settings import settings
 
 LINE_SECONDS = 5.0

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from bentos.cli.errors import Failed, Unreachable
-from bentos.serving.ledger import Event
+from bentos.promotion.ledger import Event
 
 TIMEOUT_SECONDS = 10.0
 NUDGE_SECONDS = 1.0

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bentos.cli.console import console, table
 from bentos.cli.errors import Failed
 from bentos.settings import settings
-from bentos.web.users import Refused, User, UserFile
+from bentos.web.auth.users import Refused, User, UserFile
 
 
 @click.group()

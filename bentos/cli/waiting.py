@@ -9,7 +9,7 @@ import click
 from bentos.cli.console import progress
 from bentos.cli.errors import Failed, Unreachable
 from bentos.cli.services import Refused, Service, Services, Slot
-from bentos.serving.registry import Version
+from bentos.registry.client import Version
 from bentos.settings import Channel
 
 PAUSE_SECONDS = 0.2

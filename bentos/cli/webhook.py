@@ -8,7 +8,7 @@ from bentos.cli.console import console, table
 from bentos.cli.errors import Failed
 from bentos.cli.promotion import registry, registry_option
 from bentos.cli.services import Services, services_option
-from bentos.cli.webhooks import Delivery, Webhooks
+from bentos.registry.webhooks import Delivery, Webhooks
 from bentos.settings import settings
 from bentos.web.hooks import PATH
 

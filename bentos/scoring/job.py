@@ -2,8 +2,8 @@
 
 import msgspec
 
+from bentos.registry.client import Version
 from bentos.scoring.tables import Folder, Unfit
-from bentos.serving.registry import Version
 
 NOTE = "_ascenso.json"
 

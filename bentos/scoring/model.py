@@ -1,14 +1,14 @@
 """The version that scores: found in the registry, admitted as a service admits it."""
 
+from bentos.admission.cache import Artifacts
+from bentos.admission.judge import admit
+from bentos.admission.mlmodel import MLmodel
+from bentos.promotion.channel import look
+from bentos.registry.client import Registry, Version
+from bentos.registry.sources import open_source
 from bentos.scoring.rows import contract
 from bentos.scoring.tables import Unfit
-from bentos.serving.admission import admit
-from bentos.serving.artifacts import Artifacts
-from bentos.serving.mlmodel import MLmodel
-from bentos.serving.promotions import look
-from bentos.serving.registry import Registry, Version
 from bentos.serving.release import Release
-from bentos.serving.sources import open_source
 from bentos.settings import Settings
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from pyarrow import ArrowInvalid
 
+from bentos.registry.client import Registry, Version
 from bentos.scoring.job import Job, agree, noted, result
 from bentos.scoring.model import admitted, promoted
 from bentos.scoring.rows import Columns
 from bentos.scoring.tables import Folder, Unfit, find
 from bentos.scoring.workers import Scored, running, score
-from bentos.serving.registry import Registry, Version
 from bentos.settings import Settings
 
 

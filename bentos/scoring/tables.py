@@ -10,7 +10,7 @@ from typing import IO
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from bentos.serving.sources import FileMissing, StoreUnavailable, open_s3
+from bentos.registry.sources import FileMissing, StoreUnavailable, open_s3
 
 SUFFIXES = (".parquet", ".csv")
 BATCH_ROWS = 65_536

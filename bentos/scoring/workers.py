@@ -11,11 +11,11 @@ from pyarrow import parquet
 from ray.exceptions import RayError
 from ray.util import ActorPool
 
+from bentos.registry.client import Registry
 from bentos.scoring.job import Job, result
 from bentos.scoring.model import admitted
 from bentos.scoring.rows import Columns
 from bentos.scoring.tables import TROUBLES, Folder
-from bentos.serving.registry import Registry
 from bentos.settings import settings
 
 STORE_BYTES = 100 * 1024 * 1024  # nothing but names and numbers goes between the processes

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from bentos.serving.refusal import Refusal
+from bentos.refusal import Refusal
 from bentos.serving.release import Release
 
 

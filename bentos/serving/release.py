@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from bentos.serving.loading import Predictor
-from bentos.serving.registry import Version
+from bentos.flavors.loading import Predictor
+from bentos.registry.client import Version
 
 Runs = Literal["native", "onnx"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
 
+from bentos.refusal import Refusal
+from bentos.registry.client import Version
 from bentos.serving.batching import Answer, Answered, Batcher, Row, Run
 from bentos.serving.observer import Observer
-from bentos.serving.refusal import Refusal
-from bentos.serving.registry import Version
 from bentos.serving.release import Contract, Release
 from bentos.settings import Channel, LimitSettings
 

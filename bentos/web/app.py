@@ -12,13 +12,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
+from bentos.promotion.watcher import Watcher
+from bentos.registry.client import RegistryUnavailable
 from bentos.serving.rack import Rack
-from bentos.serving.registry import RegistryUnavailable
 from bentos.serving.slot import Slot
-from bentos.serving.watcher import Watcher
 from bentos.settings import settings
 from bentos.web import docs
-from bentos.web.auth import Guard, Places, gate, inside
+from bentos.web.auth.guard import Guard, Places, gate, inside
 from bentos.web.cors import open_to
 from bentos.web.docs import Answer, Operation
 from bentos.web.errors import HANDLERS, JSON, Failure, Unavailable

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from bentos.serving.ledger import Event, Ledger
+from bentos.promotion.ledger import Event, Ledger
 from bentos.web.body import decode_query
 from bentos.web.docs import Answer, Operation
 from bentos.web.errors import (

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bentos.serving.watcher import Watcher
+from bentos.promotion.watcher import Watcher
 from bentos.settings import settings
 from bentos.web.body import read
 from bentos.web.docs import Answer, Operation

@@ -23,7 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bentos.serving.refusal import Refusal
+from bentos.refusal import Refusal
 from bentos.serving.release import Release
 
 MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"

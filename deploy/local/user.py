@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bentos.web.users import Refused, UserFile
+from bentos.web.auth.users import Refused, UserFile
 from deploy.local.errors import LocalError
 from deploy.local.settings import Settings
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from bentos.cli.services import Services
-from bentos.serving.registry import Registry
+from bentos.registry.client import Registry
 from bentos.serving.trial import TRAFFIC_TAG
 from tests.cli.conftest import Ascenso
 from tests.cli.versions import MODEL, READING, Versions, answering, live

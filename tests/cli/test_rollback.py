@@ -9,10 +9,10 @@ from starlette.routing import Route
 
 from bentos.cli.rollback import back
 from bentos.cli.services import Served, Services, Slot
-from bentos.serving.registry import Tag, Version
+from bentos.registry.client import Tag, Version
 from tests.cli.conftest import Ascenso
 from tests.cli.versions import MODEL, Versions, answering, live
-from tests.forecasting.bench import ended
+from tests.itransformer.bench import ended
 from tests.services import ready
 from tests.stack import Stack, free_ports, wait_for
 from tests.web.serving import serving

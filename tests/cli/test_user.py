@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from bentos.cli import main
 from bentos.settings import settings
-from bentos.web.users import UserFile, Users
+from bentos.web.auth.users import UserFile, Users
 
 PASSWORD = "correct horse battery"
 Run = Callable[..., Result]

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from bentos.cli.errors import Failed, Unreachable
 from bentos.cli.services import Services
 from bentos.cli.waiting import Wait, followers
-from bentos.serving.registry import Version
+from bentos.registry.client import Version
 from bentos.settings import Channel
 from tests.web.serving import serving
 

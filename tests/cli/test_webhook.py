@@ -7,9 +7,10 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from bentos.cli import main, webhooks
-from bentos.cli.webhooks import Webhooks
-from bentos.serving.registry import Registry
+from bentos.cli import main
+from bentos.registry import webhooks
+from bentos.registry.client import Registry
+from bentos.registry.webhooks import Webhooks
 from bentos.settings import settings
 from bentos.web.hooks import PATH
 from deploy.local import keys

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bentos import cripto
+from bentos.cripto import service as cripto
 from tests.cripto.bench import outlook
 from tests.memory import release
 from tests.web.serving import serving

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bentos.forecasting.catalog import Catalog
-from bentos.forecasting.jobs import Jobs
-from bentos.forecasting.runs import Runs
+from bentos.itransformer.catalog import Catalog
+from bentos.itransformer.jobs import Jobs
+from bentos.registry.runs import Runs
 from bentos.settings import Settings
 from deploy.local.settings import ROOT
 from tests.deploy.company import PEOPLE, START, Company, run

@@ -15,11 +15,11 @@ import httpx
 import pytest
 from dotenv import dotenv_values
 
-from bentos.web.users import UserFile, Users
+from bentos.web.auth.users import UserFile, Users
 from deploy.local.settings import BUCKET, Settings
 from tests.e2e.caller import allowed
 from tests.e2e.service import status
-from tests.forecasting.bench import ended
+from tests.itransformer.bench import ended
 from tests.stack import UP, Stack, running, start, wait_for
 
 NAMES = ("s3", "mlflow", "services")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bentos.web.users import UserFile, Users
+from bentos.web.auth.users import UserFile, Users
 from deploy.local import user
 from deploy.local.errors import LocalError
 from deploy.local.settings import Settings

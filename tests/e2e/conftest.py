@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bentos.serving.registry import Registry
+from bentos.registry.client import Registry
 from tests.e2e.detour import Detour
 from tests.e2e.service import Service, report, serves
 from tests.e2e.versions import Versions, made

@@ -13,7 +13,7 @@ from tests.e2e.conftest import Tell
 from tests.e2e.detour import Detour
 from tests.e2e.service import Service, report, serves, status
 from tests.e2e.versions import Versions
-from tests.forecasting.bench import ended
+from tests.itransformer.bench import ended
 from tests.stack import Stack, wait_for
 
 RATE = 25

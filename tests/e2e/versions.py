@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bentos.serving.registry import Registry
+from bentos.registry.client import Registry
 from training.contugas.model import FIELDS, OUTPUTS
 from training.contugas.readings import clean, synthetic
 from training.contugas.settings import Settings, Synthetic

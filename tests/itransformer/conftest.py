@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.forecasting.bench import QUICK, Bench, bench, rows
+from tests.itransformer.bench import QUICK, Bench, bench, rows
 from tests.stack import wait_for
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.forecasting.bench import QUICK, Bench, rows
+from tests.itransformer.bench import QUICK, Bench, rows
 from training.itransformer.forecaster import CONFIG, WEIGHTS, load
 from training.itransformer.frames import from_rows
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.forecasting.bench import Bench, rows
+from tests.itransformer.bench import Bench, rows
 from tests.itransformer.refusals import detail
 
 NO_DATA = "Faltan los datos ('data') en el JSON"

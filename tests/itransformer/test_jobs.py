@@ -2,7 +2,7 @@
 
 import httpx
 
-from tests.forecasting.bench import LONG, QUICK, Bench, ended, rows
+from tests.itransformer.bench import LONG, QUICK, Bench, ended, rows
 from tests.itransformer.refusals import detail
 from tests.stack import wait_for
 
@@ -47,7 +47,7 @@ def test_a_service_that_is_killed_amid_training_tells_the_truth(here: Bench) -> 
     assert trainers
     (worker,) = [
         process
-        for process in here.processes("bentos.itransformer")
+        for process in here.processes("bentos.itransformer:")
         if "worker" in " ".join(process.cmdline())
     ]
     worker.kill()

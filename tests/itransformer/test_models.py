@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.forecasting import zips
-from tests.forecasting.bench import KEY, Bench, bench, rows
-from tests.forecasting.zips import HOSTILE
+from tests.itransformer import zips
+from tests.itransformer.bench import KEY, Bench, bench, rows
 from tests.itransformer.refusals import NOT_AUTHORIZED, detail
+from tests.itransformer.zips import HOSTILE
 from tests.stack import wait_for
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import mlflow
-from bentos.client import KerasClient
-from bentos.web.users import UserFile
+from bentos.keras_api.client import KerasClient
+from bentos.web.auth.users import UserFile
 from mlflow import MlflowClient
 from tests.keras_api.networks import SECONDS, SECRET, SERVICE, both, register
 from tests.services import served

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from bentos.client import CallFailed, KerasClient
+from bentos.keras_api.client import CallFailed, KerasClient
 from mlflow import MlflowClient
 from tests.keras_api.networks import ROW, SERVICE, STAMP, ask
 from tests.services import served

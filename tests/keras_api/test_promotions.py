@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bentos.cli import main
-from bentos.client import CallFailed, KerasClient
+from bentos.keras_api.client import CallFailed, KerasClient
 from tests.keras_api.networks import ROW, SECONDS, both, move, register, workers
 from tests.stack import Stack, wait_for
 from tests.web.guarded import bearer

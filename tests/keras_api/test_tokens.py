@@ -6,7 +6,7 @@ from typing import Any
 import jwt
 import pytest
 
-from bentos.client import CallFailed, KerasClient
+from bentos.keras_api.client import CallFailed, KerasClient
 from tests.keras_api.networks import ROW, SECONDS, SECRET, ask
 from tests.stack import wait_for
 from tests.web.guarded import bearer, login

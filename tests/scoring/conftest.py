@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+from bentos.registry.client import Registry
 from bentos.scoring.model import admitted, promoted
 from bentos.scoring.rows import Columns
-from bentos.serving.registry import Registry
 from bentos.serving.release import Release
 from bentos.settings import Settings
 from tests.cli.conftest import ascenso as ascenso  # a fixture

@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from bentos.admission.mlmodel import MLmodel
 from bentos.scoring.rows import Columns
 from bentos.scoring.tables import Unfit
-from bentos.serving.mlmodel import MLmodel
 from bentos.serving.release import Release
 from bentos.spotify import EXAMPLE
 from tests.scoring.conftest import Admit

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
+from bentos.registry.client import Registry
+from bentos.registry.sources import open_s3
 from bentos.scoring.run import Run, plan
 from bentos.scoring.tables import Folder, Unfit
-from bentos.serving.registry import Registry
-from bentos.serving.sources import open_s3
 from bentos.settings import Settings
 from deploy.local.orphans import mark
 from deploy.local.settings import BUCKET, ROOT

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from bentos.registry.sources import StoreUnavailable
 from bentos.scoring.tables import Folder, Unfit, find
-from bentos.serving.sources import StoreUnavailable
 from tests.serving.servers import BUCKET, storing
 
 TABLE = pa.table({"x": [1.0, 2.0], "name": ["a", "b"]})

@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from bentos.serving.registry import Version
+from bentos.registry.client import Version
 from tests.serving import versions
 from tests.serving.skops_file import tampered
 from tests.serving.versions import INPUTS, Bench, line, signed

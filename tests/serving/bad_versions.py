@@ -8,8 +8,8 @@ from typing import Any
 from mlflow.types.schema import ColSpec
 
 import mlflow
-from bentos.serving.refusal import Reason
-from bentos.serving.registry import Version
+from bentos.refusal import Reason
+from bentos.registry.client import Version
 from tests.serving import versions
 from tests.serving.bad_models import (
     X,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bentos.serving.artifacts import Artifacts
-from bentos.serving.registry import Registry
+from bentos.admission.cache import Artifacts
+from bentos.registry.client import Registry
 from bentos.settings import CacheSettings, Channel
 from tests.memory import Tally
 from tests.serving.servers import Server, Store, reading, storing, tracking

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from bentos.serving.artifacts import Artifacts
-from bentos.serving.registry import Tag, Version
+from bentos.admission.cache import Artifacts
+from bentos.registry.client import Tag, Version
 
 
 @dataclass

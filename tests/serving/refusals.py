@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bentos.serving.refusal import Reason, Refusal
+from bentos.refusal import Reason, Refusal
 
 
 def refused(reason: Reason, message: str, call: Callable[[], object]) -> None:

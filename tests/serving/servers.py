@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import boto3
 import httpx
 
-from bentos.serving.registry import Registry
+from bentos.registry.client import Registry
 from tests.stack import free_ports, wait_for
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from bentos.promotion.watcher import Watcher
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
-from bentos.serving.watcher import Watcher
 from bentos.settings import Channel, Settings
 from bentos.web.metrics import Metrics
 from tests.serving.versions import CONTRACT

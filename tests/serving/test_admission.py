@@ -11,10 +11,10 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from bentos.serving import compiling
-from bentos.serving.admission import admit, check_libraries
-from bentos.serving.refusal import Refusal
-from bentos.serving.registry import Version
+from bentos.admission import compiling
+from bentos.admission.judge import admit, check_libraries
+from bentos.refusal import Refusal
+from bentos.registry.client import Version
 from bentos.serving.release import Contract
 from bentos.settings import AdmissionSettings
 from tests.serving import versions

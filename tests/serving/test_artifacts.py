@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from bentos.serving import artifacts as module
-from bentos.serving.artifacts import Artifacts
-from bentos.serving.registry import Tag, Version
-from bentos.serving.sources import FileMissing, StoreUnavailable
+from bentos.admission import cache as module
+from bentos.admission.cache import Artifacts
+from bentos.registry.client import Tag, Version
+from bentos.registry.sources import FileMissing, StoreUnavailable
 from bentos.settings import CacheSettings
 from tests.serving.given import Given, Halting, leftovers, version
 
 FETCH = """
 import sys
 from pathlib import Path
-from bentos.serving.artifacts import Artifacts
-from bentos.serving.registry import Version
+from bentos.admission.cache import Artifacts
+from bentos.registry.client import Version
 from bentos.settings import CacheSettings
 
 class Halting:

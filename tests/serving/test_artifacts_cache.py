@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bentos.serving.artifacts import Artifacts
-from bentos.serving.sources import StoreUnavailable
+from bentos.admission.cache import Artifacts
+from bentos.registry.sources import StoreUnavailable
 from bentos.settings import CacheSettings
 from tests.serving.given import Given, leftovers, version
 

@@ -7,7 +7,7 @@ from threading import Barrier
 import filelock
 import pytest
 
-from bentos.serving.database import opened
+from bentos.database import opened
 
 SCHEMA = "CREATE TABLE line (text TEXT); INSERT INTO line VALUES ('first');"
 

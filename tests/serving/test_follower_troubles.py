@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bentos.serving.admission import admit
-from bentos.serving.registry import Registry, RegistryUnavailable
+from bentos.admission.judge import admit
+from bentos.registry.client import Registry, RegistryUnavailable
 from bentos.serving.release import Release
 from tests.serving.gate import Gate, gated
 from tests.serving.servers import Store
@@ -115,7 +115,7 @@ class Halting:
 def halting(monkeypatch: pytest.MonkeyPatch) -> Halting:
     """All admissions may be halted."""
     halting = Halting()
-    monkeypatch.setattr("bentos.serving.follower.admit", halting)
+    monkeypatch.setattr("bentos.promotion.follower.admit", halting)
     return halting
 
 
@@ -191,7 +191,7 @@ def test_files_that_vanish_while_they_are_judged(
             shutil.rmtree(folder)
         return admit(version, folder, *given)
 
-    monkeypatch.setattr("bentos.serving.follower.admit", vanishing)
+    monkeypatch.setattr("bentos.promotion.follower.admit", vanishing)
     shelf.promote(shelf.add(1.0))
     service.look()
     assert vanished

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import yaml
 
-from bentos.serving import keras_file, loading
-from bentos.serving.keras_file import open_keras
-from bentos.serving.mlmodel import MLmodel
+from bentos.admission.mlmodel import MLmodel
+from bentos.flavors import keras_file, loading
+from bentos.flavors.keras_file import open_keras
 from tests.keras_files import CONFIG, WEIGHTS, dense, keras, reconfigure, reweigh, rewrite
 from tests.serving.refusals import refused
 
@@ -25,8 +25,8 @@ ROWS = np.random.default_rng(1).normal(size=(5, 3))
 FRESH = """
 import os, sys
 from pathlib import Path
-from bentos.serving.loading import load, preload
-from bentos.serving.mlmodel import MLmodel
+from bentos.flavors.loading import load, preload
+from bentos.admission.mlmodel import MLmodel
 
 preload("catboost")
 print("keras" in sys.modules)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bentos.serving.keras_file import open_keras
-from bentos.serving.keras_names import ACTIVATIONS, KINDS
+from bentos.flavors.keras_file import open_keras
+from bentos.flavors.keras_names import ACTIVATIONS, KINDS
 from tests.keras_files import keras, reconfigure
 from tests.serving.refusals import refused
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from bentos.serving import ledger as module
-from bentos.serving.ledger import REPLICA, Ledger, What, stamp
-from bentos.serving.promotions import Memory
-from bentos.serving.registry import Tag, Version
+from bentos.promotion import ledger as module
+from bentos.promotion.channel import Memory
+from bentos.promotion.ledger import REPLICA, Ledger, What, stamp
+from bentos.registry.client import Tag, Version
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CHANNEL = "stage Production"
 RECORD = """
 import sys
 from pathlib import Path
-from bentos.serving.ledger import Ledger
-from bentos.serving.registry import Version
+from bentos.promotion.ledger import Ledger
+from bentos.registry.client import Version
 
 ledger = Ledger(Path(sys.argv[1]))
 for number in range(50):

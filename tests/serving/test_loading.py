@@ -27,9 +27,9 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.tree import DecisionTreeRegressor
 from skops import io as skops
 
-from bentos.serving.loading import TRUSTED_TYPES, load, preload
-from bentos.serving.mlmodel import MLmodel
-from bentos.serving.refusal import Reason
+from bentos.admission.mlmodel import MLmodel
+from bentos.flavors.loading import TRUSTED_TYPES, load, preload
+from bentos.refusal import Reason
 from tests.serving.refusals import refused
 from tests.serving.skops_file import tampered
 
@@ -56,9 +56,9 @@ MODELS: list[Any] = [
 FRESH = """
 import sys
 from pathlib import Path
-from bentos.serving.loading import load
-from bentos.serving.mlmodel import MLmodel
-from bentos.serving.refusal import Refusal
+from bentos.flavors.loading import load
+from bentos.admission.mlmodel import MLmodel
+from bentos.refusal import Refusal
 
 try:
     load(MLmodel(Path(sys.argv[1])))

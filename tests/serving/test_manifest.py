@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from bentos.serving.manifest import (
+from bentos.admission.manifest import (
     MANIFEST,
     SAMPLES,
     Samples,

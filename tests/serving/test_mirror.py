@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bentos.serving.mirror import Changed, Mirror
-from bentos.serving.sources import S3Source, StoreUnavailable
+from bentos.cripto.mirror import Changed, Mirror
+from bentos.registry.sources import S3Source, StoreUnavailable
 from bentos.settings import RegistrySettings
 from tests.serving.servers import BUCKET, Store
 from tests.stack import wait_for

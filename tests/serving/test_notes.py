@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bentos.serving import notes as module
-from bentos.serving.ledger import REPLICA, stamp
-from bentos.serving.notes import Note, Notes, State
-from bentos.serving.registry import Registry, RegistryUnavailable, Version
+from bentos.promotion import notes as module
+from bentos.promotion.ledger import REPLICA, stamp
+from bentos.promotion.notes import Note, Notes, State
+from bentos.registry.client import Registry, RegistryUnavailable, Version
 from tests.serving.gate import gated
 from tests.serving.servers import Server, reading
 from tests.serving.versions import Shelf

@@ -1,6 +1,6 @@
 import pytest
 
-from bentos.serving.pauses import backoff, pause
+from bentos.promotion.pauses import backoff, pause
 from bentos.settings import RegistrySettings
 
 SETTINGS = RegistrySettings(poll_seconds=2.0, max_backoff_seconds=30.0)

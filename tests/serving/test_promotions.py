@@ -13,8 +13,8 @@ from typing import Protocol
 import msgspec
 import pytest
 
-from bentos.serving.promotions import STATE_TAG, Memory, look
-from bentos.serving.registry import Alias, Model, Registry, Tag, Version
+from bentos.promotion.channel import STATE_TAG, Memory, look
+from bentos.registry.client import Alias, Model, Registry, Tag, Version
 from bentos.settings import Channel
 
 PRODUCTION = Channel(stage="Production")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bentos.promotion.watcher import Watcher
+from bentos.registry.client import Registry
 from bentos.serving.rack import Rack
-from bentos.serving.registry import Registry
 from bentos.serving.release import Contract
 from bentos.serving.slot import Slot
-from bentos.serving.watcher import Watcher
 from bentos.settings import LimitSettings
 from bentos.web.metrics import Metrics
 from tests.serving.gate import gated

@@ -3,8 +3,8 @@ from base64 import b64encode
 
 import pytest
 
-from bentos.serving import registry as module
-from bentos.serving.registry import (
+from bentos.registry import client as module
+from bentos.registry.client import (
     TAG_LIMIT,
     NotInRegistry,
     Registry,

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from bentos.refusal import Refusal
+from bentos.registry.client import Version
 from bentos.serving.batching import NoRelease
-from bentos.serving.refusal import Refusal
-from bentos.serving.registry import Version
 from bentos.serving.slot import Slot
 from tests.memory import numbers_slot, release
 

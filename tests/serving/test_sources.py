@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bentos.serving.registry import Registry, RegistryUnavailable
-from bentos.serving.sources import (
+from bentos.registry.client import Registry, RegistryUnavailable
+from bentos.registry.sources import (
     CHUNK,
     FileMissing,
     ProxySource,

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bentos.serving.registry import RegistryUnavailable
+from bentos.registry.client import RegistryUnavailable
 from tests.serving.gate import Gate, gated
 from tests.serving.servers import Server, answering
 from tests.serving.service import Service, serving

@@ -15,9 +15,9 @@ from mlflow.types.schema import ColSpec, Schema
 from sklearn.linear_model import LinearRegression
 
 import mlflow
-from bentos.serving.registry import Registry, Tag, Version
+from bentos.registry.client import Registry, Tag, Version
+from bentos.registry.sources import open_source
 from bentos.serving.release import Contract
-from bentos.serving.sources import open_source
 from bentos.settings import RegistrySettings
 from mlflow import MlflowClient
 from tests.serving.servers import Store

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from bentos.web import cache, remote
+from bentos.keras_api import answers as cache
+from bentos.web import remote
 from tests.web.redis_server import redis_server
 
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from bentos.settings import settings
-from bentos.web.auth import gate
-from bentos.web.users import UserFile
+from bentos.web.auth.guard import gate
+from bentos.web.auth.users import UserFile
 
 PASSWORD = "correct horse battery"
 

@@ -7,7 +7,7 @@ import uuid
 from base64 import b64encode
 from dataclasses import dataclass, field
 
-from bentos.serving.watcher import Watcher
+from bentos.promotion.watcher import Watcher
 from bentos.web.hooks import Deliveries
 
 SECRET = "not the one of any installation"

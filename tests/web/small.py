@@ -13,7 +13,7 @@ from bentos.serving.release import Contract, Release
 from bentos.serving.slot import Slot
 from bentos.settings import Channel, LimitSettings
 from bentos.web.app import App
-from bentos.web.auth import Places
+from bentos.web.auth.guard import Places
 from bentos.web.docs import Operation
 from bentos.web.hot import Hot
 from bentos.web.metrics import Metrics

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
 
-from bentos.serving.refusal import Refusal
-from bentos.serving.registry import Version
-from bentos.serving.watcher import Watcher
+from bentos.promotion.watcher import Watcher
+from bentos.refusal import Refusal
+from bentos.registry.client import Version
 from bentos.settings import Settings, settings
 from bentos.web.metrics import Metrics
 from tests.memory import release

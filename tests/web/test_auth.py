@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, Router
 
 from bentos.web.app import App
+from bentos.web.auth.tokens import Insecure
+from bentos.web.auth.users import UserFile
 from bentos.web.docs import Answer, Operation
-from bentos.web.tokens import Insecure
-from bentos.web.users import UserFile
 from tests.web.guarded import PASSWORD, bearer, secured
 from tests.web.scrape import value
 from tests.web.serving import serving

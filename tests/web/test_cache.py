@@ -12,9 +12,9 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from redis import Redis
 
-from bentos.serving.registry import DIGEST_TAG, Tag, Version
+from bentos.keras_api.answers import Answers
+from bentos.registry.client import DIGEST_TAG, Tag, Version
 from bentos.settings import AnswerSettings
-from bentos.web.cache import Answers
 from bentos.web.errors import Unavailable
 from bentos.web.remote import PAUSE_SECONDS
 from tests.stack import free_ports, until
@@ -161,7 +161,7 @@ def test_clear_reaches_the_other_workers(tmp_path: Path, url: str) -> None:
 def test_clear_reaches_another_process(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys, pathlib; from bentos.settings import AnswerSettings; "
-        "from bentos.web.cache import Answers; "
+        "from bentos.keras_api.answers import Answers; "
         "asyncio.run(Answers(AnswerSettings(), pathlib.Path(sys.argv[1])).clear())"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]

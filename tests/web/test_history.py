@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from bentos.serving import ledger as ledgers
-from bentos.serving.ledger import PROMOTED_BY_TAG, Ledger
-from bentos.serving.registry import Tag, Version
+from bentos.promotion import ledger as ledgers
+from bentos.promotion.ledger import PROMOTED_BY_TAG, Ledger
+from bentos.registry.client import Tag, Version
 from bentos.web.errors import HTTPError
 from bentos.web.history import MOST, history
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
-from bentos.cli.webhooks import Webhooks
+from bentos.promotion.watcher import Watcher
+from bentos.registry.webhooks import Webhooks
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
-from bentos.serving.watcher import Watcher
 from bentos.settings import Channel, LimitSettings, RegistrySettings, settings
 from bentos.web.hooks import PATH, Deliveries, route
 from bentos.web.metrics import Metrics

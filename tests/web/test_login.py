@@ -8,7 +8,7 @@ import httpx
 import jwt
 import pytest
 
-from bentos.web.login import Credentials
+from bentos.web.auth.login import Credentials
 from tests.web.guarded import PASSWORD, login, secured
 from tests.web.serving import serving
 from tests.web.small import small_app, small_slot

@@ -8,7 +8,7 @@ from tests.web.scrape import value_in
 
 WORKER = """
 import os, signal, sys
-from bentos.serving.refusal import Refusal
+from bentos.refusal import Refusal
 from bentos.web.metrics import Metrics, _collect
 from tests.memory import release
 

@@ -14,9 +14,9 @@ from bentoml.exceptions import BentoMLException
 from bentoml.validators import ContentType
 from numpy.typing import NDArray
 
+from bentos.bento.native import Native
 from bentos.serving.slot import Slot
 from bentos.settings import LimitSettings
-from bentos.web.native import Native
 from tests.memory import release
 from tests.stack import wait_for
 from tests.web.guarded import PASSWORD, bearer, secured

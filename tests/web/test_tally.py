@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from bentos.keras_api.tally import Call, Tally
 from bentos.web.errors import Unavailable
-from bentos.web.tally import Call, Tally
 
 WORKER = """
 import asyncio, sys
 from pathlib import Path
-from bentos.web import tally as module
-from bentos.web.tally import Tally
+from bentos.keras_api import tally as module
+from bentos.keras_api.tally import Tally
 
 module.PATIENCE_SECONDS = 60  # a busy machine may stop the other one amid its write
 

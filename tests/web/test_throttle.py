@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bentos.web.throttle import Throttle, TooMany, address, rate
+from bentos.web.auth.throttle import Throttle, TooMany, address, rate
 from tests.stack import free_ports, until
 
 THREE = rate("3/minute", "test")

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import SecretStr
 
 from bentos.settings import SecuritySettings
-from bentos.web.tokens import Insecure, Tokens, Unauthorized
+from bentos.web.auth.tokens import Insecure, Tokens, Unauthorized
 from tests.stack import wait_for
 
 SECRET = "0123456789abcdef" * 2

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bentos.web.users import Refused, User, UserFile, Users
+from bentos.web.auth.users import Refused, User, UserFile, Users
 
 PASSWORD = "correct horse battery"
 ADD = """
 import sys
 from pathlib import Path
-from bentos.web.users import UserFile
+from bentos.web.auth.users import UserFile
 
 for number in range(3):
     UserFile(Path(sys.argv[1])).add(f"{sys.argv[2]}{number}", "a long password")

@@ -10,11 +10,11 @@ import torch
 from mlflow.entities.model_registry import ModelVersion
 
 import mlflow
-from bentos.serving.admission import check_digests
-from bentos.serving.loading import load, preload
-from bentos.serving.mlmodel import MLmodel
-from bentos.serving.refusal import Refusal
-from bentos.serving.registry import Tag, Version
+from bentos.admission.judge import check_digests
+from bentos.admission.mlmodel import MLmodel
+from bentos.flavors.loading import load, preload
+from bentos.refusal import Refusal
+from bentos.registry.client import Tag, Version
 from mlflow import MlflowClient
 from tests.training.itransformer.conftest import SMALL, forecaster
 from training import tracking

@@ -9,10 +9,10 @@ from mlflow.models import Model
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import mlflow
-from bentos.serving.admission import check_samples
-from bentos.serving.loading import load
-from bentos.serving.manifest import read_samples
-from bentos.serving.mlmodel import MLmodel
+from bentos.admission.judge import check_samples
+from bentos.admission.manifest import read_samples
+from bentos.admission.mlmodel import MLmodel
+from bentos.flavors.loading import load
 from mlflow import MlflowClient
 from tests.keras_files import dense, keras
 from training import tracking

@@ -1,0 +1,83 @@
+"""What every BentoML service shares: its quiet configuration, slots, start and readiness."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import bentoml
+
+from bentos.promotion.watcher import Watcher
+from bentos.serving.batching import Answer, Row, Run
+from bentos.serving.rack import Rack
+from bentos.serving.release import Contract
+from bentos.serving.slot import Slot
+from bentos.settings import settings
+from bentos.web.app import App
+from bentos.web.logs import log_as_json
+from bentos.web.metrics import Metrics
+
+# A call takes the interpreter's lock several times, and while a version is loaded in another
+# thread each time takes this long: of Python's own 5 ms a promotion would make a quarter second.
+SWITCH_SECONDS = 0.0001
+
+
+def quiet() -> dict[str, Any]:
+    """The options of `@bentoml.service`, with what costs most per request turned off.
+
+    Access log, metrics and tracing of BentoML halve the throughput; `/metrics` is ours.
+    """
+    return {
+        "workers": settings().services.workers,
+        "logging": {"access": {"enabled": False}},
+        "metrics": {"enabled": False},
+        "tracing": {"excluded_urls": ".*"},
+        # Hot has its own, shorter timeout; this one keeps a timer for each past request.
+        "traffic": {"timeout": settings().services.request_timeout_seconds + 5},
+    }
+
+
+def tracked(model: str, contract: Contract, run: Run[Row, Answer]) -> Slot[Row, Answer]:
+    """The slot of a registered model: its channel and limits are those of the settings."""
+    return Slot(model, contract, run, settings().channel(model), settings().limits, Metrics())
+
+
+def racked(prefix: str, run: Run[Row, Answer]) -> Rack[Row, Answer]:
+    """The slots of every registered model of a prefix, whatever its signature."""
+
+    def make(model: str) -> Slot[Row, Answer]:
+        channel, limits = settings().channel(model), settings().limits
+        return Slot(model, Contract(None, None), run, channel, limits, Metrics(), vacates=True)
+
+    return Rack(prefix, make)
+
+
+class Served:
+    """A BentoML service whose slots follow the registry while it runs."""
+
+    apps: ClassVar[Sequence[App]] = ()
+    _watcher: Watcher
+
+    @bentoml.on_startup
+    def follow(self) -> None:
+        """Begin to follow the channels of all slots."""
+        log_as_json()
+        sys.setswitchinterval(SWITCH_SECONDS)
+        slots = [slot for app in self.apps for slot in app.fixed]
+        racks = [rack for app in self.apps for rack in app.racks]
+        self._watcher = Watcher(slots, settings(), Metrics(), racks)
+        for app in self.apps:
+            app.watcher = self._watcher
+            for feed in app.feeds:
+                feed.start()
+        self._watcher.start()
+
+    @bentoml.on_shutdown
+    def unfollow(self) -> None:
+        """Stop following."""
+        self._watcher.stop()
+        for app in self.apps:
+            for feed in app.feeds:
+                feed.stop()
+
+    async def __is_ready__(self) -> bool:
+        return all(app.ready for app in self.apps)

@@ -1,1 +1,0 @@
-"""What the itransformer service keeps beside its slots: jobs, uploads, and the models' files."""

@@ -1,0 +1,180 @@
+"""The runner: one a machine, it lets jobs have their processes, and their runs tell the truth."""
+
+import logging
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+from threading import Event, Thread
+
+from filelock import FileLock, Timeout
+
+from bentos.itransformer import tied
+from bentos.itransformer.jobs import CANCEL, Jobs
+from bentos.promotion.pauses import backoff
+from bentos.registry.client import NotInRegistry, RegistryUnavailable
+from bentos.registry.runs import Run
+from bentos.settings import TRAINING, JobSettings
+
+log = logging.getLogger(__name__)
+
+TRAINER = "training.itransformer"
+LONGEST_PAUSE = 30.0
+CUT_OFF = "The service was stopped or killed while this job ran. Send it again."
+TOLD = 300  # characters of a process's last line
+
+
+@dataclass
+class Process:
+    """A job's process, and when it was asked to end."""
+
+    popen: Popen[bytes]
+    log: Path
+    asked_at: float | None = field(default=None)
+
+    def ask(self, grace: float) -> None:
+        """Ask it to end; kill it when it did not after so many seconds."""
+        if self.asked_at is None:
+            self.asked_at = time.monotonic()
+            self.popen.send_signal(signal.SIGTERM)
+        elif time.monotonic() - self.asked_at > grace:
+            self.popen.kill()
+
+    def ending(self) -> str:
+        """How it ended, in a sentence."""
+        code, lines = self.popen.returncode, self.log.read_text(errors="replace").splitlines()
+        how = f"by signal {-code}" if code < 0 else f"with code {code}"
+        return f"The training's process ended {how}: {(lines or ['no word'])[-1][:TOLD]}"
+
+
+class Runner:
+    """Carries out the jobs of this place from `start` to `stop`, in the order of their coming.
+
+    Of all workers of a machine one holds the lock; another takes over when it ends.
+    """
+
+    def __init__(self, jobs: Jobs, settings: JobSettings) -> None:
+        self.trouble = ""
+        self._jobs = jobs
+        self._settings = settings
+        self._processes: dict[str, Process] = {}
+        self._lock = FileLock(jobs.folder / "lock", thread_local=False)
+        self._failures = 0
+        self._stopping = False
+        self._wake = Event()
+        self._thread = Thread(target=self._loop, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the processes of jobs; their runs tell that they were cut off."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(self._settings.grace_seconds)
+
+    def wake(self) -> None:
+        """Look at once."""
+        self._wake.set()
+
+    def look(self) -> None:
+        """Bring jobs and processes together. Raises RegistryUnavailable."""
+        jobs = {run.info.run_id: run for run in self._jobs.unsettled()}
+        for job_id, process in list(self._processes.items()):
+            self._attend(job_id, process, jobs.get(job_id))
+        for job_id, run in jobs.items():
+            if job_id in self._processes:
+                continue
+            if run.info.status == "RUNNING":
+                self._cut_off(job_id)
+            elif run.tag(CANCEL):
+                self._jobs.runs.set_status(job_id, "KILLED")
+            elif len(self._processes) < self._settings.at_once:
+                self._processes[job_id] = self._begin(job_id)
+
+    def _begin(self, job_id: str) -> Process:
+        path = self._jobs.folder / f"{job_id}.log"
+        with path.open("wb") as file:
+            arguments = ("work", job_id, "--config", str(TRAINING.absolute()))
+            popen = tied.start(TRAINER, *arguments, mlflow=self._jobs.runs.uri, log=file)
+        log.info("job %s begins, process %d", job_id, popen.pid)
+        return Process(popen, path)
+
+    def _attend(self, job_id: str, process: Process, run: Run | None) -> None:
+        """See to a process; `run` is None when the job is settled."""
+        if process.popen.poll() is None:
+            if run is None or run.tag(CANCEL):
+                process.ask(self._settings.grace_seconds)
+            return
+        run = self._jobs.runs.run(job_id)  # it may have settled after the list was made
+        if run.info.status in ("RUNNING", "SCHEDULED"):
+            if run.tag(CANCEL):
+                self._jobs.runs.set_status(job_id, "KILLED")
+            else:
+                self._jobs.fail(job_id, process.ending())
+        del self._processes[job_id]
+        process.log.unlink(missing_ok=True)
+        self.wake()
+
+    def _cut_off(self, job_id: str) -> None:
+        run = self._jobs.runs.run(job_id)
+        if run.info.status == "RUNNING":
+            log.warning("job %s was cut off", job_id)
+            self._jobs.fail(job_id, CUT_OFF)
+
+    def _loop(self) -> None:
+        self._jobs.folder.mkdir(parents=True, exist_ok=True)
+        while not self._stopping:
+            if self._sole():
+                self._look_safely()
+            self._wake.wait(self._pause())
+            self._wake.clear()
+        self._end()
+
+    def _pause(self) -> float:
+        poll = self._settings.poll_seconds
+        return backoff(self._failures, poll, LONGEST_PAUSE) if self._failures else poll
+
+    def _sole(self) -> bool:
+        """Whether this process is the machine's runner."""
+        if self._lock.is_locked:
+            return True
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        for left in self._jobs.folder.glob("*.log"):
+            left.unlink()
+        return True
+
+    def _look_safely(self) -> None:
+        try:
+            self.look()
+        except (RegistryUnavailable, NotInRegistry) as error:
+            self._fail(f"jobs wait: {error}")
+        except Exception:
+            log.exception("a look at the jobs failed")
+            self._fail("an internal error while looking at the jobs; see the service's log")
+        else:
+            self.trouble, self._failures = "", 0
+
+    def _fail(self, trouble: str) -> None:
+        self._failures += 1
+        if self.trouble != trouble:
+            log.warning("%s", trouble)
+        self.trouble = trouble
+
+    def _end(self) -> None:
+        for process in self._processes.values():
+            process.popen.kill()
+            process.popen.wait()
+        for job_id in self._processes:
+            try:
+                self._cut_off(job_id)
+            except (RegistryUnavailable, NotInRegistry) as error:
+                log.warning(
+                    "job %s was cut off, and the next start will say so: %s", job_id, error
+                )
+        self._lock.release()

@@ -1,0 +1,160 @@
+"""Answers that are given again for the same input of the same version.
+
+They lie in the process, or in Redis for all; nothing but bytes is kept, so nothing is unpickled.
+An answer of another version is another key, and so is one from before the last `clear`.
+"""
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cashews.backends.memory import Memory
+from cashews.backends.redis import Redis
+from cashews.exceptions import CacheBackendInteractionError
+from cashews.picklers import PicklerType
+from cashews.serialize import get_serializer
+from redis.exceptions import RedisError
+
+from bentos.registry.client import Version
+from bentos.settings import AnswerSettings
+from bentos.web.errors import Unavailable
+from bentos.web.metrics import CACHE_FAILURES, CACHE_HITS, CACHE_MISSES
+from bentos.web.remote import TIMEOUT_SECONDS, Outage, options
+
+log = logging.getLogger(__name__)
+
+PREFIX = "ascenso:answers"
+GENERATION = f"{PREFIX}:generation"
+FAILURES = (CacheBackendInteractionError, RedisError, OSError, ValueError)
+
+
+@dataclass(frozen=True)
+class Key:
+    """Where an answer lies; `place` is empty while the cache cannot be asked."""
+
+    model: str
+    place: str
+
+
+class Answers:
+    """Keeps answers, bounded in number, size and age. Of one event loop.
+
+    Ask with the release that is live, and put under the one that answered:
+
+        key = await answers.key(live.version, content)
+        kept = await answers.get(key)
+        ...
+        if answered.release is live:
+            await answers.put(key, body)
+    """
+
+    def __init__(self, settings: AnswerSettings, home: Path) -> None:
+        self._settings = settings
+        self._cleared = home / "answers.cleared"
+        url = settings.url.get_secret_value()
+        self._redis = _redis(url) if url else None
+        self._backend = self._redis or Memory(size=settings.entries, check_interval=0)
+        self._outage = Outage(log, "calls go on without kept answers")
+
+    async def key(self, version: Version, content: bytes) -> Key:
+        """The place of an answer of `version` to `content`.
+
+        Version numbers begin again when a model is deleted, so the run and digest are in it.
+        """
+        generation = await self._generation()
+        if generation is None:
+            return Key(version.name, "")
+        told = (version.name, version.version, version.run_id, version.digest)
+        hashed = hashlib.sha256(generation + b"\0" + "\0".join(told).encode() + b"\0")
+        hashed.update(content)
+        return Key(version.name, f"{PREFIX}:{hashed.hexdigest()}")
+
+    async def get(self, key: Key) -> bytes | None:
+        """What is kept, or None; a cache that cannot be asked has nothing."""
+        kept = await self._ask(self._backend.get, key.place) if key.place else None
+        if not isinstance(kept, bytes):
+            CACHE_MISSES.labels(key.model).inc()
+            return None
+        CACHE_HITS.labels(key.model).inc()
+        return kept
+
+    async def put(self, key: Key, answer: bytes) -> None:
+        """Keep an answer, unless it is too large. Put no errors."""
+        if key.place and len(answer) <= self._settings.value_bytes:
+            await self._ask(self._backend.set, key.place, answer, self._settings.seconds)
+
+    async def clear(self) -> None:
+        """Forget all answers: of all workers of this machine, or of all that share the Redis.
+
+        Raises Unavailable when they cannot be told.
+        """
+        if self._redis:
+            if not await self._ask(self._redis.set, GENERATION, secrets.token_bytes(8)):
+                raise Unavailable("The cache cannot be cleared: Redis does not answer")
+            return
+        await self._backend.clear()
+        try:
+            _renew(self._cleared)
+        except OSError as error:
+            raise Unavailable(f"The other workers' caches cannot be cleared: {error}") from None
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._redis:
+            await self._redis.close()  # type: ignore[no-untyped-call]
+
+    async def _generation(self) -> bytes | None:
+        """What changes with every `clear`; None when Redis cannot tell."""
+        if not self._redis:
+            return _stamp(self._cleared)
+        known = await self._ask(self._redis.get, GENERATION)
+        if known is None:  # none yet, or evicted: what was kept under it must not come back
+            await self._ask(self._redis.set, GENERATION, secrets.token_bytes(8), None, False)
+            known = await self._ask(self._redis.get, GENERATION)
+        return known if isinstance(known, bytes) else None
+
+    async def _ask(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        """What the backend answers; None while it cannot be asked."""
+        if self._outage.pausing:
+            return None
+        try:
+            if not self._backend.is_init:
+                await self._backend.init()
+            answer = await command(*arguments)
+        except FAILURES as error:
+            CACHE_FAILURES.inc()
+            self._outage.begin(error)
+            return None
+        self._outage.end()
+        return answer
+
+
+def _redis(url: str) -> Redis:
+    return Redis(
+        url,
+        suppress=False,
+        serializer=get_serializer(pickle_type=PicklerType.NULL, check_repr=False),
+        client_name="ascenso",
+        wait_for_connection_timeout=TIMEOUT_SECONDS,
+        **options(),
+    )
+
+
+def _stamp(file: Path) -> bytes:
+    """What `_renew` changes: a few bytes, read in microseconds."""
+    try:
+        found = file.stat()
+    except OSError:
+        return b""
+    return b"%d.%d" % (found.st_mtime_ns, found.st_ino)
+
+
+def _renew(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(f".{secrets.token_hex(8)}")
+    draft.touch()
+    draft.replace(file)

@@ -1,0 +1,131 @@
+"""What served when, and who was refused why: one SQLite file a machine, shared by its processes.
+
+It is written before anybody is told, survives restarts, and does not depend on the registry,
+which forgets deleted versions.
+"""
+
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bentos.database import opened
+from bentos.promotion.channel import Memory
+from bentos.registry.client import Version
+
+What = Literal["swap", "rollback", "refusal", "restore", "vacated"]
+PROMOTED_BY_TAG = "ascenso.promoted_by"
+REPLICA = f"{socket.gethostname()}-{os.getpid()}"
+PATIENCE_SECONDS = 10.0  # for other processes
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS event (
+    id INTEGER PRIMARY KEY, at TEXT NOT NULL, replica TEXT NOT NULL, channel TEXT NOT NULL,
+    model TEXT NOT NULL, version TEXT NOT NULL, run_id TEXT NOT NULL, digest TEXT NOT NULL,
+    what TEXT NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS event_by_model ON event (model, at);
+CREATE TABLE IF NOT EXISTS memory (
+    model TEXT NOT NULL, channel TEXT NOT NULL, seen BLOB NOT NULL, PRIMARY KEY (model, channel)
+);
+"""
+INSERT = "INSERT INTO event VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+COLUMNS = "at, replica, channel, model, version, run_id, digest, what, who, why"
+HISTORY = f"SELECT {COLUMNS} FROM event WHERE model = ? ORDER BY at DESC, id DESC LIMIT ?"  # noqa: S608
+SERVING_AT = f"""
+SELECT {COLUMNS} FROM event WHERE id IN (
+    SELECT MAX(id) FROM event WHERE model = ? AND at <= ? AND what != 'refusal'
+    GROUP BY replica, channel
+) AND what != 'vacated' ORDER BY at
+"""  # noqa: S608
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One line of the history. `at` is ISO 8601 in UTC."""
+
+    at: str
+    replica: str
+    channel: str
+    model: str
+    version: str
+    run_id: str
+    digest: str
+    what: str
+    who: str
+    why: str
+
+
+class Ledger:
+    """The history of a machine's slots. Usable from several threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        opened(path, SCHEMA, PATIENCE_SECONDS).close()
+
+    def record(self, what: What, channel: str, version: Version, why: str) -> None:
+        """Add a line to the history."""
+        event = Event(
+            now(),
+            REPLICA,
+            channel,
+            version.name,
+            version.version,
+            version.run_id,
+            version.digest,
+            what,
+            version.tag(PROMOTED_BY_TAG) or version.user_id,
+            why,
+        )
+        with self._open() as db:
+            db.execute(INSERT, msgspec.structs.astuple(event))
+
+    def history(self, model: str, limit: int = 1000) -> list[Event]:
+        """The latest lines of a model, oldest first."""
+        with self._open() as db:
+            rows = db.execute(HISTORY, (model, limit)).fetchall()
+        return [Event(*row) for row in reversed(rows)]
+
+    def serving_at(self, model: str, time: datetime) -> list[Event]:
+        """What served at a time: for each replica and channel, the last swap before it."""
+        with self._open() as db:
+            rows = db.execute(SERVING_AT, (model, stamp(time))).fetchall()
+        return [Event(*row) for row in rows]
+
+    def remember(self, model: str, channel: str, memory: Memory) -> None:
+        """Keep what the last look at a channel saw, for the next start."""
+        with self._open() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO memory VALUES (?, ?, ?)",
+                (model, channel, msgspec.json.encode(memory)),
+            )
+
+    def recall(self, model: str, channel: str) -> Memory | None:
+        """What the last look at a channel saw, or None."""
+        query = "SELECT seen FROM memory WHERE model = ? AND channel = ?"
+        with self._open() as db:
+            row = db.execute(query, (model, channel)).fetchone()
+        return msgspec.json.decode(row[0], type=Memory) if row else None
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self.path, timeout=PATIENCE_SECONDS)
+        try:
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+
+def stamp(time: datetime) -> str:
+    """A time as the ledger writes it: ISO 8601, UTC, microseconds, so that text sorts as time."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def now() -> str:
+    """The present as the ledger writes it."""
+    return stamp(datetime.now(UTC))

@@ -1,0 +1,188 @@
+"""One loop a process, for all slots: what is promoted is noticed here.
+
+Polling is the truth: one call to the registry tells of every model. A webhook, or `/reload`, is
+only a reason to look at once.
+"""
+
+import gc
+import logging
+import time
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Event, Lock, Thread
+from typing import Any
+
+from bentos.admission.cache import Artifacts
+from bentos.flavors.loading import preload
+from bentos.promotion.follower import Follower
+from bentos.promotion.ledger import Ledger
+from bentos.promotion.notes import Notes
+from bentos.promotion.pauses import pause
+from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable
+from bentos.serving.observer import Observer
+from bentos.serving.rack import Rack
+from bentos.serving.slot import Slot
+from bentos.serving.trial import Trial
+from bentos.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ADMISSIONS_AT_ONCE = 2
+
+
+class Watcher:
+    """Keeps slots at what their channels point to, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        slots: Sequence[Slot[Any, Any]],
+        settings: Settings,
+        observer: Observer,
+        racks: Sequence[Rack[Any, Any]] = (),
+    ) -> None:
+        self.settings = settings
+        self.observer = observer
+        self.registry = Registry(settings.tracking_uri, settings.registry.timeout_seconds)
+        self.ledger = Ledger(settings.home / "ledger.db")
+        self.notes = Notes(self.registry)
+        self.artifacts = Artifacts(settings.home / "cache", settings.cache)
+        self.racks = racks
+        self.followers = [follower for slot in slots for follower in self._followers(slot)]
+        self.trouble = ""  # why the last look failed
+        self.looked_at = 0.0  # the last good look, seconds since 1970
+        self._failures = 0
+        self._stopping = False
+        self._wake = Event()
+        self._looking = Lock()
+        self._admissions = ThreadPoolExecutor(ADMISSIONS_AT_ONCE, thread_name_prefix="admission")
+        self._running: dict[str, Future[None]] = {}
+        self._thread = Thread(target=self._loop, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        """Serve the last good versions from disk, and begin to look."""
+        for slot in self._add(self.artifacts.names()):
+            slot.promised = True
+        for follower in self.followers:
+            follower.slot.restoring = True
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking; what serves goes on serving until the process ends."""
+        self._stopping = True
+        self._wake.set()
+        self._admissions.shutdown(wait=False, cancel_futures=True)
+        self._thread.join(self.settings.registry.timeout_seconds)
+        self.notes.close()
+        self.registry.http.close()
+
+    def wake(self) -> None:
+        """Look at once."""
+        self._wake.set()
+
+    def reload(self, timeout: float = 60.0) -> None:
+        """Look now, try refused versions again, and wait until what was found serves or not.
+
+        Raises RegistryUnavailable.
+        """
+        for follower in self.followers:
+            follower.retry()
+        self.look()
+        wait(list(self._running.values()), timeout)
+        self._write_notes()
+
+    def look(self) -> None:
+        """One look at the registry for all slots. Raises RegistryUnavailable."""
+        with self._looking:
+            models = self.registry.models()
+            self._add(models)
+            for follower in self.followers:
+                try:
+                    wanted = follower.follow(models.get(follower.slot.name))
+                except NotInRegistry as error:  # deleted since the call before; look again
+                    follower.slot.trouble = str(error)
+                    continue
+                if wanted:
+                    self._bring(follower)
+            self._drop(models)
+        for rack in self.racks:
+            rack.known = True
+        self.trouble, self.looked_at, self._failures = "", time.time(), 0
+
+    def _followers(self, slot: Slot[Any, Any]) -> list[Follower]:
+        """Those of a slot's channel and of its challenger's."""
+        slot.trial = trial = Trial(slot, self.settings.challenger(slot.name))
+        return [
+            Follower(
+                held,
+                tried,
+                self.registry,
+                self.artifacts,
+                self.ledger,
+                self.notes,
+                self.settings,
+            )
+            for held, tried in ((slot, None), (trial.slot, trial))
+        ]
+
+    def _add(self, names: Collection[str]) -> list[Slot[Any, Any]]:
+        added = [slot for rack in self.racks for slot in rack.add(names)]
+        followers = [follower for slot in added for follower in self._followers(slot)]
+        self.followers = [*self.followers, *followers]
+        return added
+
+    def _drop(self, names: Collection[str]) -> None:
+        gone = {slot.name for rack in self.racks for slot in rack.drop(names)}
+        if gone:
+            self.followers = [f for f in self.followers if f.slot.name not in gone]
+
+    def _bring(self, follower: Follower) -> None:
+        name = f"{follower.slot.name} {follower.slot.channel}"
+        running = self._running.get(name)
+        if running is None or running.done():
+            self._running[name] = self._admissions.submit(self._bring_one, follower)
+
+    def _bring_one(self, follower: Follower) -> None:
+        follower.bring()
+        self._wake.set()
+
+    def _loop(self) -> None:
+        for flavor in {self._restore(follower) for follower in self.followers} - {None}:
+            preload(str(flavor))  # so that the next promotion need not wait for imports
+        for rack in self.racks:
+            rack.known = bool(rack.slots)
+        gc.collect()
+        gc.freeze()  # a collection over the libraries' million objects would stop the calls
+        while not self._stopping:
+            self._look_safely()
+            self._wake.wait(pause(self.settings.registry, self._failures))
+            self._wake.clear()
+
+    def _restore(self, follower: Follower) -> str | None:
+        try:
+            return follower.restore()
+        except Exception:
+            log.exception("restoring %s from disk failed", follower.slot.name)
+            return None
+        finally:
+            follower.slot.restoring = False
+
+    def _look_safely(self) -> None:
+        try:
+            self.look()
+            self._write_notes()
+        except RegistryUnavailable as error:
+            self._failures += 1
+            if self.trouble != str(error):
+                log.warning("%s; what serves goes on", error)
+            self.trouble = str(error)
+        except Exception:
+            self._failures += 1
+            self.trouble = "an internal error while looking; see the service's log"
+            log.exception("a look at the registry failed")
+        self.observer.looked(self.trouble)
+
+    def _write_notes(self) -> None:
+        try:
+            self.notes.flush()
+        except RegistryUnavailable as error:
+            log.warning("notes are put off: %s", error)
