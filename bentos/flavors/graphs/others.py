@@ -1,0 +1,1 @@
+"""Other estimators: networks of layers, naive Bayes, nearest centers."""

@@ -1,0 +1,52 @@
+"""A graph in ONNX Runtime, called like any model: Batch in, Batch out."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from bentos.flavors.graphs import door
+from bentos.tensors import Batch
+
+LARGE = 1024  # rows: after such a run its memory is given back
+FATAL = 4  # onnxruntime's logging level: what fails is raised
+
+
+class Session:
+    """A predictor. May be called from several threads; the interpreter is free while it runs."""
+
+    def __init__(self, graph: bytes) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # a batch has its core; more would take others' cores
+        options.inter_op_num_threads = 1
+        options.log_severity_level = FATAL
+        self._session = onnxruntime.InferenceSession(
+            graph, options, providers=["CPUExecutionProvider"]
+        )
+        self._give_back = onnxruntime.RunOptions()
+        self._give_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        properties = self._session.get_modelmeta().custom_metadata_map
+        self._door = msgspec.json.decode(properties[door.PROPERTY], type=door.Door)
+        self._enter, self._leave = door.Entrance(self._door), door.Exit(self._door)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._most = self._door.rows or 2**62
+
+    def __call__(self, batch: Batch) -> Batch:
+        """What the model gives for these rows. Raises BadInput for what it would not take."""
+        rows = self._enter(batch)
+        if len(rows) <= self._most:
+            return self._leave(self._run(rows, 0))
+        starts = range(0, len(rows), self._most)
+        parts = [self._run(rows[start : start + self._most], start) for start in starts]
+        return self._leave(np.concatenate(parts))
+
+    def _run(self, rows: NDArray[Any], start: int) -> NDArray[Any]:
+        options = self._give_back if len(rows) > LARGE else None
+        made = self._session.run(self._outputs, {"rows": rows}, options)
+        if len(made) > 1:
+            self._leave.refuse(made[1], start)
+        answers: NDArray[Any] = made[0]
+        return answers
