@@ -47,6 +47,7 @@ def _register() -> None:
     from bentos.flavors.graphs import (  # noqa: F401
         committees,
         containers,
+        contugas,
         encoders,
         features,
         forests,

@@ -1,6 +1,6 @@
 """scikit-learn's trees: alone, in forests, boosted, isolating."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -175,9 +175,14 @@ def depth_limit(model: Any) -> float:
         score = -(2 ** (-np.divide(np.array([depth]), expected)))
         return bool((score - offset < 0)[0])
 
-    low, high = -1.0, 1024.0 * expected
-    if not outlier(low):
+    return falling(outlier, 1024.0 * expected)
+
+
+def falling(is_low: Callable[[float], bool], high: float) -> float:
+    """The largest number of 0 to `high` that is low, or -1, where those below a low one are."""
+    low = -1.0
+    if not is_low(0.0):
         return low
     while (middle := (low + high) / 2) not in (low, high):
-        low, high = (middle, high) if outlier(middle) else (low, middle)
+        low, high = (middle, high) if is_low(middle) else (low, middle)
     return low

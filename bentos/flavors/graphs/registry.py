@@ -1,6 +1,6 @@
-"""Who makes a graph of what: compilers by the name of scikit-learn's class.
+"""Who makes a graph of what: compilers by the name of its class.
 
-Only scikit-learn's own classes are compiled: a subclass of somebody's may compute otherwise.
+Only the libraries' classes and our own are compiled: somebody's subclass may compute otherwise.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,8 @@ from bentos.flavors.graphs.compiled import NoGraph
 Transform: TypeAlias = Callable[[Builder, Any, Frame], Frame]
 Estimate: TypeAlias = Callable[[Builder, Any, Frame, str], Answer]
 F = TypeVar("F", bound=Callable[..., Any])
+
+OWNERS = ("sklearn", "xgboost", "lightgbm", "training")
 
 TRANSFORMERS: dict[str, Transform] = {}
 ESTIMATORS: dict[str, Estimate] = {}
@@ -55,9 +57,9 @@ def answer(b: Builder, model: Any, frame: Frame, method: str) -> Answer:
 
 
 def own_name(model: Any) -> str:
-    """The name of a class that is scikit-learn's own. Raises NoGraph for others."""
+    """The name of a class that is a known library's own, or ours. Raises NoGraph for others."""
     kind = type(model)
-    if kind.__module__.split(".")[0] not in ("sklearn", "xgboost", "lightgbm"):
+    if kind.__module__.split(".")[0] not in OWNERS:
         raise NoGraph(f"{kind.__module__}.{kind.__qualname__} is not among the known classes")
     return str(kind.__name__)
 
