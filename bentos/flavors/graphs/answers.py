@@ -61,8 +61,10 @@ def by_score(
 
 
 def logistic(b: Builder, scores: str) -> str:
-    """1 / (1 + exp(-x)), elementwise."""
-    return b.node("Sigmoid", scores, dtype=b.types[scores])
+    """1 / (1 + exp(-x)), elementwise. ONNX Runtime's own Sigmoid gives 0 far below 0."""
+    dtype = b.types[scores]
+    power = b.node("Exp", b.node("Neg", scores, dtype=dtype), dtype=dtype)
+    return b.math("Div", b.constant(1.0, dtype), b.math("Add", power, 1.0))
 
 
 def softmax(b: Builder, scores: str) -> str:

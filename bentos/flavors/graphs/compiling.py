@@ -54,9 +54,11 @@ def _register() -> None:
         functions,
         histograms,
         imputers,
+        lgbm,
         linear,
         others,
         scalers,
+        xgb,
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from training.contugas.model import AnomalyModel, ClusterModel
 
 
-@estimator("AnomalyModel")
+@estimator("training.AnomalyModel")
 def anomalies(b: Builder, model: "AnomalyModel", frame: Frame, method: str) -> Answer:
     """Cluster and verdict of each row (rows, 2)."""
     if method != "predict":
@@ -75,7 +75,7 @@ def _merged(model: "AnomalyModel", number: int) -> Tree:
     ids = np.arange(asked)
     first = Tree(
         feature=np.full(asked, model.kmeans.cluster_centers_.shape[1]),
-        threshold=ids + 0.5,
+        threshold=np.arange(asked, dtype=np.float64) + 0.5,
         yes=starts[:asked],
         no=np.append(ids[1:], starts[asked])[:asked],
         leaf=np.zeros(asked, bool),

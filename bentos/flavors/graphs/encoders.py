@@ -7,8 +7,10 @@ scikit-learn a missing text is NaN, as pandas gives it.
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,30 +33,50 @@ class Table:
     missing: NDArray[Any] | None
 
 
+Ask: TypeAlias = Callable[[list[Any]], Table]
+
+
 @transformer("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
 def encoder(b: Builder, model: Any, frame: Frame) -> Frame:
     """The columns that the encoder makes, in its order."""
     made: list[Column] = []
     for at, column in enumerate(frame):
         values = [value for value in model.categories_[at].tolist() if not _is_missing(value)]
-        if column.text is not None:
-            made += _from_text(b, model, at, column, values)
-        else:
-            made += _from_numbers(b, model, at, column, values)
+        made += looked_up(b, column, values, partial(_table, model, at))
     return tuple(made)
 
 
-def _from_text(b: Builder, model: Any, at: int, column: Column, values: list[Any]) -> Frame:
+def coded(b: Builder, column: Column, values: list[Any], refuses: bool) -> Frame:
+    """One column: the place of each value in the list, NaN for none.
+
+    An unknown value is refused, or is as good as none.
+    """
+
+    def places(asked: list[Any]) -> Table:
+        rows = np.array([values.index(v) if v in values else np.nan for v in asked], np.float64)
+        none = np.array([np.nan])
+        return Table(rows[:, None], None if refuses else none, none)
+
+    return looked_up(b, column, values, places)
+
+
+def looked_up(b: Builder, column: Column, values: list[Any], ask: Ask) -> Frame:
+    """The columns that are made of the values that a column may have."""
+    if column.text is not None:
+        return _from_text(b, column, column.text, values, ask)
+    return _from_numbers(b, column, values, ask(values))
+
+
+def _from_text(b: Builder, column: Column, door: str, values: list[Any], ask: Ask) -> Frame:
     """Columns by the code of a text."""
-    door = str(column.text)
     words = b.words.setdefault(door, Words())
     renamed = dict(column.renamed)
     for value in values:
         if not isinstance(value, str):
-            raise NoGraph(f"the text column {column.text!r} has the category {value!r}")
+            raise NoGraph(f"the text column {door!r} has the category {value!r}")
         words.code(value)
     by_code = [renamed.get(value, value) for value in words.values]
-    table = _table(model, at, [*by_code, renamed.get(None, math.nan)])
+    table = ask([*by_code, renamed.get(None, math.nan)])
     if table.unknown is None:
         known = {value for value, now in zip(words.values, by_code, strict=True) if now in values}
         words.accepted = known if words.accepted is None else words.accepted & known
@@ -70,13 +92,12 @@ def _from_text(b: Builder, model: Any, at: int, column: Column, values: list[Any
     return b.frame(made, _far(rows), _missing_doors(rows, column))
 
 
-def _from_numbers(b: Builder, model: Any, at: int, column: Column, values: list[Any]) -> Frame:
+def _from_numbers(b: Builder, column: Column, values: list[Any], table: Table) -> Frame:
     """Columns by which of the known numbers a number is."""
     if any(isinstance(value, str) for value in values):
         raise NoGraph("a column of numbers has categories of text")
     if any(abs(value) > EXACT_INTEGERS for value in values):
         raise NoGraph("a category is a number above 2**53")
-    table = _table(model, at, values)
     known = np.array(values, dtype=np.float64)
     b.note(column, known)
     tensor = b.matrix((column,), np.float64)

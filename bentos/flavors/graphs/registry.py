@@ -57,11 +57,12 @@ def answer(b: Builder, model: Any, frame: Frame, method: str) -> Answer:
 
 
 def own_name(model: Any) -> str:
-    """The name of a class that is a known library's own, or ours. Raises NoGraph for others."""
+    """A known class's name: `StandardScaler`, `xgboost.Booster`. Raises NoGraph for others."""
     kind = type(model)
-    if kind.__module__.split(".")[0] not in OWNERS:
+    package = kind.__module__.split(".")[0]
+    if package not in OWNERS:
         raise NoGraph(f"{kind.__module__}.{kind.__qualname__} is not among the known classes")
-    return str(kind.__name__)
+    return str(kind.__name__) if package == "sklearn" else f"{package}.{kind.__name__}"
 
 
 def no_method(model: Any, method: str) -> NoGraph:

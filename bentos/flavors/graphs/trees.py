@@ -146,7 +146,10 @@ def float32_below(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def note(b: Builder, frame: Frame, trees: Sequence[Tree], narrow: bool) -> None:
-    """Remember the thresholds by column; where rows are cast to float32, also where they flip."""
+    """Remember the thresholds by column; where rows are cast to float32, also where they flip.
+
+    Features beyond the frame are its columns once more.
+    """
     inner = [~tree.leaf & (tree.mode != MEMBER) for tree in trees]
     feature = np.concatenate([t.feature[mask] for t, mask in zip(trees, inner, strict=True)])
     threshold = np.concatenate([t.threshold[mask] for t, mask in zip(trees, inner, strict=True)])
@@ -157,4 +160,4 @@ def note(b: Builder, frame: Frame, trees: Sequence[Tree], narrow: bool) -> None:
             high = np.nextafter(low, np.float32(np.inf))
             flips = (low.astype(np.float64) + high.astype(np.float64)) / 2
             values = np.concatenate([values, flips])
-        b.note(frame[int(at)], values)
+        b.note(frame[int(at) % len(frame)], values)

@@ -100,7 +100,7 @@ CLASSIFIERS = {
     "boosted": GradientBoostingClassifier(n_estimators=10),
     "histogram": HistGradientBoostingClassifier(max_iter=10),
     "logistic": scaled(LogisticRegression()),
-    "one against others": scaled(SGDClassifier(loss="log_loss")),
+    "one against others": scaled(SGDClassifier(loss="log_loss", random_state=0)),
     "chosen": make_pipeline(MinMaxScaler(), SelectKBest(k=2), LogisticRegression()),
     "bins": make_pipeline(
         KBinsDiscretizer(4, quantile_method="averaged_inverted_cdf"), LogisticRegression()
