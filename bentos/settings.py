@@ -192,6 +192,7 @@ class Settings(BaseSettings):
         yaml_file=[path for path in sorted(CONFIGS.glob("*.yaml")) if path != TRAINING],
         extra="forbid",
         frozen=True,
+        hide_input_in_errors=True,  # it may be a secret; the message names the setting
     )
 
     home: Path = Path(".ascenso")

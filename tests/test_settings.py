@@ -80,10 +80,12 @@ def test_the_address_of_mlflow_is_known_by_its_own_variable(
 def test_a_wrong_variable_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, variable: str, text: str, place: str
 ) -> None:
+    monkeypatch.setenv("ASCENSO_REGISTRY__URI", "http://a:hunter2@mlflow")
     monkeypatch.setenv(variable, text)
     with pytest.raises(ValidationError) as refused:
         Settings()
     (error,) = refused.value.errors()
+    assert "hunter2" not in str(refused.value)
     assert place in (".".join(map(str, error["loc"])), *error["msg"].split())
 
 

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version as installed
 from pathlib import Path
+from urllib.parse import unquote
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
 
@@ -28,6 +30,8 @@ from training.manifest import Predict, Samples, check, write_manifest
 
 log = logging.getLogger("training")
 
+CREDENTIALS = re.compile(r"\A(?P<scheme>[^:/@]*://)?(?P<user>[^:]*?)(?::(?P<password>.*))?@", re.S)
+
 
 def connect(experiment: str) -> str:
     """Point MLflow at the server and experiment; give the server's address.
@@ -36,7 +40,7 @@ def connect(experiment: str) -> str:
     Raises `RegistryError` at once when the server does not answer.
     """
     local = f"http://127.0.0.1:{os.environ.get('ASCENSO_MLFLOW_PORT', '5000')}"
-    uri = (os.environ.get("MLFLOW_TRACKING_URI") or local).rstrip("/")
+    uri = sign_in((os.environ.get("MLFLOW_TRACKING_URI") or local).rstrip("/"))
     try:
         httpx.get(f"{uri}/health", timeout=10).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -47,6 +51,20 @@ def connect(experiment: str) -> str:
     mlflow.set_tracking_uri(uri)
     mlflow.set_experiment(experiment)
     return uri
+
+
+def sign_in(address: str) -> str:
+    """Hand the user name and password of an address to MLflow; give the address without them.
+
+    MLflow writes its address into logs and errors.
+    """
+    found = CREDENTIALS.match(address)
+    if found is None:
+        return address
+    if not os.environ.get("MLFLOW_TRACKING_USERNAME"):
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(found["user"])
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(found["password"] or "")
+    return (found["scheme"] or "") + address[found.end() :]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import msgspec
 
 from bentos.cli.errors import Failed, Unreachable
 from bentos.promotion.ledger import Event
+from bentos.registry.address import credentials, without_password
 
 TIMEOUT_SECONDS = 10.0
 NUDGE_SECONDS = 1.0
@@ -96,10 +97,12 @@ class Services:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+        self.address = url.rstrip("/")
+        self.url = without_password(self.address)  # as messages may show it
         token = os.environ.get(TOKEN)
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        self.http = httpx.Client(timeout=TIMEOUT_SECONDS, headers=headers)
+        auth = None if token else credentials(url)
+        self.http = httpx.Client(timeout=TIMEOUT_SECONDS, headers=headers, auth=auth)
 
     def close(self) -> None:
         """Close its connections."""

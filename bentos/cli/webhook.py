@@ -8,6 +8,7 @@ from bentos.cli.console import console, table
 from bentos.cli.errors import Failed
 from bentos.cli.promotion import registry, registry_option
 from bentos.cli.services import Services, services_option
+from bentos.registry.address import without_password
 from bentos.registry.webhooks import Delivery, Webhooks
 from bentos.settings import settings
 from bentos.web.hooks import PATH
@@ -35,13 +36,14 @@ def install(services: Services, registry_uri: str | None) -> None:
     services must have too; `make up` makes one.
     """
     url, secret = _address(services), _secret()
+    shown = without_password(url)
     with registry(registry_uri) as opened:
         webhooks = Webhooks(opened)
         installed = webhooks.install(url, secret)
         delivery = webhooks.test(installed)
     if not delivery.success:
-        raise Failed(f"Installed, but the example did not arrive at {url}: {_trouble(delivery)}")
-    click.echo(f"MLflow wakes {url} from now on, or {CACHE_SECONDS} s from now at the latest")
+        raise Failed(f"Installed, but the example did not arrive at {shown}: {_trouble(delivery)}")
+    click.echo(f"MLflow wakes {shown} from now on, or {CACHE_SECONDS} s from now at the latest")
 
 
 @webhook.command("list")
@@ -52,7 +54,7 @@ def show(registry_uri: str | None) -> None:
     with registry(registry_uri) as opened:
         for one in Webhooks(opened).all():
             events = ", ".join(sorted(map(str, one.events)))
-            lines.add_row(one.webhook_id, one.name, one.url, events, one.status)
+            lines.add_row(one.webhook_id, one.name, without_password(one.url), events, one.status)
     if lines.row_count:
         console().print(lines)
     else:
@@ -71,12 +73,12 @@ def remove(services: Services, registry_uri: str | None) -> None:
         for one in found:
             webhooks.remove(one)
     if not found:
-        raise Failed(f"No webhook goes to {url}; see `ascenso webhook list`")
-    click.echo(f"MLflow wakes {url} no more")
+        raise Failed(f"No webhook goes to {without_password(url)}; see `ascenso webhook list`")
+    click.echo(f"MLflow wakes {without_password(url)} no more")
 
 
 def _address(services: Services) -> str:
-    return services.url.removesuffix(PATH) + PATH
+    return services.address.removesuffix(PATH) + PATH
 
 
 def _secret() -> str:

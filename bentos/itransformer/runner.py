@@ -98,7 +98,7 @@ class Runner:
         path = self._jobs.folder / f"{job_id}.log"
         with path.open("wb") as file:
             arguments = ("work", job_id, "--config", str(TRAINING.absolute()))
-            popen = tied.start(TRAINER, *arguments, mlflow=self._jobs.runs.uri, log=file)
+            popen = tied.start(TRAINER, *arguments, mlflow=self._jobs.runs.address, log=file)
         log.info("job %s begins, process %d", job_id, popen.pid)
         return Process(popen, path)
 

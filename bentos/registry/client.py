@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from bentos.registry.address import credentials, without_password
+
 T = TypeVar("T")
 PAGE = 1000
 TAG_LIMIT = 5000
@@ -114,9 +116,12 @@ class Registry:
     def __init__(self, uri: str, timeout: float = 10.0) -> None:
         user = os.environ.get("MLFLOW_TRACKING_USERNAME")
         password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
-        self.uri = uri
+        self.address = uri
+        self.uri = without_password(uri)  # as messages may show it
         self.http = httpx.Client(
-            base_url=f"{uri}/api/2.0/", timeout=timeout, auth=(user, password) if user else None
+            base_url=f"{self.uri}/api/2.0/",
+            timeout=timeout,
+            auth=(user, password) if user else credentials(uri),
         )
 
     def models(self) -> dict[str, Model]:

@@ -1,6 +1,7 @@
 import socket
 from base64 import b64encode
 
+import httpx
 import pytest
 
 from bentos.registry import client as module
@@ -8,9 +9,13 @@ from bentos.registry.client import (
     TAG_LIMIT,
     NotInRegistry,
     Registry,
+    RegistryRefused,
     RegistryUnavailable,
     Version,
 )
+from bentos.registry.runs import Runs
+from bentos.registry.sources import ProxySource, StoreUnavailable
+from bentos.registry.webhooks import Webhooks
 from tests.serving.servers import answering
 from tests.serving.versions import Shelf
 from tests.stack import free_ports
@@ -159,3 +164,40 @@ def test_credentials_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     with answering(b"{}") as (url, heard):
         assert Registry(url).models() == {}
     assert b"Authorization: Basic " + b64encode(b"ana:a:b") in heard[0]
+
+
+@pytest.mark.parametrize(
+    ("credentials", "sent"),
+    [
+        ("ana:hunter2", b"ana:hunter2"),
+        ("ana:p%40ss%2Fword", b"ana:p@ss/word"),
+        ("ana:hunter@2/3", b"ana:hunter@2/3"),  # not encoded as it should be
+        ("hunter2", b"hunter2:"),  # a token
+    ],
+)
+def test_credentials_of_the_address_are_sent_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, credentials: str, sent: bytes
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_USERNAME", raising=False)
+    with answering(b"no entry", 403) as (url, heard):
+        address = url.replace("//", f"//{credentials}@")
+        for ask in (
+            Registry(address).models,
+            lambda: Runs(address).put("mlflow-artifacts:/1", "name", b""),
+            ProxySource(Registry(address), "1/files").names,
+            lambda: list(Webhooks(Registry(address)).all()),
+        ):
+            with pytest.raises((RegistryUnavailable, RegistryRefused, StoreUnavailable)) as told:
+                ask()
+            assert "hunter" not in str(told.value)
+            assert "p%40" not in str(told.value)
+    assert all(b"Basic " + b64encode(sent) in request for request in heard)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://ana:hunter2@", "ana:hunter2@mlflow:5000", "http://hunter2@mlflow:x"]
+)
+def test_an_address_that_cannot_be_used_does_not_show_its_password(address: str) -> None:
+    with pytest.raises((RegistryUnavailable, httpx.InvalidURL)) as told:
+        Registry(address).models()
+    assert "hunter2" not in str(told.value)

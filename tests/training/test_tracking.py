@@ -177,9 +177,13 @@ def closed_port() -> int:
 def test_a_server_that_is_down_is_told_at_once(
     monkeypatch: pytest.MonkeyPatch, closed_port: int
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port}/")
+    for name in ("USERNAME", "PASSWORD"):
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ana:hunter%202@127.0.0.1:{closed_port}/")
     with pytest.raises(RegistryError, match=f"MLflow at http://127.0.0.1:{closed_port} does not"):
         tracking.connect(EXPERIMENT)
+    assert os.environ["MLFLOW_TRACKING_USERNAME"] == "ana"
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "hunter 2"
 
 
 @pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "mlruns", "http://[bad"])

@@ -74,16 +74,17 @@ def test_reload_waits_for_the_start(url: str) -> None:
 
 
 def test_reload_tells_that_the_registry_is_down_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (port,) = free_ports(1)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ana:hunter2@127.0.0.1:{port}")
     app = small_app(small_slot())
     app.watcher = Watcher(app.slots, Settings(home=tmp_path), Metrics())
     with serving(app) as url:
         answer = httpx.post(f"{url}/reload")
         assert answer.status_code == 503
         assert f"MLflow at http://127.0.0.1:{port} does not answer" in answer.json()["detail"]
+        assert "hunter2" not in answer.text + httpx.get(f"{url}/releases").text + caplog.text
         assert httpx.post(f"{url}/add", json=POINT).json() == {"total": 3.5}
 
 
