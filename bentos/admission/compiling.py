@@ -8,125 +8,98 @@ service needs no scikit-learn to answer.
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bentos.admission import probes
 from bentos.admission.manifest import Samples
+from bentos.admission.proof import prove
+from bentos.flavors.graphs import NoGraph, Session, compile_model, fingerprint
 from bentos.flavors.loading import Loaded, Predictor
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
+from bentos.tensors import Batch, Column, Schema
 
 log = logging.getLogger(__name__)
 
-FLAT = "flat"  # a property of a graph whose model gives [n], while the graph gives [n, 1]
-JITTERED_ROWS = 256
-JITTER = 0.05
+# Whose classes have graphs; importing the compiler takes a second that others need not wait.
+COMPILED = ("sklearn.", "training.contugas.", "xgboost.", "lightgbm.")
+ANSWER = "prediction"
+MADE_BY, PROOF = "ascenso.made_by", "ascenso.proof"
+PROOF_SECONDS = 20.0
 
 
-@runtime_checkable
-class KnowsOnnx(Protocol):
-    """One of our own estimators, which brings its own graph."""
+class Made(NamedTuple):
+    """What answers, and what was found when it was compared; `predict` is None without a graph."""
 
-    def to_onnx(self) -> "ModelProto":
-        """A graph from float64 rows to what `predict` gives."""
-        ...
+    predict: Predictor | None
+    note: str
 
 
-class Session:
-    """A graph in ONNX Runtime with one input and one output, called like a model."""
+class Graph:
+    """A graph called like its model: rows [n, inputs] to [n] or [n, outputs]."""
 
     def __init__(self, graph: bytes) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # a batch has its core; more would take others' cores
-        self.graph = graph
-        self._session = onnxruntime.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"]
-        )
-        (entry,) = self._session.get_inputs()
-        self._entry = entry.name
-        self._dtype = np.float64 if entry.type == "tensor(double)" else np.float32
-        self._flat = FLAT in self._session.get_modelmeta().custom_metadata_map
+        self.session = Session(graph)
 
     def __call__(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Rows [n, inputs] to outputs, [n] or [n, outputs] as the original model has it."""
-        out: NDArray[Any] = self._session.run(None, {self._entry: rows.astype(self._dtype)})[0]
-        return out[:, 0] if self._flat and out.ndim == 2 else out
+        """What the model gives. Raises BadInput for what it would not take."""
+        return self.session(Batch({"": rows}))[ANSWER]
 
 
-def compile_model(loaded: Loaded, samples: Samples, path: Path) -> Predictor | None:
+def compile_rows(loaded: Loaded, samples: Samples, path: Path) -> Made:
     """A predictor in ONNX Runtime that gives the model's own answers, also kept at `path`.
 
-    None where the model has no such form, or where it does not agree.
+    It takes rows of float64, any of which may be missing where the model takes that.
     """
-    name = type(loaded.model).__name__
     batch = samples.batch()
-    if batch.dtype != np.float64 or batch.ndim != 2 or not _may_compile(loaded.model):
-        return None
-    rows = _jittered(batch)
+    name = type(loaded.model).__name__
+    if not type(loaded.model).__module__.startswith(COMPILED):
+        return Made(None, f"{name} has no graph")
+    if batch.dtype != np.float64 or batch.ndim != 2:
+        return Made(None, "rows that are not all numbers are not compiled here")
+    schema = Schema((Column("", "float64", (batch.shape[1],), nullable=True),))
     try:
-        expected = np.asarray(loaded.predict(rows))
-        session = Session(_graph(loaded, batch.shape[1], flat=expected.ndim == 1))
-        agrees = samples.agree(session(rows), expected)
+        return _compiled(loaded, schema, batch, path)
+    except NoGraph as error:
+        note = f"{name} stays native: {error}"
     except Exception as error:
-        log.info("%s stays native: %s: %s", name, type(error).__name__, error)
-        return None
-    if not agrees:
-        log.info("%s stays native: in ONNX it answers otherwise", name)
-        return None
-    _keep(session.graph, path)
-    return session
+        note = f"{name} stays native: {type(error).__name__}: {error}"
+    log.info("%s", note)
+    return Made(None, note)
 
 
-def open_compiled(path: Path) -> Predictor | None:
-    """What `compile_model` kept at `path`, or None."""
+def open_compiled(path: Path) -> Made:
+    """What this compiler kept at `path`, if it did."""
     try:
-        return Session(path.read_bytes())
+        graph = Graph(path.read_bytes())
     except FileNotFoundError:
-        return None
+        return Made(None, "")
     except Exception as error:
-        log.warning("%s cannot be used: %s", path, error)
-        return None
+        log.warning("%s cannot be used: %s: %s", path, type(error).__name__, error)
+        return Made(None, "")
+    notes = graph.session.notes
+    same = notes.get(MADE_BY) == fingerprint()
+    return Made(graph, notes.get(PROOF, "")) if same else Made(None, "")
 
 
-def _may_compile(model: object) -> bool:
-    """Whether it is worth the seconds that importing the converters takes."""
-    return isinstance(model, KnowsOnnx) or type(model).__module__.startswith("sklearn.")
-
-
-def _graph(loaded: Loaded, width: int, flat: bool) -> bytes:
-    """The model as a graph that gives only what its predict function gives."""
+def _compiled(loaded: Loaded, schema: Schema, batch: NDArray[Any], path: Path) -> Made:
     from onnx.helper import set_model_props
 
-    if isinstance(loaded.model, KnowsOnnx):
-        proto = loaded.model.to_onnx()
-    else:
-        from skl2onnx import to_onnx
-        from skl2onnx.common.data_types import FloatTensorType
+    compiled = compile_model(loaded.model, schema, loaded.predict_fn)
+    session = Session(bytes(compiled.proto.SerializeToString()))
+    rows = probes.rows(schema, Batch({"": batch}), compiled.critical)
 
-        proba = loaded.predict_fn == "predict_proba"
-        entry = [("rows", FloatTensorType([None, width]))]
-        proto = to_onnx(
-            loaded.model, initial_types=entry, options={"zipmap": False} if proba else None
-        )
-        wanted = proto.graph.output[-1 if proba else 0]
-        del proto.graph.output[:]
-        proto.graph.output.append(wanted)
-    set_model_props(proto, {FLAT: "1"} if flat else {})
-    return bytes(proto.SerializeToString())
+    def native(asked: Batch) -> Batch:
+        return Batch({ANSWER: np.asarray(loaded.predict(asked[""]))})
 
-
-def _jittered(batch: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The samples, and seeded rows around them: agreement is asked for beyond what was stored."""
-    random = np.random.default_rng(0)
-    near = batch[random.integers(len(batch), size=JITTERED_ROWS)]
-    spread = JITTER * batch.std(axis=0) * random.standard_normal(near.shape)
-    rows: NDArray[np.float64] = np.concatenate([batch, near + spread])
-    return rows
+    proof = prove(native, session, rows, compiled.kind, PROOF_SECONDS)
+    if not proof.holds:
+        raise NoGraph(str(proof))
+    set_model_props(compiled.proto, {**session.notes, MADE_BY: fingerprint(), PROOF: str(proof)})
+    graph = bytes(compiled.proto.SerializeToString())
+    _keep(graph, path)
+    return Made(Graph(graph), str(proof))
 
 
 def _keep(graph: bytes, path: Path) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from bentos.admission.budgets import MemoryBudget, warm_up, within
-from bentos.admission.compiling import compile_model, open_compiled
+from bentos.admission.compiling import Made, compile_rows, open_compiled
 from bentos.admission.manifest import (
     MANIFEST,
     Manifest,
@@ -57,13 +57,13 @@ def admit(
     samples = _signed(lambda: _read_samples(folder), settings, warnings)
     shape = mlmodel.row_shape or (len(contract.inputs or ()),)
     memory = MemoryBudget(settings.memory_mb)
-    predict, runs, row_seconds = within(
+    predict, runs, note, row_seconds = within(
         settings.deadline_seconds, lambda: _prove(mlmodel, samples, shape, settings, compiled)
     )
     memory.check()
     took = time.perf_counter() - started
     return Release(
-        version, predict, runs, row_seconds, took, tuple(warnings), shape, mlmodel.metadata
+        version, predict, runs, row_seconds, took, tuple(warnings), shape, mlmodel.metadata, note
     )
 
 
@@ -167,9 +167,9 @@ def _prove(
     row_shape: tuple[int, ...],
     settings: AdmissionSettings,
     compiled: Path,
-) -> tuple[Predictor, Runs, float]:
+) -> tuple[Predictor, Runs, str, float]:
     """Everything that calls the model: samples, compiling, warm-up."""
-    predict, runs = _predictor(mlmodel, samples, settings, compiled)
+    predict, runs, note = _predictor(mlmodel, samples, settings, compiled)
     batch = samples.batch() if samples else np.zeros((1, *map(abs, row_shape)))
     seconds = warm_up(predict, batch)
     if seconds * 1000 > settings.latency_ms:
@@ -178,23 +178,30 @@ def _prove(
             f"one row takes {seconds * 1000:.0f} ms; the budget is "
             f"{settings.latency_ms:.0f} ms (admission.latency_ms)",
         )
-    return predict, runs, seconds
+    return predict, runs, note, seconds
 
 
 def _predictor(
     mlmodel: MLmodel, samples: Samples | None, settings: AdmissionSettings, compiled: Path
-) -> tuple[Predictor, Runs]:
-    """What answers: compiled before, compiled now, or native."""
-    if samples and settings.compile and (before := open_compiled(compiled)):
+) -> tuple[Predictor, Runs, str]:
+    """What answers: compiled before, compiled now, or native; and what is known of its answers."""
+    before = open_compiled(compiled) if samples and settings.compile else Made(None, "")
+    if samples and before.predict:
         with suppress(Refusal):
-            check_samples(before, samples)
-            return before, "onnx"
+            check_samples(before.predict, samples)
+            return before.predict, "onnx", before.note
     loaded = load(mlmodel)
     if samples is None:
-        return loaded.predict, "native"
+        return loaded.predict, "native", "without samples it is not compiled"
     check_samples(loaded.predict, samples)
-    made = compile_model(loaded, samples, compiled) if settings.compile else None
-    return (made, "onnx") if made else (loaded.predict, "native")
+    if not settings.compile:
+        return loaded.predict, "native", "admission.compile is off"
+    made = compile_rows(loaded, samples, compiled)
+    return (
+        (made.predict, "onnx", made.note)
+        if made.predict
+        else (loaded.predict, "native", made.note)
+    )
 
 
 def _read_samples(folder: Path) -> Samples:

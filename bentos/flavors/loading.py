@@ -93,7 +93,7 @@ def preload(flavor: str) -> None:
     for a tenth of a second, again and again.
     """
     modules = {
-        "sklearn": ["sklearn.ensemble", "sklearn.pipeline", "skl2onnx"],
+        "sklearn": ["sklearn.ensemble", "sklearn.pipeline", "bentos.flavors.graphs.compiling"],
         "catboost": ["catboost"],
         "keras": ["h5py"],
         "itransformer": ["training.itransformer.forecaster"],

@@ -28,7 +28,7 @@ class Release:
     """A version that was admitted.
 
     `row_shape` is that of one input row, -1 where it may vary; `metadata` is what training noted
-    in the MLmodel file.
+    in the MLmodel file; `note` says how its graph was proved, or why it has none.
     """
 
     version: Version
@@ -39,6 +39,7 @@ class Release:
     warnings: tuple[str, ...] = ()
     row_shape: tuple[int, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __str__(self) -> str:

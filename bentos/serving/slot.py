@@ -123,6 +123,7 @@ def _told(release: Release | None) -> dict[str, Any] | None:
         "digest": release.version.digest,
         "since": release.since.isoformat(timespec="milliseconds"),
         "runs": release.runs,
+        "note": release.note,
         "row_ms": round(release.row_seconds * 1000, 3),
         "admission_seconds": round(release.admission_seconds, 3),
         "warnings": release.warnings,

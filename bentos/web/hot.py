@@ -12,8 +12,16 @@ from starlette.types import Receive, Scope, Send
 from bentos.serving.batching import Answer, Answered, NoRelease, Row
 from bentos.serving.batching import Overloaded as QueueFull
 from bentos.serving.slot import Slot
+from bentos.tensors import BadInput
 from bentos.web.body import Decoder, read
-from bentos.web.errors import HTTPError, NotReady, Overloaded, unexpected
+from bentos.web.errors import (
+    HTTPError,
+    NotReady,
+    Overloaded,
+    Problem,
+    UnprocessableBody,
+    unexpected,
+)
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS
 
 VERSION_HEADER = "x-model-version"
@@ -85,8 +93,16 @@ async def predict(
         ) from None
     except QueueFull as error:
         raise Overloaded(f"{slot.name} is overloaded: {error}") from None
+    except BadInput as error:
+        raise unfit(error) from None
     except TimeoutError:
         raise HTTPError(504, f"{slot.name} took longer than {seconds:.0f} s") from None
+
+
+def unfit(error: BadInput) -> UnprocessableBody:
+    """The 422 for a value that the model cannot take, which names its row and column."""
+    place = [part for part in (error.row, error.column) if part is not None and part != ""]
+    return UnprocessableBody(Problem(["body", *place], error.message, "value_error"))
 
 
 def version_headers(answered: Answered[Any]) -> dict[str, str]:

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeRegressor
 
 from bentos.admission import compiling
 from bentos.admission.judge import admit, check_libraries
@@ -17,8 +19,9 @@ from bentos.refusal import Refusal
 from bentos.registry.client import Version
 from bentos.serving.release import Contract
 from bentos.settings import AdmissionSettings
+from bentos.tensors import BadInput
 from tests.serving import versions
-from tests.serving.bad_models import answers
+from tests.serving.bad_models import TREE, answers
 from tests.serving.bad_versions import (
     BAD,
     Bad,
@@ -176,12 +179,37 @@ def test_a_good_version_is_admitted(tmp_path: Path) -> None:
     assert again.runs == "native"
 
 
-def test_a_model_that_fails_beyond_its_samples_stays_native(tmp_path: Path) -> None:
-    """Rows near the samples, as compiling tries them, are categories that it never saw."""
+def test_a_graph_refuses_what_its_model_would(tmp_path: Path) -> None:
+    """Rows near the samples are categories that it never saw."""
     model = make_pipeline(OneHotEncoder(), LinearRegression())
     model.fit(INPUTS.to_numpy(), INPUTS["x"])
     release = admitted(signed(model, tmp_path / "model"))
-    assert release.runs == "native"
+    assert release.runs == "onnx"
+    with pytest.raises(BadInput, match="column 0 is a category that the model does not know"):
+        release.predict(np.array([[0.5]]))
+
+
+def test_missing_values_that_no_sample_has_are_answered_as_the_model_does(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(500, 1))
+    target = np.where(np.isnan(rows[:, 0]), 5.0, rows[:, 0])
+    rows[::5] = np.nan
+    target[::5] = 5.0
+    forest = RandomForestRegressor(10, random_state=0).fit(rows, target)
+    release = admitted(signed(forest, tmp_path / "model", skops_trusted_types=TREE))
+    assert release.runs == "onnx"
+    np.testing.assert_allclose(release.predict(rows), forest.predict(rows), rtol=1e-12)
+
+
+def test_rows_half_way_between_those_of_the_training_are_routed_alike(tmp_path: Path) -> None:
+    grid = np.arange(200.0)[:, None]
+    model = make_pipeline(StandardScaler(), DecisionTreeRegressor(random_state=0))
+    model.fit(grid, grid[:, 0] ** 2)
+    release = admitted(signed(model, tmp_path / "model", skops_trusted_types=TREE))
+    assert release.runs == "onnx"
+    assert "rows are answered alike" in release.note
+    between = np.concatenate([grid, grid + 0.5, np.nextafter(grid + 0.5, 0)])
+    np.testing.assert_array_equal(release.predict(between), model.predict(between))
 
 
 def test_a_compiled_form_of_another_model_is_not_used(tmp_path: Path) -> None:
@@ -192,4 +220,4 @@ def test_a_compiled_form_of_another_model_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "compiled.onnx").write_bytes(kept[:50])
     release = admitted(signed(line(4.0), tmp_path / "third"))
     np.testing.assert_allclose(release.predict(np.array([[2.0]])), [8.0], rtol=1e-5)
-    assert compiling.open_compiled(tmp_path / "compiled.onnx")
+    assert compiling.open_compiled(tmp_path / "compiled.onnx").predict

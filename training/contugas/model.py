@@ -1,7 +1,7 @@
 """The model that answers: which cluster a reading belongs to, and whether it is anomalous."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,9 +9,6 @@ from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.ensemble import IsolationForest
 from sklearn.preprocessing import StandardScaler
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 FIELDS = ("presion", "temperatura", "volumen")
 OUTPUTS = ("cluster", "prediccion")
@@ -75,12 +72,6 @@ class AnomalyModel(BaseEstimator):  # type: ignore[misc]
         self.scaler = scaler
         self.kmeans = kmeans
         self.clusters = clusters
-
-    def to_onnx(self) -> "ModelProto":
-        """Give the same answers as a graph: see `training.contugas.graph`."""
-        from training.contugas.graph import to_onnx
-
-        return to_onnx(self)
 
     def assign(self, X: ArrayLike) -> Ints:
         """Nearest cluster of readings (n, 3), numbered as KMeans numbers them: int64 (n,)."""

@@ -136,21 +136,25 @@ class Entrance:
         entry = self._door.entries[at]
         if value is None or value != value:
             if not entry.missing:
-                raise BadInput(f"{_label(entry)} may not be missing", entry.name, row)
+                raise BadInput(f"{self._label(entry)} may not be missing", entry.name, row)
             return MISSING
         if not isinstance(value, str):
-            raise BadInput(f"{_label(entry)} is {value!r}, which is no text", entry.name, row)
+            raise BadInput(f"{self._label(entry)} is {value!r}, which is no text", entry.name, row)
         if not entry.strangers:
             known = ", ".join(repr(word) for word, _ in (entry.words or ())[:5])
             more = len(entry.words or ()) - 5
             rest = f", and {more} more" if more > 0 else ""
             raise BadInput(
-                f"{_label(entry)} is {value!r}, which the model does not know; "
+                f"{self._label(entry)} is {value!r}, which the model does not know; "
                 f"it knows {known}{rest}",
                 entry.name,
                 row,
             )
         return UNKNOWN
+
+    def _label(self, entry: Entry) -> str:
+        name = f"column {entry.name}" if self._door.single else entry.name
+        return name or "the input"
 
     def _look(self, rows: NDArray[Any]) -> None:
         """Find what is missing, infinite or too large, and refuse what may not be."""
@@ -162,17 +166,13 @@ class Entrance:
         row, at = (int(index) for index in np.argwhere(bad)[0])
         entry, value = self._door.entries[at], float(rows[row, at])
         if math.isnan(value):
-            raise BadInput(f"{_label(entry)} may not be missing", entry.name, row)
+            raise BadInput(f"{self._label(entry)} may not be missing", entry.name, row)
         limit = f"{self._limits[at]:.3g}"
         raise BadInput(
-            f"{_label(entry)} is {value!r}; the model takes numbers from -{limit} to {limit}",
+            f"{self._label(entry)} is {value!r}; the model takes numbers from -{limit} to {limit}",
             entry.name,
             row,
         )
-
-
-def _label(entry: Entry) -> str:
-    return entry.name or "the input"
 
 
 class Exit:
@@ -197,4 +197,5 @@ class Exit:
         if guards.any():
             row, at = (int(index) for index in np.argwhere(guards)[0])
             message, column = self._door.guards[at]
-            raise BadInput(f"{column or 'the input'} {message}", column, start + row)
+            label = f"column {column}" if self._door.single else column
+            raise BadInput(f"{label or 'the input'} {message}", column, start + row)

@@ -28,8 +28,8 @@ class Session:
         )
         self._give_back = onnxruntime.RunOptions()
         self._give_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        properties = self._session.get_modelmeta().custom_metadata_map
-        self._door = msgspec.json.decode(properties[door.PROPERTY], type=door.Door)
+        self.notes: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self._door = msgspec.json.decode(self.notes[door.PROPERTY], type=door.Door)
         self._enter, self._leave = door.Entrance(self._door), door.Exit(self._door)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._most = self._door.rows or 2**62
