@@ -15,7 +15,8 @@ from bentos.serving.release import Contract, Release
 from bentos.settings import settings
 from bentos.web.app import NOT_READY, App
 from bentos.web.docs import Answer, Operation
-from bentos.web.hot import VERSION_HEADER, Hot
+from bentos.web.headers import VERSION_HEADER
+from bentos.web.hot import Hot
 
 MODEL = "contugas-anomaly"
 LARGEST = 1e9  # beyond any gauge, and well inside what float32 trees can tell apart

@@ -87,6 +87,7 @@ class ServiceSettings(Section):
     workers: PositiveInt = 1
     request_timeout_seconds: PositiveInt = 30
     cors_origins: list[str] = []
+    hosts: list[str] = []
 
 
 class AdmissionSettings(Section):
@@ -178,9 +179,9 @@ class UploadSettings(Section):
 
 
 class AdminSettings(Section):
-    """What wants the admin key, beside clearing everything."""
+    """What wants the admin key or the token of an admin. Clearing everything wants the key."""
 
-    protects: list[Literal["deletes", "uploads", "training"]] = []
+    protects: list[Literal["deletes", "uploads", "training"]] = ["deletes", "uploads", "training"]
 
 
 class Settings(BaseSettings):

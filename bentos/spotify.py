@@ -15,7 +15,8 @@ from bentos.serving.release import Contract, Release
 from bentos.settings import settings
 from bentos.web.app import NOT_READY, App
 from bentos.web.docs import Answer, Operation
-from bentos.web.hot import VERSION_HEADER, Hot
+from bentos.web.headers import VERSION_HEADER
+from bentos.web.hot import Hot
 from bentos.web.query import query_route
 from training.spotify.features import FEATURES, OUTPUT, Song, popularity, row
 

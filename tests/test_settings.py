@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from bentos.settings import (
     CONFIGS,
+    AdminSettings,
     CacheSettings,
     Channel,
     LimitSettings,
@@ -32,6 +33,7 @@ def test_the_files_say_what_holds_without_them() -> None:
     assert settings.registry == RegistrySettings()
     assert settings.services == ServiceSettings()
     assert settings.cache == CacheSettings()
+    assert settings.admin == AdminSettings()
     assert settings.channels == {"default": Channel(stage="Production")}
 
 

@@ -1,5 +1,6 @@
 """What every BentoML service shares: its quiet configuration, slots, start and readiness."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -15,6 +16,8 @@ from bentos.settings import settings
 from bentos.web.app import App
 from bentos.web.logs import log_as_json
 from bentos.web.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 # A call takes the interpreter's lock several times, and while a version is loaded in another
 # thread each time takes this long: of Python's own 5 ms a promotion would make a quarter second.
@@ -70,6 +73,8 @@ class Served:
             for feed in app.feeds:
                 feed.start()
         self._watcher.start()
+        for app in self.apps:
+            log.info("%s", app.openness)
 
     @bentoml.on_shutdown
     def unfollow(self) -> None:

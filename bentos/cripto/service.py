@@ -257,6 +257,7 @@ app = App(
         Operation("POST", "/reload", "Look at the registry now", RELOAD),
     ],
     feeds=[mirror],
+    writes=[("GET", "/reload")],
 )
 
 

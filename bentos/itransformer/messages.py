@@ -10,7 +10,7 @@ from bentos.itransformer.jobs import Job
 from bentos.web.app import NOT_READY
 from bentos.web.docs import Answer, Operation
 from bentos.web.errors import Failure
-from bentos.web.hot import VERSION_HEADER
+from bentos.web.headers import VERSION_HEADER
 from training.itransformer.names import TRAIN
 
 NOT_AUTHORIZED = "No autorizado. Clave de administración incorrecta o ausente."

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from bentos.bento.service import Served, quiet, racked
 from bentos.itransformer import calls, uploads
 from bentos.itransformer.catalog import Catalog
-from bentos.itransformer.doors import ask, keyed, need_mlflow
+from bentos.itransformer.doors import Kind, ask, keyed, need_mlflow, protected
 from bentos.itransformer.jobs import Jobs, told
 from bentos.itransformer.messages import (
     OPERATIONS,
@@ -36,7 +36,8 @@ from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.settings import TRAINING, settings
 from bentos.web.app import App, to_json
-from bentos.web.body import read
+from bentos.web.auth.guard import Place
+from bentos.web.body import read, read_json
 from bentos.web.errors import HTTPError, clip
 from bentos.web.hot import predict, version_headers
 from training.errors import InputError
@@ -50,14 +51,14 @@ Floats = NDArray[np.float64]
 CANCEL_SECONDS = 5.0
 LOOK_SECONDS = 0.2
 
-ADMIN = [
-    ("POST", "/train"),
-    ("POST", "/fine_tuning"),
-    ("DELETE", "/jobs/{job_id}"),
-    ("POST", "/upload_model"),
-    ("DELETE", "/delete_model/{model_name:path}"),
-    ("DELETE", "/clear_all_models"),
-]
+WRITES: dict[Place, Kind] = {
+    ("POST", "/train"): "training",
+    ("POST", "/fine_tuning"): "training",
+    ("DELETE", "/jobs/{job_id}"): "deletes",
+    ("POST", "/upload_model"): "uploads",
+    ("DELETE", "/delete_model/{model_name:path}"): "deletes",
+    ("DELETE", "/clear_all_models"): "everything",
+}
 
 
 def infer(release: Release, windows: Sequence[Series]) -> list[Floats]:
@@ -79,7 +80,7 @@ read_predict, read_named = calls.Calls(calls.Predict), calls.Calls(calls.Named)
 
 async def train(request: Request) -> Response:
     """`POST /train`."""
-    body = await read(request.scope, request.receive, settings().jobs.body_bytes)
+    body = await read_json(request.scope, request.receive, settings().jobs.body_bytes)
     call, series = await run_sync(calls.opened, read_train, body)
     recipe = calls.recipe(call, usual)
     await run_sync(calls.check_training, series, recipe)
@@ -88,7 +89,7 @@ async def train(request: Request) -> Response:
 
 async def fine_tuning(request: Request) -> Response:
     """`POST /fine_tuning`."""
-    body = await read(request.scope, request.receive, settings().jobs.body_bytes)
+    body = await read_json(request.scope, request.receive, settings().jobs.body_bytes)
     call, series = await run_sync(calls.opened, read_fine_tune, body)
     slot = rack.get(call.model_name)
     if slot and slot.live:
@@ -236,7 +237,8 @@ app = App(
     operations=OPERATIONS,
     feeds=[runner],
     racks=[rack],
-    admin=ADMIN,
+    writes=WRITES,
+    keyed=[place for place, kind in WRITES.items() if kind in protected()],
 )
 
 

@@ -23,7 +23,8 @@ from bentos.web.app import NOT_READY, App, to_json
 from bentos.web.body import Decoder, read
 from bentos.web.docs import Answer, Operation
 from bentos.web.errors import Failure, HTTPError, clip
-from bentos.web.hot import VERSION_HEADER, predict
+from bentos.web.headers import VERSION_HEADER, spelled
+from bentos.web.hot import predict
 
 CACHE_HEADER = "x-cache"
 TOLD_CALLS = 100
@@ -142,7 +143,7 @@ async def predictions(request: Request) -> Response:
     await tally.add(call.model_id, len(call.data), mean)
     told = Prediction(kept.predictions, kept.confidence, call.model_id, now())
     answer = to_json(told)
-    answer.headers[VERSION_HEADER] = version
+    answer.headers[VERSION_HEADER] = spelled(version)
     answer.headers[CACHE_HEADER] = "hit" if hit else "miss"
     return answer
 
@@ -262,7 +263,7 @@ app = App(
         ),
     ],
     racks=[rack],
-    admin=[("POST", "/cache/clear")],
+    writes=[("POST", "/cache/clear")],
 )
 
 

@@ -16,10 +16,8 @@ from bentos.promotion.watcher import Watcher
 from bentos.registry.client import RegistryUnavailable
 from bentos.serving.rack import Rack
 from bentos.serving.slot import Slot
-from bentos.settings import settings
 from bentos.web import docs
-from bentos.web.auth.guard import Guard, Places, gate, inside
-from bentos.web.cors import open_to
+from bentos.web.auth.guard import RELOAD, Guard, Places, gate, inside
 from bentos.web.docs import Answer, Operation
 from bentos.web.errors import HANDLERS, JSON, Failure, Unavailable
 from bentos.web.history import OPERATION as HISTORY
@@ -51,7 +49,9 @@ class Feed(Protocol):
 class App:
     """An ASGI app. POSTs to a path in `hot` take the fast route, all else goes to Starlette.
 
-    Where the service is guarded, `admin` and /reload need the scope `admin`.
+    `writes` are the places that change something, beside /reload: pages of other origins may not
+    call them, and where the service is guarded they need the scope `admin`.
+    `keyed` are those that want the admin key or the token of an admin where it is not.
     """
 
     def __init__(
@@ -66,7 +66,8 @@ class App:
         description: str = "",
         feeds: Sequence[Feed] = (),
         racks: Sequence[Rack[Any, Any]] = (),
-        admin: Places = (),
+        writes: Places = (),
+        keyed: Places = (),
     ) -> None:
         self.name = name
         self.fixed = list(slots)
@@ -74,7 +75,8 @@ class App:
         self.feeds = list(feeds)
         self.watcher: Watcher | None = None
         self._hot = {route.path: route for route in hot}
-        guard = Guard(name, gate(), [*admin, ("POST", "/reload")])
+        guard = Guard(name, gate(), [*writes, RELOAD], keyed)
+        self.openness = guard.openness
         told = guard.told([*operations, *COMMON_OPERATIONS])
         self._starlette = Starlette(
             routes=[
@@ -86,7 +88,7 @@ class App:
             ],
             exception_handlers=HANDLERS,
         )
-        self._app = open_to(settings().services.cors_origins, guard.around(self._dispatch))
+        self._app = gate().origins.open_to(guard.around(self._dispatch))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

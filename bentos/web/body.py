@@ -9,7 +9,15 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from bentos.web.errors import BodyTooLarge, Problem, UnprocessableBody, clip
+from bentos.web.errors import (
+    JSON,
+    BodyTooLarge,
+    Problem,
+    UnprocessableBody,
+    UnsupportedBody,
+    clip,
+)
+from bentos.web.headers import first
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -49,11 +57,22 @@ async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
     return b"".join(chunks)
 
 
+async def read_json(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The body of a call that changes something, as `read` gives it.
+
+    Raises UnsupportedBody unless the call says that it is JSON: a page of another origin may send
+    text or a form without asking, but not JSON.
+    """
+    media_type = first(scope, b"content-type").partition(b";")[0].strip().lower()
+    if media_type != JSON.encode():
+        given = clip(media_type.decode("latin-1")) or "of no type"
+        raise UnsupportedBody(f"The body is {given}: send {JSON}, and say so in content-type")
+    return await read(scope, receive, limit)
+
+
 def _declared_size(scope: Scope) -> int:
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return int(value) if value.isdigit() and len(value) < 20 else 0
-    return 0
+    value = first(scope, b"content-length")
+    return int(value) if value.isdigit() and len(value) < 20 else 0
 
 
 class Decoder(Generic[T]):

@@ -2,6 +2,7 @@
 
 HTTPError
   x BodyTooLarge       413
+  x UnsupportedBody    415
   x UnprocessableBody  422
   x Unavailable        503
     + NotReady
@@ -17,7 +18,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ExceptionHandler
+from starlette.types import ExceptionHandler, Send
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,12 @@ class HTTPError(Exception):
         ]
         return self.status, pairs, body
 
+    async def answer(self, send: Send) -> None:
+        """Send it, from an ASGI app."""
+        status, headers, body = self.render()
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
 
 class BodyTooLarge(HTTPError):
     """The body has more than `limit` bytes."""
@@ -84,6 +91,13 @@ class BodyTooLarge(HTTPError):
         super().__init__(
             413, f"The body is larger than {limit:,} bytes; send fewer rows at a time"
         )
+
+
+class UnsupportedBody(HTTPError):
+    """The body is of a kind, or packed in a way, that is not read here."""
+
+    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(415, detail, headers)
 
 
 class UnprocessableBody(HTTPError):

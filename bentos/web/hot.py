@@ -22,9 +22,9 @@ from bentos.web.errors import (
     UnprocessableBody,
     unexpected,
 )
+from bentos.web.headers import VERSION_HEADER, spelled
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS
 
-VERSION_HEADER = "x-model-version"
 Header = tuple[bytes, bytes]
 
 
@@ -72,7 +72,7 @@ class Hot(Generic[Row, Answer]):
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
-            (VERSION_HEADER.encode(), str(answered.release).encode()),
+            (VERSION_HEADER.encode(), spelled(str(answered.release)).encode()),
         ]
         return 200, headers, body
 
@@ -107,4 +107,4 @@ def unfit(error: BadInput) -> UnprocessableBody:
 
 def version_headers(answered: Answered[Any]) -> dict[str, str]:
     """The header that tells which release answered."""
-    return {VERSION_HEADER: str(answered.release)}
+    return {VERSION_HEADER: spelled(str(answered.release))}

@@ -99,6 +99,7 @@ def services(settings: Settings, keys: Mapping[str, str], serve: Sequence[str] =
             "ASCENSO_WEBHOOK_SECRET": keys["ASCENSO_WEBHOOK_SECRET"],
             "ASCENSO_SECURITY__SECRET": keys["ASCENSO_SECURITY__SECRET"],
             "ASCENSO_ADMIN_KEY": keys["ASCENSO_ADMIN_KEY"],
+            "ASCENSO_ADMIN__PROTECTS": "[]",  # only this machine can call
             "FORWARDED_ALLOW_IPS": "",  # no proxy is in front: callers are where they say
             "ASCENSO_SERVICES__CORS_ORIGINS": LOCAL_ORIGINS,
             **environment(settings, "services"),

@@ -81,7 +81,7 @@ def calls(replica: Replica) -> float:
 def test_a_replica_that_ends_answers_the_call_in_flight(three: list[Replica]) -> None:
     """Its body is only half there when the signal comes."""
     replica, body = three[0], json.dumps(READING).encode()
-    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
     with (
         socket.create_connection(("127.0.0.1", replica.port), timeout=120) as idle,
         socket.create_connection(("127.0.0.1", replica.port), timeout=120) as call,
@@ -103,7 +103,7 @@ def test_a_replica_that_ends_answers_the_call_in_flight(three: list[Replica]) ->
 def let_go(idle: socket.socket) -> bool:
     """Whether a replica that ends has closed a connection which is never quiet for long."""
     try:
-        idle.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
         return not idle.recv(4096)
     except ConnectionError:
         return True

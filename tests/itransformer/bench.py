@@ -119,6 +119,7 @@ def bench(folder: Path, **variables: str) -> Iterator[Bench]:
     env = {
         "ASCENSO_CONFIGS": str(configs),
         "ASCENSO_ADMIN_KEY": KEY,
+        "ASCENSO_ADMIN__PROTECTS": "[]",
         "ASCENSO_REGISTRY__POLL_SECONDS": "0.3",
         "ASCENSO_JOBS__POLL_SECONDS": "0.3",
         "ASCENSO_JOBS__GRACE_SECONDS": "5",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bentos.web.errors import JSON
 from tests.itransformer.bench import Bench, rows
 from tests.itransformer.refusals import detail
 
@@ -71,9 +72,21 @@ def test_nan_as_python_writes_it_is_named(here: Bench) -> None:
 @pytest.mark.parametrize("path", ["/train", "/fine_tuning", "/predict", "/download_model"])
 def test_malformed_bodies(here: Bench, path: str) -> None:
     for body in (b"", b"{", b"[]", b'{"model_name": 1}', b'{"unknown": 1}', b"\xff"):
-        answer = here.client.post(path, content=body)
+        answer = here.client.post(path, content=body, headers={"content-type": JSON})
         assert answer.status_code == 422, (body, answer.text)
         assert answer.json()["detail"][0]["loc"][0] == "body"
+
+
+@pytest.mark.parametrize("path", ["/train", "/fine_tuning"])
+def test_what_a_page_sends_without_asking_starts_no_training(here: Bench, path: str) -> None:
+    body = json.dumps({"model_name": "page", "data": rows(200)})
+    for kind in ({"content-type": "text/plain"}, {"content-type": "multipart/form-data"}, {}):
+        said = detail(here.client.post(path, content=body, headers=kind), 415)
+        assert said.endswith("send application/json, and say so in content-type")
+    foreign = {"origin": "http://evil.example", "content-type": JSON}
+    assert "evil.example" in detail(here.client.post(path, content=body, headers=foreign), 403)
+    for path in ("/clear_all_models", "/delete_model/plant", f"/jobs/{'0' * 32}"):
+        assert "evil.example" in detail(here.client.delete(path, headers=foreign), 403)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Models go out and come in as zip files, are listed, and are deleted: all of them at the end."""
 
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from bentos.settings import AdminSettings, settings
+from bentos.web.auth.tokens import Tokens
+from bentos.web.auth.users import UserFile
 from tests.itransformer import zips
 from tests.itransformer.bench import KEY, Bench, bench, rows
 from tests.itransformer.refusals import NOT_AUTHORIZED, detail
@@ -27,9 +31,9 @@ def test_a_download_forecasts_the_same_in_another_stack(
     assert answer.headers["content-disposition"] == 'attachment; filename="plant_complete.zip"'
     names = zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
     assert sorted(names) == ["config.json", "plant.pkl", "plant.pth"]
-    everything = '["deletes", "uploads", "training"]'
+    usual = json.dumps(AdminSettings().protects)
     folder = tmp_path_factory.mktemp("there")
-    with bench(folder, ASCENSO_ADMIN__PROTECTS=everything) as there:
+    with bench(folder, ASCENSO_ADMIN__PROTECTS=usual) as there:
         guarded = (
             upload(there, answer.content),
             there.post("/train", "x", rows(200)),
@@ -38,6 +42,12 @@ def test_a_download_forecasts_the_same_in_another_stack(
             there.client.delete(f"/jobs/{'0' * 32}"),
         )
         assert {detail(refused, 401) for refused in guarded} == {NOT_AUTHORIZED}
+        there.client.headers["Authorization"] = f"Bearer {token(there, 'ana')}"
+        assert detail(there.client.delete("/delete_model/plant"), 401) == NOT_AUTHORIZED
+        there.client.headers["Authorization"] = f"Bearer {token(there, 'root', admin=True)}"
+        assert detail(there.client.delete("/delete_model/plant"), 404)
+        assert detail(there.client.delete("/clear_all_models"), 401) == NOT_AUTHORIZED
+        del there.client.headers["Authorization"]
         there.client.headers["X-Admin-Key"] = KEY
         told = upload(there, answer.content, "plant_complete.zip")
         assert told.status_code == 200, told.text
@@ -50,6 +60,14 @@ def test_a_download_forecasts_the_same_in_another_stack(
         one, other = (each.post("/predict", "plant", rows(60)).json() for each in (here, there))
         assert one["forecast"] == other["forecast"]
         assert left(there) == []
+
+
+def token(bench: Bench, name: str, admin: bool = False) -> str:
+    """The token of a new user, as another service of the stack would give it."""
+    users = UserFile(bench.home / "users.json")
+    users.add(name, "correct horse battery", admin=admin)
+    mark = users.read()[name].mark
+    return Tokens(settings().security).issue(name, mark, admin)
 
 
 def left(bench: Bench) -> list[Path]:

@@ -16,9 +16,10 @@ def serving(
     app: ASGIApp,
     http: Literal["auto", "h11", "httptools"] = "auto",
     lifespan: Literal["on", "off"] = "off",
+    host: str = "127.0.0.1",
 ) -> Iterator[str]:
     """Serve `app` on a free port; gives its URL."""
-    config = uvicorn.Config(app, port=0, http=http, lifespan=lifespan, log_config=None)
+    config = uvicorn.Config(app, host, 0, http=http, lifespan=lifespan, log_config=None)
     server = uvicorn.Server(config)
     thread = Thread(target=server.run)
     thread.start()

@@ -79,7 +79,7 @@ def small_app(
     timeout: float = 60,
     routes: Sequence[BaseRoute] = (),
     operations: Sequence[Operation] = (),
-    admin: Places = (),
+    writes: Places = (),
 ) -> App:
     hot = [Hot("small", "/add", slot, Point, timeout)]
-    return App("small", "small", "1", [slot], hot, routes, operations, admin=admin)
+    return App("small", "small", "1", [slot], hot, routes, operations, writes=writes)

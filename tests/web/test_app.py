@@ -13,6 +13,7 @@ from bentos.promotion.watcher import Watcher
 from bentos.refusal import Refusal
 from bentos.registry.client import Version
 from bentos.settings import Settings, settings
+from bentos.web.auth.guard import gate
 from bentos.web.metrics import Metrics
 from tests.memory import release
 from tests.stack import free_ports
@@ -145,12 +146,17 @@ def test_metrics_count_requests_and_rows_of_batches() -> None:
         assert value(url, "ascenso_requests_total", **seen) - before == 1
 
 
+def _forget() -> None:
+    settings.cache_clear()
+    gate.cache_clear()
+
+
 @pytest.fixture
 def origins(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Sets ASCENSO_SERVICES__CORS_ORIGINS for apps made afterwards."""
-    settings.cache_clear()
+    _forget()
     yield monkeypatch
-    settings.cache_clear()
+    _forget()
 
 
 def preflight(url: str, origin: str) -> httpx.Response:
@@ -181,3 +187,19 @@ def test_without_origins_no_page_is_told_that_it_may(url: str) -> None:
     assert posted.status_code == 200
     for headers in (answer.headers, posted.headers):
         assert not [name for name in headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_pages_of_others_may_not_change_anything(method: str) -> None:
+    async def drop(request: Request) -> Response:
+        return Response()
+
+    routes = [Route("/drop", drop, methods=["GET", "POST"])]
+    page = {"origin": "https://evil.example", "content-type": "text/plain"}
+    with serving(small_app(small_slot(), routes=routes, writes=[(method, "/drop")])) as url:
+        assert httpx.request(method, f"{url}/drop").status_code == 200
+        own = page | {"origin": url}
+        assert httpx.request(method, f"{url}/drop", headers=own).status_code == 200
+        assert httpx.request(method, f"{url}/drop", headers=page).status_code == 403
+        assert httpx.post(f"{url}/reload", headers=page).status_code == 403
+        assert httpx.post(f"{url}/add", json=POINT, headers=page).status_code == 200

@@ -39,7 +39,7 @@ def guarded_app() -> App:
             Operation("POST", "/add", "Add", {200: Answer("The sum")}),
             Operation("POST", "/things/{id}/drop", "Drop", {200: Answer("Dropped")}),
         ],
-        admin=[("POST", "/things/{id}/drop")],
+        writes=[("POST", "/things/{id}/drop")],
     )
 
 

@@ -1,0 +1,24 @@
+"""Headers: of requests one by its name, of answers what may stand in one."""
+
+from functools import lru_cache
+from urllib.parse import quote
+
+from starlette.types import Scope
+
+VERSION_HEADER = "x-model-version"
+# ASCII that can be seen, without `%`: so that it begins an escape and nothing else.
+_PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+
+
+def first(scope: Scope, name: bytes) -> bytes:
+    """The first header of a request that has this name, in small letters; or nothing."""
+    for found, value in scope["headers"]:
+        if found == name:
+            return bytes(value)
+    return b""
+
+
+@lru_cache(1024)
+def spelled(text: str) -> str:
+    """A text as a header may hold it: what is not ASCII, or `%`, percent-encoded as in a URL."""
+    return quote(text, safe=_PLAIN)
