@@ -32,12 +32,13 @@ def fit(schema: Schema, columns: Mapping[str, Array]) -> Batch:
 
 def absent(column: Column, rows: int) -> Array:
     """The values of an optional column that a caller left out: all missing."""
-    shape, kind = (rows, *column.shape), column.numpy.kind
+    shape = (rows, *(max(size, 0) for size in column.shape))
+    kind = column.numpy.kind
     if kind == "O":
         return np.full(shape, None, dtype=object)
     if kind == "M":
         return np.full(shape, np.datetime64("NaT", "ns"))
-    return np.full(shape, np.nan, dtype=np.float64)
+    return np.full(shape, np.nan, dtype=column.numpy if kind == "f" else np.float64)
 
 
 def _fitted(column: Column, values: Array) -> Array:

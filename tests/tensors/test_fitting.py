@@ -14,6 +14,13 @@ SCHEMA = Schema(
         Column("image", "float64", (2, -1), required=False, nullable=True),
     )
 )
+LEFT = Schema(
+    inputs=(
+        Column("n", "int64"),
+        Column("size", "float32", required=False, nullable=True),
+        Column("image", "float32", (2, -1), required=False, nullable=True),
+    )
+)
 GOOD: dict[str, NDArray[Any]] = {
     "count": np.array([1, 2], dtype=np.int32),
     "size": np.array([0.5, 1.5]),
@@ -26,6 +33,9 @@ def test_columns_are_put_in_order_and_those_left_out_are_missing() -> None:
     assert batch.names == ("size", "count", "name", "image")
     assert batch["size"].dtype == np.float32
     assert batch["name"].tolist() == [None, None]
+    left = fit(LEFT, {"n": np.array([1, 2])})
+    assert left["image"].shape == (2, 2, 0)
+    assert left["size"].dtype == np.float32
 
 
 @pytest.mark.parametrize(
