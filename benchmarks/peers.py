@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from bentos.admission.mlmodel import MLmodel
 from bentos.flavors.loading import load
+from bentos.flavors.mlmodel import MLmodel
 
 tutorial = FastAPI()
 

@@ -10,6 +10,7 @@ Reason = Literal[
     "digest",
     "library",
     "signature",
+    "schema",
     "load",
     "samples",
     "latency",

@@ -22,8 +22,8 @@ from bentos.admission.manifest import (
     read_samples,
     sha256,
 )
-from bentos.admission.mlmodel import MLmodel
 from bentos.flavors.loading import Predictor, load
+from bentos.flavors.mlmodel import MLmodel
 from bentos.refusal import Refusal
 from bentos.registry.client import DIGEST_TAG, Version
 from bentos.serving.release import Contract, Release, Runs

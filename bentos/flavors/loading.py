@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from bentos.admission.mlmodel import MLmodel
 from bentos.flavors.keras_file import answer, keras_on_torch, open_keras
+from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.trees import check_trees
 from bentos.refusal import Refusal
 
@@ -24,6 +25,10 @@ Predictor: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 KERAS_FILES = {"model.keras", "keras_module.txt"}
 TRUSTED_TYPES = frozenset(
     {
+        "collections.OrderedDict",
+        "lightgbm.basic.Booster",  # its text is checked before loading
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
         "numpy.dtype",  # imputers and encoders note the one that they were fitted with
         "sklearn.cluster._kmeans.KMeans",
         "sklearn.compose._column_transformer.ColumnTransformer",
@@ -37,6 +42,11 @@ TRUSTED_TYPES = frozenset(
         "sklearn.ensemble._gb.GradientBoostingRegressor",
         "sklearn.ensemble._iforest.IsolationForest",
         "sklearn.ensemble._iforest._average_path_length",
+        "sklearn.feature_extraction._dict_vectorizer.DictVectorizer",
+        "sklearn.feature_extraction.text.CountVectorizer",
+        "sklearn.feature_extraction.text.HashingVectorizer",
+        "sklearn.feature_extraction.text.TfidfTransformer",
+        "sklearn.feature_extraction.text.TfidfVectorizer",
         "sklearn.impute._base.SimpleImputer",
         "sklearn.linear_model._base.LinearRegression",
         "sklearn.linear_model._logistic.LogisticRegression",
@@ -48,6 +58,7 @@ TRUSTED_TYPES = frozenset(
         "sklearn.preprocessing._data.StandardScaler",
         "sklearn.preprocessing._encoders.OneHotEncoder",
         "sklearn.preprocessing._encoders.OrdinalEncoder",
+        "sklearn.preprocessing._label.LabelEncoder",
         "sklearn.tree._classes.DecisionTreeClassifier",
         "sklearn.tree._classes.DecisionTreeRegressor",
         "sklearn.tree._classes.ExtraTreeClassifier",
@@ -76,6 +87,8 @@ def load(mlmodel: MLmodel) -> Loaded:
         "keras": _keras,
         "itransformer": _itransformer,
     }
+    if mlmodel.flavor not in loaders:
+        raise Refusal("flavor", f"a service of its own cannot have the flavor {mlmodel.flavor}")
     try:
         preload(mlmodel.flavor)
         return loaders[mlmodel.flavor](mlmodel)
@@ -108,12 +121,18 @@ def preload(flavor: str) -> None:
 
 
 def _sklearn(mlmodel: MLmodel) -> Loaded:
-    skops = _skops()
     path = mlmodel.file(mlmodel.options.get("pickled_model"))
     if mlmodel.options.get("serialization_format") != "skops":
         raise Refusal(
             "pickle", "the sklearn flavor was not written with serialization_format='skops'"
         )
+    model = read_skops(path)
+    return Loaded(getattr(model, mlmodel.predict_fn), model, mlmodel.predict_fn)
+
+
+def read_skops(path: Path) -> Any:
+    """The estimator of a skops file. Raises Refusal for types that are not on our list."""
+    skops = _skops()
     try:
         model = skops.load(path, trusted=sorted(TRUSTED_TYPES))  # which looks before it makes
     except skops.exceptions.UntrustedTypesFoundException as error:
@@ -124,7 +143,7 @@ def _sklearn(mlmodel: MLmodel) -> Loaded:
             "the file itself lists as trusted does not count",
         ) from error
     check_trees(model)
-    return Loaded(getattr(model, mlmodel.predict_fn), model, mlmodel.predict_fn)
+    return model
 
 
 def _skops() -> ModuleType:
@@ -158,12 +177,17 @@ def _catboost(mlmodel: MLmodel) -> Loaded:
 
 
 def _keras(mlmodel: MLmodel) -> Loaded:
+    model = open_keras(keras_path(mlmodel))
+    return Loaded(partial(answer, model), model, "predict")
+
+
+def keras_path(mlmodel: MLmodel) -> Path:
+    """The `.keras` file of a version that holds nothing else of Keras'."""
     folder = str(mlmodel.options.get("data"))
     path = mlmodel.file(f"{folder}/model.keras")
     if odd := sorted({file.name for file in path.parent.iterdir()} - KERAS_FILES):
         raise Refusal("flavor", f"{folder} holds {odd[:5]}; only {sorted(KERAS_FILES)} are served")
-    model = open_keras(path)
-    return Loaded(partial(answer, model), model, "predict")
+    return path
 
 
 def _itransformer(mlmodel: MLmodel) -> Loaded:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bentos.admission.cache import Artifacts
 from bentos.admission.judge import admit
-from bentos.admission.mlmodel import MLmodel
+from bentos.flavors.mlmodel import MLmodel
 from bentos.promotion.channel import Memory, look
 from bentos.promotion.ledger import Ledger, What
 from bentos.promotion.notes import Note, Notes, State

@@ -2,7 +2,7 @@
 
 from bentos.admission.cache import Artifacts
 from bentos.admission.judge import admit
-from bentos.admission.mlmodel import MLmodel
+from bentos.flavors.mlmodel import MLmodel
 from bentos.promotion.channel import look
 from bentos.registry.client import Registry, Version
 from bentos.registry.sources import open_source

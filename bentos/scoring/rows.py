@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute, types
 
-from bentos.admission.mlmodel import MLmodel
+from bentos.flavors.mlmodel import MLmodel
 from bentos.scoring.tables import Unfit
 from bentos.serving.release import Contract, Release
 from bentos.web.hot import Hot

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bentos.admission.mlmodel import MLmodel
+from bentos.flavors.mlmodel import MLmodel
 from bentos.scoring.rows import Columns
 from bentos.scoring.tables import Unfit
 from bentos.serving.release import Release

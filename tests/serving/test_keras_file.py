@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import yaml
 
-from bentos.admission.mlmodel import MLmodel
 from bentos.flavors import keras_file, loading
 from bentos.flavors.keras_file import open_keras
+from bentos.flavors.mlmodel import MLmodel
 from tests.keras_files import CONFIG, WEIGHTS, dense, keras, reconfigure, reweigh, rewrite
 from tests.serving.refusals import refused
 
@@ -26,7 +26,7 @@ FRESH = """
 import os, sys
 from pathlib import Path
 from bentos.flavors.loading import load, preload
-from bentos.admission.mlmodel import MLmodel
+from bentos.flavors.mlmodel import MLmodel
 
 preload("catboost")
 print("keras" in sys.modules)

@@ -27,8 +27,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.tree import DecisionTreeRegressor
 from skops import io as skops
 
-from bentos.admission.mlmodel import MLmodel
 from bentos.flavors.loading import TRUSTED_TYPES, load, preload
+from bentos.flavors.mlmodel import MLmodel
 from bentos.refusal import Reason
 from tests.serving.refusals import refused
 from tests.serving.skops_file import tampered
@@ -57,7 +57,7 @@ FRESH = """
 import sys
 from pathlib import Path
 from bentos.flavors.loading import load
-from bentos.admission.mlmodel import MLmodel
+from bentos.flavors.mlmodel import MLmodel
 from bentos.refusal import Refusal
 
 try:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bentos.admission.mlmodel import MLmodel
+from bentos.flavors.mlmodel import MLmodel
 from tests.serving import versions
 from tests.serving.refusals import refused
 

@@ -11,8 +11,8 @@ from mlflow.entities.model_registry import ModelVersion
 
 import mlflow
 from bentos.admission.judge import check_digests
-from bentos.admission.mlmodel import MLmodel
 from bentos.flavors.loading import load, preload
+from bentos.flavors.mlmodel import MLmodel
 from bentos.refusal import Refusal
 from bentos.registry.client import Tag, Version
 from mlflow import MlflowClient

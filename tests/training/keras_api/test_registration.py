@@ -11,8 +11,8 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 import mlflow
 from bentos.admission.judge import check_samples
 from bentos.admission.manifest import read_samples
-from bentos.admission.mlmodel import MLmodel
 from bentos.flavors.loading import load
+from bentos.flavors.mlmodel import MLmodel
 from mlflow import MlflowClient
 from tests.keras_files import dense, keras
 from training import tracking

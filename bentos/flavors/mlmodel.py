@@ -11,7 +11,9 @@ import yaml
 
 from bentos.refusal import Refusal
 
-FLAVORS = ("sklearn", "catboost", "keras", "itransformer")
+FLAVORS = (
+    "sklearn", "catboost", "xgboost", "lightgbm", "onnx", "keras", "pytorch", "itransformer",
+)  # fmt: skip
 PICKLE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill", ".pth", ".pt", ".bin"}
 PICKLE_FORMATS = {"pickle", "cloudpickle", "joblib", "dill"}
 PICKLE_MAGIC = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
