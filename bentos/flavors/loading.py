@@ -19,6 +19,7 @@ from bentos.flavors.keras_file import answer, keras_on_torch, open_keras
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.trees import check_trees
 from bentos.refusal import Refusal
+from bentos.tensors import BadInput
 
 Predictor: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -127,7 +128,21 @@ def _sklearn(mlmodel: MLmodel) -> Loaded:
             "pickle", "the sklearn flavor was not written with serialization_format='skops'"
         )
     model = read_skops(path)
-    return Loaded(getattr(model, mlmodel.predict_fn), model, mlmodel.predict_fn)
+    return Loaded(_knowing(getattr(model, mlmodel.predict_fn)), model, mlmodel.predict_fn)
+
+
+def _knowing(predict: Predictor) -> Predictor:
+    """`predict`, where a category that its encoder does not know is the caller's fault."""
+
+    def answered(rows: NDArray[Any]) -> NDArray[Any]:
+        try:
+            return predict(rows)
+        except ValueError as error:
+            if str(error).startswith("Found unknown categories"):
+                raise BadInput(str(error)) from None
+            raise
+
+    return answered
 
 
 def read_skops(path: Path) -> Any:

@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from bentos.cli import main
 from bentos.keras_api.client import CallFailed, KerasClient
-from tests.keras_api.networks import ROW, SECONDS, both, move, register, workers
+from mlflow import MlflowClient
+from tests.keras_api.networks import ROW, SECONDS, ask, both, move, register, workers
 from tests.stack import Stack, wait_for
 from tests.web.guarded import bearer
 from tests.web.scrape import value
@@ -99,3 +100,16 @@ def test_the_command_promotes_a_model_that_nobody_knows_yet(url: str, stack: Sta
     assert "vacated" in ascenso("history", version.name).output
     refused = ascenso("rollback", version.name)
     assert (refused.exit_code, "is promoted" in refused.stderr) == (1, True)
+
+
+def test_a_name_of_another_alphabet(url: str, registry: MlflowClient) -> None:
+    version = register("renamed", 2.0)
+    registry.rename_registered_model(version.name, "keras-房价")
+    move(registry.get_model_version("keras-房价", version.version), "Production")
+    wait_for(lambda: both(url, "房价"), SECONDS)
+    for _ in range(4):  # new answers and kept ones
+        answer = ask(url, {"data": [ROW], "model_id": "房价"})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["predictions"] == [[12.0]]
+        assert answer.headers["x-model-version"] == "keras-%E6%88%BF%E4%BB%B7/1"
+    registry.delete_registered_model("keras-房价")

@@ -30,6 +30,7 @@ from skops import io as skops
 from bentos.flavors.loading import TRUSTED_TYPES, load, preload
 from bentos.flavors.mlmodel import MLmodel
 from bentos.refusal import Reason
+from bentos.tensors import BadInput
 from tests.serving.refusals import refused
 from tests.serving.skops_file import tampered
 
@@ -266,3 +267,14 @@ def test_other_catboost_files(options: dict[str, Any], reason: Reason, tmp_path:
 def test_preload() -> None:
     preload("catboost")
     preload("sklearn")
+
+
+def test_a_category_that_an_encoder_does_not_know_is_the_callers(tmp_path: Path) -> None:
+    table = np.array([["rock", 1.0], ["pop", 2.0]], dtype=object)
+    encoder = ColumnTransformer([("one", OneHotEncoder(), [0])], remainder="passthrough")
+    predict = load(stored(tmp_path, make_pipeline(encoder, Ridge()).fit(table, [1, 2]))).predict
+    with pytest.raises(BadInput, match=r"Found unknown categories \['jazz'\] in column 0"):
+        predict(np.array([["jazz", 1.0]], dtype=object))
+    with pytest.raises(ValueError, match="1 features") as told:
+        predict(np.array([["rock"]], dtype=object))
+    assert not isinstance(told.value, BadInput)

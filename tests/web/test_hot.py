@@ -4,17 +4,19 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
 from starlette.routing import Mount, Router
 
 from bentos.settings import LimitSettings
+from bentos.web.hot import Hot
+from bentos.web.query import query_route
 from tests.memory import THREADED, release
 from tests.stack import wait_for
 from tests.web.serving import serving
-from tests.web.small import Gated, Matrix, gated_slot, small_app, small_slot, total
+from tests.web.small import Gated, Matrix, Point, gated_slot, small_app, small_slot, total
 
 POINT = {"x": 1.5, "y": 2}
 
@@ -193,3 +195,27 @@ def test_one_bad_row_among_many_calls_fails_alone() -> None:
         answers = [call.result() for call in calls]
     assert [a.status_code for a in answers] == [500 if n == 13 else 200 for n in numbers]
     assert all(a.json() == {"total": n} for n, a in enumerate(answers) if n != 13)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("keras-房价", "keras-%E6%88%BF%E4%BB%B7/3"),
+        ("gás", "g%C3%A1s/3"),
+        ("100% ours", "100%25 ours/3"),
+        ("a\r\nset-cookie: b", "a%0D%0Aset-cookie: b/3"),
+    ],
+)
+@pytest.mark.parametrize("path", ["add", "query"])
+def test_any_name_stands_in_the_header_as_ascii(name: str, told: str, path: str) -> None:
+    slot = small_slot(version="3", name=name)
+    hot = Hot("small", "/add", slot, Point, 60)
+    with serving(small_app(slot, routes=[query_route("/query", hot)])) as url:
+        if path == "add":
+            answer = httpx.post(f"{url}/add", json=POINT)
+        else:
+            answer = httpx.get(f"{url}/query", params=POINT)
+    assert answer.status_code == 200
+    assert answer.headers["x-model-version"] == told
+    assert unquote(told) == f"{name}/3"
+    assert "set-cookie" not in answer.headers
