@@ -1,8 +1,10 @@
 """What a value of a column may be: a number, a text, a time, or JSON that has a description."""
 
 import base64
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +17,7 @@ Check: TypeAlias = Callable[[Any], Any]
 SHOWN = 60
 SPACE = re.compile(r"\s+")
 EXACT = 2**53 - 1  # up to here every integer is a float64, and no other integer is the same one
+UNFIT = (ValueError, TypeError, OverflowError, RecursionError)  # of values that are not as typed
 
 
 class Wrong(ValueError):
@@ -29,6 +32,12 @@ def show(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     text = repr(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def names(given: Iterable[object]) -> str:
+    """The first of some names, as a message can show them."""
+    first = list(islice(given, 6))
+    return ", ".join([show(name) for name in first[:5]] + ["..."] * (len(first) > 5)) or "nothing"
 
 
 def check(column: Column) -> Check:
@@ -57,7 +66,10 @@ def _anything(value: Any) -> Any:
 
 class _Float:
     def __init__(self, dtype: str) -> None:
-        self.dtype = np.dtype(dtype)
+        info = np.finfo(dtype)
+        self.dtype = info.dtype
+        half = 2 - 2.0 ** -(info.nmant + 1)  # from here on numbers are rounded to infinity
+        self.bound = np.inf if dtype == "float64" else math.ldexp(half, info.maxexp - 1)
 
     def __call__(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -65,10 +77,8 @@ class _Float:
         try:
             number = float(value)
         except OverflowError:
-            number = np.inf
-        with np.errstate(over="ignore"):
-            narrow = self.dtype.type(number)
-        if np.isinf(narrow) and value not in (np.inf, -np.inf):
+            raise Wrong(f"{show(value)} is too large for {self.dtype}") from None
+        if self.bound <= abs(number) < np.inf:
             raise Wrong(f"{show(value)} is too large for {self.dtype}")
         return number
 

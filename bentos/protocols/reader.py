@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from bentos.protocols import times
-from bentos.protocols.elements import EXACT, Wrong, check, show
+from bentos.protocols.elements import EXACT, UNFIT, Wrong, check, show
 from bentos.tensors import BadInput, Column, Schema
 from bentos.tensors.batch import Array
 from bentos.tensors.fitting import absent
@@ -30,8 +30,9 @@ class Reader:
         self.loose = not column.required and not column.nullable
         self._objects = alone and column.dtype == "json" and column.spec is None
         self._check = check(column)
-        self._floats = column.numpy.kind == "f"
-        self._whole = None if np.dtype(object) == column.numpy else _limits(column)
+        self._dtype = column.numpy
+        self._floats = self._dtype.kind == "f"
+        self._whole = _limits(column)
 
     def array(self, values: Sequence[Any]) -> Array:
         """The array of values of the right types. Raises ValueError, TypeError, OverflowError."""
@@ -39,6 +40,8 @@ class Reader:
             return self._left_out(values)
         made = self._made(values)
         wanted = self.spec.shape
+        if not wanted:
+            return made
         sizes = zip(made.shape[1:], wanted, strict=False)
         if made.ndim != 1 + len(wanted) or any(want not in (-1, size) for size, want in sizes):
             raise Wrong(f"rows of the shape {made.shape[1:]} are not {wanted}")
@@ -46,6 +49,12 @@ class Reader:
 
     def column(self, values: Sequence[Any], many: bool) -> Array:
         """The array of any values. Raises BadInput, which names the row if there are `many`."""
+        try:
+            return self.array(msgspec.convert(values, list[self.type]))  # type: ignore[name-defined]
+        except UNFIT:
+            return self._slowly(values, many)
+
+    def _slowly(self, values: Sequence[Any], many: bool) -> Array:
         checked: list[Any] = []
         for row, value in enumerate(values):
             try:
@@ -94,11 +103,11 @@ class Reader:
         return inner
 
     def _made(self, values: Sequence[Any]) -> Array:
-        kind, dtype = self.spec.numpy.kind, self.spec.numpy
+        dtype = self._dtype
         if self.spec.dtype == "json":
             items = map(self._check, values) if self.spec.spec else values
             return np.fromiter(items, dtype=object, count=len(values))
-        if kind == "M":
+        if dtype.kind == "M":
             flat = np.array(values, dtype=object)
             whole = [_nanoseconds(text) for text in flat.ravel().tolist()]
             return np.array(whole, dtype=np.int64).reshape(flat.shape).view(dtype)
@@ -113,9 +122,11 @@ class Reader:
             if np.any((wide < low) | (wide > high) | (np.trunc(wide) != wide) & (wide == wide)):
                 raise Wrong(f"numbers that are no integers from {low} to {high}")
             return wide
+        if wide.dtype == self._dtype:
+            return wide
         with np.errstate(over="ignore"):
-            made = wide.astype(self.spec.numpy, copy=False)
-        if made.dtype != wide.dtype and np.any(np.isinf(made) != np.isinf(wide)):
+            made = wide.astype(self._dtype)
+        if np.any(np.isinf(made) != np.isinf(wide)):
             raise Wrong(f"numbers that are too large for {made.dtype}")
         return made
 

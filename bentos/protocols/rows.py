@@ -13,9 +13,8 @@ import msgspec
 
 from bentos.protocols import answers as written
 from bentos.protocols.call import Call
-from bentos.protocols.elements import show
+from bentos.protocols.elements import UNFIT
 from bentos.protocols.params import Params
-from bentos.protocols.reader import place
 from bentos.protocols.table import Table
 from bentos.tensors import BadInput, Batch, Column, Schema
 
@@ -45,7 +44,7 @@ class Rows:
             if 0 < len(rows) <= self._table.most:
                 batch = self._table.of_typed(self._tuples(rows))
                 return Call(batch, many, dict(self._params))
-        except (ValueError, TypeError, OverflowError, RecursionError):
+        except UNFIT:
             pass  # read once more, slowly, to say where it is wrong
         return Call(self._slowly(body, many), many, dict(self._params))
 
@@ -63,21 +62,9 @@ class Rows:
         self._table.sized(len(rows))
         if self._schema.single is not None:
             return self._table.of_columns({"": rows}, many)
-        if not self._schema.positional:
-            return self._table.of_objects(rows, many)
-        return self._table.of_columns(
-            dict(zip(self._schema.names, zip(*self._lists(rows, many), strict=True), strict=True)),
-            many,
-        )
-
-    def _lists(self, rows: Sequence[Any], many: bool) -> Sequence[list[Any]]:
-        """Rows of unnamed columns, which are all of their number."""
-        width = len(self._schema.inputs)
-        for at, row in enumerate(rows):
-            if not isinstance(row, list) or len(row) != width:
-                where = place("", at, many) or "the body: "
-                raise BadInput(f"{where}{show(row)} is no list of {width} values", row=at)
-        return rows
+        if self._schema.positional:
+            return self._table.of_lists(rows, many)
+        return self._table.of_objects(rows, many)
 
 
 def parsed(body: bytes) -> Any:
@@ -96,7 +83,7 @@ def _typed(schema: Schema, table: Table) -> tuple[Any, Tuples]:
     if schema.single is not None:
         return kinds[0], lambda rows: [(row,) for row in rows]
     if schema.positional:
-        return tuple[*kinds], lambda rows: rows  # type: ignore[valid-type]
+        return table.row, lambda rows: rows
     fields = [f"c{at}" for at in range(len(kinds))]
     row = msgspec.defstruct(
         "Row",

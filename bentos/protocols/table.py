@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bentos.protocols.elements import show
+from bentos.protocols.elements import UNFIT, show
 from bentos.protocols.reader import place, readers
 from bentos.tensors import BadInput, Batch, Schema
 
@@ -19,6 +19,7 @@ class Table:
         self.schema = schema
         self.most = most
         self.readers = readers(schema)
+        self.row = tuple[*(reader.type for reader in self.readers)]  # type: ignore[misc]
         self._names = frozenset(schema.names)
         self._block = _block_dtype(schema)
 
@@ -36,6 +37,17 @@ class Table:
             return Batch.of_block(names, flat.reshape(len(rows), len(names)))
         columns = zip(self.readers, zip(*rows, strict=True), strict=True)
         return Batch({reader.name: reader.array(values) for reader, values in columns})
+
+    def of_lists(self, rows: Sequence[Any], many: bool = True) -> Batch:
+        """Rows as lists of values, in the columns' order. Raises BadInput."""
+        self.sized(len(rows))
+        try:
+            return self.of_typed(msgspec.convert(rows, list[self.row]))  # type: ignore[name-defined]
+        except UNFIT:
+            pass  # column by column, to say where it is wrong
+        self.same_width(rows, len(self.readers), many)
+        columns = zip(self.schema.names, zip(*rows, strict=True), strict=True)
+        return self.of_columns(dict(columns), many)
 
     def of_objects(self, rows: Sequence[Any], many: bool) -> Batch:
         """Rows as objects of columns. Raises BadInput."""
@@ -72,6 +84,14 @@ class Table:
         if rows > self.most:
             raise BadInput(f"there are {rows} rows; send at most {self.most} in a call")
         return rows
+
+    @staticmethod
+    def same_width(rows: Sequence[Any], width: int, many: bool = True) -> None:
+        """Raise BadInput for a row that is no list of so many values."""
+        for at, row in enumerate(rows):
+            if not isinstance(row, list) or len(row) != width:
+                where = place("", at, many) or "the body: "
+                raise BadInput(f"{where}{show(row)} is no list of {width} values", row=at)
 
     def _same_names(self, given: Mapping[str, Any], row: int | None, many: bool) -> None:
         """Raise BadInput for a column that is missing or unknown."""

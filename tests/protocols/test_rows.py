@@ -356,3 +356,11 @@ def test_a_model_of_thousands_of_columns() -> None:
     protocol = rows(*(Column(name, "float32") for name in names))
     body = msgspec.json.encode(dict.fromkeys(names, 0.1))
     assert protocol.decode(body).batch.block().shape == (1, 5000)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("float16", 65519.99), ("float32", 3.4028235e38)])
+def test_numbers_up_to_the_largest_of_a_dtype(dtype: Dtype, most: float) -> None:
+    protocol = rows(Column("x", dtype), Column("n", "int64"))
+    assert np.isfinite(read(protocol, [{"x": most, "n": 1}, {"x": -most, "n": 1.0}])["x"]).all()
+    for beyond in (most * 1.00001, 10**400):
+        assert "too large" in refused(protocol, {"x": -beyond, "n": 1.0}).message
