@@ -37,15 +37,21 @@ class Section(BaseModel):
 
 
 class Channel(Section):
-    """What a slot follows: a stage or an alias, never both."""
+    """What a slot follows: a stage or an alias.
+
+    Of a model that has one of the `aliases`, the first of them is followed instead of the stage.
+    """
 
     stage: Literal["Production", "Staging"] | None = None
     alias: str | None = None
+    aliases: list[str] = []
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "Channel":
         if (self.stage is None) == (self.alias is None):
             raise ValueError("a channel is either a stage or an alias: give exactly one")
+        if self.alias and self.aliases:
+            raise ValueError("a channel that is an alias has no other aliases")
         return self
 
     def __str__(self) -> str:
@@ -90,6 +96,13 @@ class ServiceSettings(Section):
     hosts: list[str] = []
 
 
+class ModelSettings(Section):
+    """Which registered models are served without a service of their own."""
+
+    prefix: str = ""
+    exclude: list[str] = []
+
+
 class AdmissionSettings(Section):
     """What a version must show before it may serve."""
 
@@ -100,6 +113,7 @@ class AdmissionSettings(Section):
     compile: bool = True
     keep_previous: bool = True
     allow_code: list[str] = []
+    pickles: Literal["reviewed", "refuse"] = "reviewed"
     libraries: dict[str, Literal["exact", "minor", "any"]] = {"default": "minor"}
 
 
@@ -207,6 +221,7 @@ class Settings(BaseSettings):
     challengers: dict[str, ChallengerSettings] = {"default": ChallengerSettings()}
     limits: LimitSettings = LimitSettings()
     services: ServiceSettings = ServiceSettings()
+    models: ModelSettings = ModelSettings()
     admission: AdmissionSettings = AdmissionSettings()
     cache: CacheSettings = CacheSettings()
     answers: AnswerSettings = AnswerSettings()

@@ -17,8 +17,8 @@ from tests.stack import Stack, free_ports, wait_for
 PAGE = ROOT / "docs" / "add-a-service.md"
 
 
-def blocks(language: str) -> list[str]:
-    found: list[str] = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.S)
+def blocks(language: str, page: Path = PAGE) -> list[str]:
+    found: list[str] = re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)
     return found
 
 
@@ -59,6 +59,23 @@ def test_a_service_is_added_as_the_page_says(stack: Stack, tmp_path: Path) -> No
     assert answer.text == '{"especie":0}'
     assert answer.headers["x-model-version"] == "iris-species/1"
     assert releases[0]["live"]["version"] == "1"
+
+
+def test_a_model_of_ones_own_answers_as_the_first_page_says(stack: Stack, tmp_path: Path) -> None:
+    (script,) = blocks("python", ROOT / "README.md")
+    (console,) = [block for block in blocks("console", ROOT / "README.md") if "wine" in block]
+    promote, call = (line.removeprefix("$ ") for line in console.splitlines())
+    env = os.environ | {
+        "MLFLOW_TRACKING_URI": stack.mlflow,
+        "ASCENSO_PORT": str(stack.settings.port),
+    }
+    (tmp_path / "wine.py").write_text(script.replace("http://127.0.0.1:5000", stack.mlflow))
+    subprocess.run([sys.executable, "wine.py"], cwd=tmp_path, env=env, check=True, timeout=240)
+    command = shlex.split(promote.replace(".venv/bin/", f"{Path(sys.executable).parent}/"))
+    subprocess.run(command, cwd=ROOT, env=env, check=True, timeout=240)
+    _, url, _, body = shlex.split(call)
+    answer = httpx.post(url.replace("http://127.0.0.1:3000", stack.api), content=body, timeout=60)
+    assert answer.text == '{"prediction":0}'
 
 
 def _status(url: str, body: str) -> int:

@@ -30,6 +30,7 @@ from training.manifest import Predict, Samples, check, write_manifest
 
 log = logging.getLogger("training")
 
+PRODUCTION_ALIASES = {"production", "champion"}  # which services follow instead of the stage
 CREDENTIALS = re.compile(r"\A(?P<scheme>[^:/@]*://)?(?P<user>[^:]*?)(?::(?P<password>.*))?@", re.S)
 
 
@@ -199,11 +200,14 @@ def link(path: Path, model_id: str, run_id: str) -> None:
 
 def promote(version: ModelVersion) -> None:
     """Move a version to the stage Production and archive the one that was there."""
+    client = MlflowClient()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*[Mm]odel registry stages", FutureWarning)
-        MlflowClient().transition_model_version_stage(
+        client.transition_model_version_stage(
             version.name, version.version, "Production", archive_existing_versions=True
         )
+    for alias in PRODUCTION_ALIASES & client.get_registered_model(version.name).aliases.keys():
+        client.set_registered_model_alias(version.name, alias, version.version)
     log.info("%s version %s is in Production.", version.name, version.version)
 
 

@@ -98,11 +98,11 @@ def _compiled(loaded: Loaded, schema: Schema, batch: NDArray[Any], path: Path) -
         raise NoGraph(str(proof))
     set_model_props(compiled.proto, {**session.notes, MADE_BY: fingerprint(), PROOF: str(proof)})
     graph = bytes(compiled.proto.SerializeToString())
-    _keep(graph, path)
+    keep(graph, path)
     return Made(Graph(graph), str(proof))
 
 
-def _keep(graph: bytes, path: Path) -> None:
+def keep(graph: bytes, path: Path) -> None:
     """Write the graph whole or not at all; without it the next start compiles again."""
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:

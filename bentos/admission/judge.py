@@ -161,6 +161,16 @@ def check_samples(predict: Predictor, samples: Samples) -> None:
         )
 
 
+def check_latency(seconds: float, settings: AdmissionSettings) -> None:
+    """One row takes no longer than it may."""
+    if seconds * 1000 > settings.latency_ms:
+        raise Refusal(
+            "latency",
+            f"one row takes {seconds * 1000:.0f} ms; the budget is "
+            f"{settings.latency_ms:.0f} ms (admission.latency_ms)",
+        )
+
+
 def _prove(
     mlmodel: MLmodel,
     samples: Samples | None,
@@ -172,12 +182,7 @@ def _prove(
     predict, runs, note = _predictor(mlmodel, samples, settings, compiled)
     batch = samples.batch() if samples else np.zeros((1, *map(abs, row_shape)))
     seconds = warm_up(predict, batch)
-    if seconds * 1000 > settings.latency_ms:
-        raise Refusal(
-            "latency",
-            f"one row takes {seconds * 1000:.0f} ms; the budget is "
-            f"{settings.latency_ms:.0f} ms (admission.latency_ms)",
-        )
+    check_latency(seconds, settings)
     return predict, runs, note, seconds
 
 

@@ -12,6 +12,7 @@ from bentos.serving.batching import Answer, Row, Run
 from bentos.serving.rack import Rack
 from bentos.serving.release import Contract
 from bentos.serving.slot import Slot
+from bentos.serving.table import Table
 from bentos.settings import settings
 from bentos.web.app import App
 from bentos.web.logs import log_as_json
@@ -52,6 +53,19 @@ def racked(prefix: str, run: Run[Row, Answer]) -> Rack[Row, Answer]:
         return Slot(model, Contract(None, None), run, channel, limits, Metrics(), vacates=True)
 
     return Rack(prefix, make)
+
+
+def tabled(run: Run[dict[str, Any], dict[str, Any]]) -> Rack[dict[str, Any], dict[str, Any]]:
+    """The slots of every registered model that has no service of its own."""
+
+    def make(model: str) -> Slot[dict[str, Any], dict[str, Any]]:
+        contract = Contract(None, None, by_schema=True)
+        channel, limits = settings().channel(model), settings().limits
+        return Slot(
+            model, contract, run, channel, limits, Metrics(), vacates=True, join=Table.join
+        )
+
+    return Rack(settings().models.prefix, make, settings().models.exclude)
 
 
 class Served:

@@ -138,6 +138,10 @@ def point(registry: Registry, version: Version, channel: Channel) -> None:
     registry.set_tag(version, PROMOTED_BY_TAG, _user())
     if channel.stage:
         registry.promote(version.name, version.version, channel.stage)
+        model = registry.models()[version.name]
+        for alias in settings().channel(version.name).aliases:
+            if channel.stage == "Production" and model.alias(alias):
+                registry.set_alias(version.name, version.version, alias)  # which counts more
     elif channel.alias:
         registry.set_alias(version.name, version.version, channel.alias)
     click.echo(f"The {channel} of {version.name} is version {version.version} now")

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 import click
@@ -65,12 +66,14 @@ class Slot(msgspec.Struct, frozen=True):
 class Service(msgspec.Struct, frozen=True):
     """What a service told of itself; `url` is where it was asked.
 
-    `racks` are prefixes: a model of such a name gets a slot once a version is promoted.
+    `racks` are prefixes: a model of such a name gets a slot once a version is promoted, unless
+    it matches one of the patterns `excluded`.
     """
 
     service: str
     releases: list[Slot]
     racks: list[str] = []
+    excluded: list[str] = []
     degraded: str | None = None
     url: str = ""
 
@@ -80,7 +83,8 @@ class Service(msgspec.Struct, frozen=True):
 
     def makes(self, model: str) -> bool:
         """Whether it has none yet, but makes one."""
-        return not self.has(model) and model.startswith(tuple(self.racks))
+        kept_out = any(fnmatchcase(model, pattern) for pattern in self.excluded)
+        return not self.has(model) and not kept_out and model.startswith(tuple(self.racks))
 
 
 class History(msgspec.Struct, frozen=True):

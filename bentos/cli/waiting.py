@@ -10,7 +10,7 @@ from bentos.cli.console import progress
 from bentos.cli.errors import Failed, Unreachable
 from bentos.cli.services import Refused, Service, Services, Slot
 from bentos.registry.client import Version
-from bentos.settings import Channel
+from bentos.settings import Channel, settings
 
 PAUSE_SECONDS = 0.2
 
@@ -23,9 +23,10 @@ def followers(services: list[Service], model: str, channel: Channel) -> dict[str
 
 def following(services: list[Service], model: str, channel: Channel) -> Iterator[tuple[str, Slot]]:
     """The slots of a model that follow a channel, with the names of their services."""
+    also = settings().channel(model).aliases  # followed instead of the stage
     for service in services:
         for slot in service.releases:
-            if (slot.model, slot.channel) == (model, str(channel)):
+            if slot.model == model and (slot.channel == str(channel) or channel.alias in also):
                 yield service.service, slot
 
 

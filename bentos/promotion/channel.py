@@ -15,6 +15,7 @@ from bentos.registry.client import Model, Version
 from bentos.settings import Channel
 
 STATE_TAG = "serving.state"
+BY_ALIAS = -1  # no model has this timestamp: once the alias is gone, the stage is looked up
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -35,6 +36,9 @@ def look(
     `versions` asks the registry for all versions of the model; it is called only when something
     in the stage may have changed.
     """
+    for alias in channel.aliases:
+        if target := model.alias(alias):
+            return Memory(BY_ALIAS, (target,))
     if channel.alias:
         target = model.alias(channel.alias)
         return Memory(model.last_updated_timestamp, (target,) if target else ())

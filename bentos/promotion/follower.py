@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from bentos.admission.cache import Artifacts
+from bentos.admission.columns import PIN_TAG, admit_by_schema
 from bentos.admission.judge import admit
 from bentos.flavors.mlmodel import MLmodel
 from bentos.promotion.channel import Memory, look
@@ -124,6 +125,8 @@ class Follower:
             self._refuse(target, refusal)
         else:
             self._failures = 0
+            if release.files and not target.tag(PIN_TAG):
+                self._registry.set_tag(target, PIN_TAG, release.files)
             if self._target and _same(self._target, target):
                 self._swap(release, "swap", f"the {self.slot.channel} points to it")
 
@@ -157,9 +160,10 @@ class Follower:
                 source = open_source(self._registry, self._settings.registry, uri)
                 folder = self._artifacts.fetch(version, source)
             try:
-                return admit(
-                    version, folder, contract, admission, self._artifacts.compiled(version)
-                )
+                compiled = self._artifacts.compiled(version)
+                if contract.by_schema:
+                    return admit_by_schema(version, folder, admission, compiled)
+                return admit(version, folder, contract, admission, compiled)
             except Refusal as refusal:
                 if not folder.is_dir():  # by another process, so that the reason may be wrong
                     raise StoreUnavailable(f"{folder} was removed meanwhile") from refusal

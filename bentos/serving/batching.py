@@ -18,9 +18,15 @@ from bentos.serving.release import Release
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
 Run = Callable[[Release, Sequence[Row]], Sequence[Answer]]
+Join = Callable[[Sequence[Sequence[Row]]], Sequence[Row]]
 
 INLINE_SECONDS = 0.0005  # below this a hop to a thread and back costs more than it frees
 SMOOTHING = 0.2
+
+
+def flat(calls: Sequence[Sequence[Row]]) -> list[Row]:
+    """All rows of several calls, in order."""
+    return [row for rows in calls for row in rows]
 
 
 class Overloaded(Exception):
@@ -48,6 +54,7 @@ class Batcher(Generic[Row, Answer]):
     """Batches calls to one model. Used from one event loop; one batch runs at a time.
 
     `release` gives what serves now: a batch runs wholly on the release that it started with.
+    `join` makes one sequence of the rows of several calls.
     """
 
     def __init__(
@@ -58,9 +65,11 @@ class Batcher(Generic[Row, Answer]):
         max_batch_rows: int,
         max_queue_rows: int,
         inline: bool = True,
+        join: Join[Row] = flat,
     ) -> None:
         self._release = release
         self._run = run
+        self._join = join
         self._observer = observer
         self._max_batch_rows = max_batch_rows
         self._max_queue_rows = max_queue_rows
@@ -109,10 +118,12 @@ class Batcher(Generic[Row, Answer]):
             self._finish(calls, [NoRelease()] * len(calls))
             loop.call_soon(self._next)
         elif self._pace.seconds(release) < self._inline_seconds:
-            self._finish(calls, _outcomes(self._timed, release, calls))
+            self._finish(calls, _outcomes(self._timed, self._join, release, calls))
             loop.call_soon(self._next)
         else:
-            running = loop.run_in_executor(self._thread, _outcomes, self._timed, release, calls)
+            running = loop.run_in_executor(
+                self._thread, _outcomes, self._timed, self._join, release, calls
+            )
             running.add_done_callback(lambda done: self._resume(calls, done.result()))
 
     def _resume(
@@ -159,16 +170,19 @@ _Outcome = Answered[Answer] | Exception
 
 
 def _outcomes(
-    run: Run[Row, Answer], release: Release, calls: Sequence[_Call[Row, Answer]]
+    run: Run[Row, Answer],
+    join: Join[Row],
+    release: Release,
+    calls: Sequence[_Call[Row, Answer]],
 ) -> list[_Outcome[Answer]]:
     """Answer the calls in one batch; when that fails, each by itself: none fails another."""
-    rows = [row for call in calls for row in call.rows] if len(calls) > 1 else calls[0].rows
     try:
+        rows = join([call.rows for call in calls]) if len(calls) > 1 else calls[0].rows
         answers = run(release, rows)
     except BaseException as error:  # a panic in a Rust library is no Exception
         if len(calls) == 1:
             return [error if isinstance(error, Exception) else _as_error(release, error)]
-        return [outcome for call in calls for outcome in _outcomes(run, release, [call])]
+        return [outcome for call in calls for outcome in _outcomes(run, join, release, [call])]
     outcomes: list[_Outcome[Answer]] = []
     start = 0
     for call in calls:

@@ -1,6 +1,7 @@
 """Slots for models that nobody listed: one for every registered model of a prefix."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from fnmatch import fnmatchcase
 from typing import Generic
 
 from bentos.serving.batching import Answer, Row
@@ -12,11 +13,18 @@ class Rack(Generic[Row, Answer]):
 
     A slot appears with its model, and leaves with it. Its release leaves too when the channel
     is empty: callers name their model themselves, and are told that it is gone.
-    `make` gives the slot of a model, by its registered name, with `vacates`.
+    `make` gives the slot of a model, by its registered name, with `vacates`; the names of
+    those without one match a pattern of `excluded`.
     """
 
-    def __init__(self, prefix: str, make: Callable[[str], Slot[Row, Answer]]) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        make: Callable[[str], Slot[Row, Answer]],
+        excluded: Sequence[str] = (),
+    ) -> None:
         self.prefix = prefix
+        self.excluded = excluded
         self.known = False  # whether the registry, or the disk, told once which models there are
         self._make = make
         self._slots: dict[str, Slot[Row, Answer]] = {}
@@ -36,13 +44,18 @@ class Rack(Generic[Row, Answer]):
         slot = self._slots.get(f"{self.prefix}{name}")
         return slot if slot and slot.promised else None
 
+    def holds(self, name: str) -> bool:
+        """Whether a registered model of that name has a slot here."""
+        kept_out = any(fnmatchcase(name, pattern) for pattern in self.excluded)
+        return name.startswith(self.prefix) and not kept_out
+
     def name(self, slot: Slot[Row, Answer]) -> str:
         """What callers call a slot's model."""
         return slot.name.removeprefix(self.prefix)
 
     def add(self, registered: Collection[str]) -> list[Slot[Row, Answer]]:
         """Make slots for those of the registered models that have none yet; give the new ones."""
-        names = {name for name in registered if name.startswith(self.prefix)}
+        names = {name for name in registered if self.holds(name)}
         added = {name: self._make(name) for name in sorted(names - self._slots.keys())}
         self._slots = self._slots | added  # readers in other threads see the old or the new
         return list(added.values())

@@ -1,12 +1,12 @@
 """What serves, and what a service asks of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from bentos.flavors.loading import Predictor
 from bentos.registry.client import Version
+from bentos.tensors import Schema
 
 Runs = Literal["native", "onnx"]
 
@@ -16,11 +16,13 @@ class Contract:
     """The columns that a service sends and those that it expects back, with MLflow's types.
 
     For example `Contract({"presion": "double"}, {"cluster": "long"})`. None is for any: the
-    service reads from the release what its model takes.
+    service reads from the release what its model takes. `by_schema` says that it sends batches of
+    the columns that the release's schema has, instead of rows.
     """
 
     inputs: Mapping[str, str] | None
     outputs: Mapping[str, str] | None
+    by_schema: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,11 @@ class Release:
 
     `row_shape` is that of one input row, -1 where it may vary; `metadata` is what training noted
     in the MLmodel file; `note` says how its graph was proved, or why it has none.
+    One that is asked by its `schema` has an `example` of a call, and the digest of its `files`.
     """
 
     version: Version
-    predict: Predictor
+    predict: Callable[[Any], Any]
     runs: Runs
     row_seconds: float
     admission_seconds: float
@@ -40,6 +43,9 @@ class Release:
     row_shape: tuple[int, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    schema: Schema | None = None
+    example: bytes = b""
+    files: str = ""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from bentos.refusal import Refusal
 from bentos.registry.client import Version
-from bentos.serving.batching import Answer, Answered, Batcher, Row, Run
+from bentos.serving.batching import Answer, Answered, Batcher, Join, Row, Run, flat
 from bentos.serving.observer import Observer
 from bentos.serving.release import Contract, Release
 from bentos.settings import Channel, LimitSettings
@@ -47,10 +47,12 @@ class Slot(Generic[Row, Answer]):
         observer: Observer,
         vacates: bool = False,
         inline: bool = True,
+        join: Join[Row] = flat,
     ) -> None:
         self.name = name
         self.contract = contract
         self.run = run
+        self.join = join
         self.channel = channel
         self.limits = limits
         self.observer = observer
@@ -70,6 +72,7 @@ class Slot(Generic[Row, Answer]):
             limits.batch_rows,
             limits.queue_rows,
             inline=inline,
+            join=join,
         )
 
     @property
@@ -127,4 +130,5 @@ def _told(release: Release | None) -> dict[str, Any] | None:
         "row_ms": round(release.row_seconds * 1000, 3),
         "admission_seconds": round(release.admission_seconds, 3),
         "warnings": release.warnings,
+        "schema": release.schema.source if release.schema else None,
     }

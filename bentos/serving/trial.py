@@ -51,6 +51,7 @@ class Trial(Generic[Row, Answer]):
             champion.observer,
             vacates=True,
             inline=False,  # it never runs in the loop that the champion needs
+            join=champion.join,
         )
         self._champion = champion
         self._tried: Release | None = None
@@ -160,6 +161,8 @@ def _alike(one: object, other: object) -> bool:
         return all(
             _alike(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__
         )
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(_alike, one, other))
     return one == other

@@ -68,6 +68,7 @@ class App:
         racks: Sequence[Rack[Any, Any]] = (),
         writes: Places = (),
         keyed: Places = (),
+        last: Sequence[BaseRoute] = (),
     ) -> None:
         self.name = name
         self.fixed = list(slots)
@@ -85,6 +86,7 @@ class App:
                 *self._common_routes(),
                 *guard.routes,
                 *docs.routes(title, version, told, description),
+                *last,  # whose paths would hide those above
             ],
             exception_handlers=HANDLERS,
         )
@@ -181,6 +183,7 @@ class App:
             "degraded": "; ".join(filter(None, troubles)) or None,
             "releases": [slot.report() for slot in self.slots],
             "racks": [rack.prefix for rack in self.racks],
+            "excluded": [pattern for rack in self.racks for pattern in rack.excluded],
         }
 
 

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -198,13 +198,14 @@ _POLICY = (
 )
 
 
-class _Assets(StaticFiles):
+class Assets(StaticFiles):
     """The files that the package fastapi-offline brings; it is found, but never imported."""
 
     def __init__(self) -> None:
         super().__init__(packages=[("fastapi_offline", "static")])
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """A file that browsers keep for a day."""
         response = super().file_response(*args, **kwargs)
         response.headers["cache-control"] = f"public, max-age={DAY}"
         return response
@@ -219,8 +220,13 @@ def routes(
         _route("/openapi.json", document, JSON),
         _route("/docs", _page(title, _SWAGGER), "text/html"),
         _route("/redoc", _page(title, _REDOC), "text/html"),
-        Mount("/docs/assets", _Assets(), name="assets"),
+        Mount("/docs/assets", Assets(), name="assets"),
     ]
+
+
+def reader(title: str) -> Callable[[Request], Awaitable[Response]]:
+    """Swagger UI for the `openapi.json` that lies beside it."""
+    return _endpoint(_page(title, _SWAGGER), "text/html")
 
 
 def _page(title: str, parts: tuple[str, str]) -> bytes:
@@ -229,6 +235,10 @@ def _page(title: str, parts: tuple[str, str]) -> bytes:
 
 
 def _route(path: str, content: bytes, media_type: str) -> Route:
+    return Route(path, _endpoint(content, media_type), name=path.strip("/"))
+
+
+def _endpoint(content: bytes, media_type: str) -> Callable[[Request], Awaitable[Response]]:
     headers = {
         "cache-control": "no-cache",
         "content-security-policy": _POLICY,
@@ -238,4 +248,4 @@ def _route(path: str, content: bytes, media_type: str) -> Route:
     async def endpoint(request: Request) -> Response:
         return Response(content, headers=headers, media_type=media_type)
 
-    return Route(path, endpoint, name=path.strip("/"))
+    return endpoint

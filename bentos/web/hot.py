@@ -86,7 +86,7 @@ async def predict(
     """
     try:
         async with asyncio.timeout(seconds):
-            return await slot.predict(list(rows))
+            return await slot.predict(rows)
     except NoRelease:
         raise NotReady(
             f"No version of {slot.name} serves yet: promote one to the {slot.channel}"

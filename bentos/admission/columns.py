@@ -1,0 +1,174 @@
+"""The checks before a version may serve that is asked by its schema.
+
+Such a version was logged by MLflow alone: no manifest and no tag of ours say what it should be.
+So what its files were at the first admission is noted with the version, and holds from then on.
+"""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from bentos.admission import probes
+from bentos.admission.budgets import WARM_UP_CALLS, MemoryBudget, within
+from bentos.admission.compiling import COMPILED, MADE_BY, PROOF, PROOF_SECONDS, keep
+from bentos.admission.judge import check_digests, check_latency
+from bentos.admission.manifest import MANIFEST, sha256
+from bentos.admission.proof import prove
+from bentos.flavors.graphs import NoGraph, Session, compile_model, fingerprint
+from bentos.flavors.mlmodel import MLmodel
+from bentos.flavors.natives import Predict
+from bentos.flavors.opening import Opened, open_model
+from bentos.flavors.samples import samples_of
+from bentos.protocols.rows import Rows
+from bentos.refusal import Refusal
+from bentos.registry.client import Version
+from bentos.serving.release import Release, Runs
+from bentos.settings import AdmissionSettings
+from bentos.tensors import Batch, Schema
+
+PIN_TAG = "serving.digest"
+SCHEMA, EXAMPLE, FILES = "ascenso.schema", "ascenso.example", "ascenso.files"
+
+
+class Made(NamedTuple):
+    """What answers, and what is known of it."""
+
+    predict: Predict
+    schema: Schema
+    runs: Runs
+    note: str
+    example: bytes
+    row_seconds: float
+
+
+def admit_by_schema(
+    version: Version, folder: Path, settings: AdmissionSettings, compiled: Path
+) -> Release:
+    """Judge a version fetched to `folder`; its compiled form is kept at `compiled`.
+
+    Raises Refusal, which names the check that failed.
+    """
+    started = time.perf_counter()
+    mlmodel = MLmodel(folder)
+    if version.name not in settings.allow_code:
+        mlmodel.refuse_code()
+    if settings.pickles == "refuse":
+        mlmodel.refuse_pickles()
+    if (folder / MANIFEST).is_file() and version.digest:
+        check_digests(version, folder)
+    files = check_pin(version, folder)
+    memory = MemoryBudget(settings.memory_mb)
+    made = within(settings.deadline_seconds, lambda: _made(mlmodel, settings, compiled, files))
+    memory.check()
+    return Release(
+        version, made.predict, made.runs, made.row_seconds, time.perf_counter() - started,
+        metadata=mlmodel.metadata, note=made.note, schema=made.schema, example=made.example,
+        files=files,
+    )  # fmt: skip
+
+
+def check_pin(version: Version, folder: Path) -> str:
+    """The digest of all files, which is the one of the first admission, or Refusal."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder)}\0{sha256(path)}\n".encode())
+    found, pinned = f"sha256:{digest.hexdigest()}", version.tag(PIN_TAG)
+    if pinned and pinned != found:
+        raise Refusal(
+            "digest",
+            f"the files are {found}, but at the first admission they were {pinned}: restore them "
+            f"in the store, or delete the version's tag {PIN_TAG} if the change is yours",
+        )
+    return found
+
+
+def _made(mlmodel: MLmodel, settings: AdmissionSettings, compiled: Path, files: str) -> Made:
+    if settings.compile and (kept := _kept(compiled, files)):
+        return kept
+    opened = open_model(mlmodel)
+    samples, made_up = samples_of(mlmodel, opened)
+    try:
+        seconds = warm_up(opened.predict, samples)
+    except Exception as error:
+        what = "rows made up from the model" if made_up else "the input example"
+        raise Refusal("samples", f"{type(error).__name__} at {what}: {error}") from error
+    check_latency(seconds, settings)
+    example = _example(opened.schema, samples)
+    said = [opened.note] if opened.note else []
+    graph, note = _graph(opened, samples, compiled, files, example) if settings.compile else (
+        None, "admission.compile is off",
+    )  # fmt: skip
+    said.append(note)
+    if graph is None:
+        return Made(opened.predict, opened.schema, "native", "; ".join(said), example, seconds)
+    seconds = warm_up(graph, samples)
+    return Made(graph, opened.schema, "onnx", "; ".join(said), example, seconds)
+
+
+def warm_up(predict: Predict, batch: Batch) -> float:
+    """Seconds for one row, the best of a few calls; a whole batch runs once as well."""
+    predict(batch)
+    row, best = batch.rows(0, 1), float("inf")
+    for _ in range(WARM_UP_CALLS):
+        started = time.perf_counter()
+        predict(row)
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def _graph(
+    opened: Opened, samples: Batch, path: Path, files: str, example: bytes
+) -> tuple[Predict | None, str]:
+    from onnx.helper import set_model_props
+
+    name = type(opened.model).__name__
+    if not type(opened.model).__module__.startswith(COMPILED):
+        return None, f"{name} has no graph"
+    try:
+        made = compile_model(opened.model, opened.schema, opened.method)
+        session = Session(bytes(made.proto.SerializeToString()))
+        rows = probes.rows(opened.schema, samples, made.critical)
+        proof = prove(opened.predict, session, rows, made.kind, PROOF_SECONDS)
+        if not proof.holds:
+            raise NoGraph(str(proof))
+    except NoGraph as error:
+        return None, f"{name} stays native: {error}"
+    except Exception as error:
+        return None, f"{name} stays native: {type(error).__name__}: {error}"
+    notes = {
+        **session.notes, MADE_BY: fingerprint(), PROOF: str(proof), FILES: files,
+        SCHEMA: msgspec.json.encode(opened.schema).decode(), EXAMPLE: example.decode(),
+    }  # fmt: skip
+    set_model_props(made.proto, notes)
+    graph = bytes(made.proto.SerializeToString())
+    keep(graph, path)
+    return Session(graph), str(proof)
+
+
+def _kept(path: Path, files: str) -> Made | None:
+    """The graph that this compiler made of the same files before."""
+    try:
+        graph = Session(path.read_bytes())
+        notes = graph.notes
+        if (notes[MADE_BY], notes[FILES]) != (fingerprint(), files):
+            return None
+        schema = msgspec.json.decode(notes[SCHEMA], type=Schema)
+        seconds = warm_up(graph, probes.rows(schema, None, count=8))
+    except Exception:  # none, of another form, or damaged: it is made again
+        return None
+    return Made(graph, schema, "onnx", notes[PROOF], notes[EXAMPLE].encode(), seconds)
+
+
+def _example(schema: Schema, samples: Batch) -> bytes:
+    """One call's body."""
+    row = samples.rows(0, 1)
+    body = Rows(schema, 1).encode(row, many=False)
+    single = schema.single
+    if single is not None:
+        return msgspec.json.encode(msgspec.json.decode(body)[single.name])
+    if schema.positional:
+        return msgspec.json.encode(list(msgspec.json.decode(body).values()))
+    return body

@@ -1,0 +1,97 @@
+"""A call to a model by its name: bytes to columns, and answers back."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from bentos.serving.rack import Rack
+from bentos.serving.release import Release
+from bentos.serving.slot import Slot
+from bentos.serving.table import Table
+from bentos.tensors import BadInput, Batch, Schema
+from bentos.web.errors import HTTPError, NotReady, clip
+from bentos.web.hot import predict, unfit
+
+TRIES = 5
+Row: TypeAlias = dict[str, Any]
+Models: TypeAlias = Rack[Row, Row]
+
+
+class Stale(Exception):
+    """The call was read by the schema of another release than the one that is to answer it."""
+
+
+C = TypeVar("C")
+
+
+def run(release: Release, rows: Sequence[Row]) -> Sequence[Row]:
+    """Run one batch."""
+    if not isinstance(rows, Table) or release.schema is None:
+        raise TypeError(f"{release} is asked by columns")
+    if rows.schema is not release.schema and rows.schema != release.schema:
+        raise Stale
+    return Table(release.predict(rows.batch), release.schema)
+
+
+class Codecs(Generic[C]):
+    """The readers and writers of one protocol, made once for each release."""
+
+    def __init__(self, make: Callable[[Slot[Row, Row], Schema], C]) -> None:
+        self._make = make
+        self._kept: dict[str, tuple[Schema, C]] = {}
+
+    def of(self, slot: Slot[Row, Row], release: Release) -> C:
+        """The one for the schema of a release."""
+        if release.schema is None:
+            raise TypeError(f"{release} has no schema")
+        kept = self._kept.get(slot.name)
+        if kept is None or kept[0] is not release.schema:
+            kept = release.schema, self._make(slot, release.schema)
+            self._kept[slot.name] = kept
+        return kept[1]
+
+
+def find(rack: Models, name: str) -> Slot[Row, Row]:
+    """The slot of a promoted model. Raises HTTPError 404, which lists what there is."""
+    slot = rack.get(name)
+    if slot is None:
+        known = ", ".join(slot.name for slot in rack.slots) or "none yet"
+        raise HTTPError(404, f"No model {clip(name)!r} is promoted. Those that are: {clip(known)}")
+    return slot
+
+
+def live(slot: Slot[Row, Row]) -> Release:
+    """What serves. Raises NotReady with the reason why nothing does."""
+    if slot.live:
+        return slot.live
+    if slot.refused:
+        said = f"version {slot.refused.version} was refused: {slot.refused.reason}"
+        raise NotReady(f"{slot.name}: {said}: {slot.refused.message}")
+    if slot.candidate:
+        waits = f"version {slot.candidate.version} is being checked"
+        raise NotReady(f"{slot.name}: {waits}" + (f": {slot.trouble}" if slot.trouble else ""))
+    raise NotReady(f"{slot.name}: {slot.trouble or 'no version was looked at yet'}")
+
+
+async def ask(
+    slot: Slot[Row, Row], read: Callable[[Release], Batch], seconds: float
+) -> tuple[Batch, Release]:
+    """The answers to a call, read again where a swap came between reading and answering.
+
+    Raises HTTPError.
+    """
+    for _ in range(TRIES):
+        release = live(slot)
+        try:
+            batch = read(release)
+        except BadInput as error:
+            raise unfit(error) from None
+        if release.schema is None:
+            raise TypeError(f"{release} has no schema")
+        try:
+            answered = await predict(slot, Table(batch, release.schema), seconds)
+        except Stale:
+            continue
+        if isinstance(answered.answers, Table):
+            return answered.answers.batch, answered.release
+        return Batch({}), answered.release
+    raise NotReady(f"{slot.name} changed its columns {TRIES} times meanwhile")

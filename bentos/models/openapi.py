@@ -1,0 +1,97 @@
+"""The OpenAPI document of one model, from its schema.
+
+Format: https://spec.openapis.org/oas/v3.1.1.html
+"""
+
+from typing import Any
+
+import msgspec
+
+from bentos.serving.release import Release
+from bentos.tensors import Column, Schema
+from bentos.web.errors import JSON
+
+KINDS = {"bool": "boolean", "string": "string", "binary": "string", "datetime": "string"}
+FORMATS = {"binary": "byte", "datetime": "date-time", "float32": "float", "float64": "double",
+           "int32": "int32", "int64": "int64"}  # fmt: skip
+
+
+def document(name: str, release: Release) -> dict[str, Any]:
+    """What a release takes at `/predict` and gives."""
+    schema = release.schema
+    if schema is None:
+        raise TypeError(f"{release} has no schema")
+    row, output = row_of(schema), answer_of(schema)
+    example = msgspec.json.decode(release.example) if release.example else None
+    content = {"schema": {"anyOf": [row, {"type": "array", "items": row}]}, "example": example}
+    given = {"schema": {"anyOf": [output, {"type": "array", "items": output}]}}
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": name,
+            "version": release.version.version,
+            "description": f"Columns as the {schema.source} of version "
+            f"{release.version.version} has them; it runs as {release.runs}.",
+        },
+        "servers": [{"url": "."}],
+        "paths": {
+            "/predict": {
+                "post": {
+                    "operationId": "predict",
+                    "summary": f"Answers of {name}",
+                    "requestBody": {"required": True, "content": {JSON: content}},
+                    "responses": {
+                        "200": {
+                            "description": "One answer or a list, in order",
+                            "content": {JSON: given},
+                        },
+                        "422": {"description": "A value is not what its column takes"},
+                        "503": {"description": "No version serves yet"},
+                    },
+                }
+            }
+        },
+    }
+
+
+def row_of(schema: Schema) -> dict[str, Any]:
+    """One row as JSON schema: an object of columns, a list, or a value by itself."""
+    if schema.single is not None:
+        return value_of(schema.single)
+    if schema.positional:
+        size = len(schema.inputs)
+        items = [value_of(column) for column in schema.inputs]
+        return {"type": "array", "prefixItems": items, "minItems": size, "maxItems": size}
+    return {
+        "type": "object",
+        "properties": {column.name: value_of(column) for column in schema.inputs},
+        "required": [column.name for column in schema.inputs if column.required],
+        "additionalProperties": False,
+    }
+
+
+def answer_of(schema: Schema) -> dict[str, Any]:
+    """One answer as JSON schema."""
+    if not schema.outputs:
+        return {"type": "object", "properties": {"prediction": {}}, "required": ["prediction"]}
+    names = {column.name or "prediction": value_of(column) for column in schema.outputs}
+    return {"type": "object", "properties": names, "required": list(names)}
+
+
+def value_of(column: Column) -> dict[str, Any]:
+    """One value of a column as JSON schema."""
+    if column.dtype == "json":
+        return {"type": "object"} if not column.spec else {}
+    whole = column.dtype.startswith(("int", "uint"))
+    kind = KINDS.get(column.dtype, "integer" if whole else "number")
+    value: dict[str, Any] = {"type": [kind, "null"] if column.nullable else kind}
+    if column.dtype in FORMATS:
+        value["format"] = FORMATS[column.dtype]
+    if column.categories:
+        known = ", ".join(map(str, column.categories[:20]))
+        value["description"] = f"The model knows: {known}"
+    for size in reversed(column.shape):
+        value = {"type": "array", "items": value}
+        if size >= 0:
+            value |= {"minItems": size, "maxItems": size}
+    return value

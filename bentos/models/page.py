@@ -1,0 +1,111 @@
+"""The pages of the models: which there are, and what each takes and gives."""
+
+import html
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from bentos.serving.release import Release
+from bentos.serving.slot import Slot
+
+HEADERS = {
+    "cache-control": "no-cache",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "x-content-type-options": "nosniff",
+}
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px sans-serif; margin: 2em; max-width: 60em }}
+td, th {{ padding: 0 1em .4em 0; text-align: left; vertical-align: top }}
+pre {{ background: #f3f3f3; padding: 1em; overflow-x: auto }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
+
+
+def listed(slots: Sequence[Slot[Any, Any]]) -> str:
+    """All promoted models."""
+    rows = "\n".join(
+        f'<tr><td><a href="{html.escape(quote(slot.name, safe=""))}">{html.escape(slot.name)}</a>'
+        f"</td><td>{html.escape(said(slot))}</td></tr>"
+        for slot in slots
+    )
+    empty = "<p>No model is promoted yet. Promote a version of one to Production in MLflow.</p>"
+    table = f"<table><tr><th>model</th><th>serves</th></tr>\n{rows}\n</table>"
+    return _PAGE.format(title="Models", body=table if slots else empty)
+
+
+def model(slot: Slot[Any, Any], address: str) -> str:
+    """One model: what serves, its columns, an example and how to send it."""
+    parts = [f"<p>{html.escape(said(slot))}</p>"]
+    if slot.live and slot.live.schema:
+        parts += _release(slot.live, address)
+    parts.append('<p><a href="./">all models</a></p>')
+    return _PAGE.format(title=html.escape(slot.name), body="\n".join(parts))
+
+
+def said(slot: Slot[Any, Any]) -> str:
+    """What serves, or why nothing does, in words."""
+    words = []
+    if slot.live:
+        since = slot.live.since.isoformat(timespec="seconds")
+        words.append(f"version {slot.live.version.version} is live since {since}")
+    if slot.candidate:
+        words.append(f"version {slot.candidate.version} is being checked")
+    if slot.refused:
+        refused = slot.refused
+        words.append(f"version {refused.version} was refused: {refused.reason}: {refused.message}")
+    if slot.trouble:
+        words.append(slot.trouble)
+    return "; ".join(words) or "nothing serves yet"
+
+
+def _release(release: Release, address: str) -> list[str]:
+    schema = release.schema
+    if schema is None:
+        return []
+    example = release.example.decode()
+    curl = f"curl {_quoted(address + '/predict')} \\\n  -H 'content-type: application/json' \\\n" \
+           f"  -d {_quoted(example)}"  # fmt: skip
+    columns = [(str(column), _values(column.categories)) for column in schema.inputs]
+    outputs = [(str(column), "") for column in schema.outputs] or [("prediction", "")]
+    name = html.escape(quote(release.version.name, safe=""))
+    return [
+        f"<p>It runs as {release.runs}. {html.escape(release.note)}</p>",
+        f"<h2>Takes</h2><p>as its {schema.source} says</p>{_table(columns)}",
+        f"<h2>Gives</h2>{_table(outputs)}",
+        f"<h2>Ask it</h2><pre>{html.escape(curl)}</pre>",
+        f'<p><a href="{name}/docs">try it</a>, <a href="{name}/openapi.json">OpenAPI</a>, '
+        f'<a href="history?model={name}">history</a></p>',
+    ]
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    cells = "".join(
+        f"<tr><td><code>{html.escape(name)}</code></td><td>{html.escape(values)}</td></tr>"
+        for name, values in rows
+    )
+    return f"<table>{cells}</table>"
+
+
+def _values(categories: Sequence[object] | None) -> str:
+    if not categories:
+        return ""
+    more = f" and {len(categories) - 10} more" if len(categories) > 10 else ""
+    return ", ".join(json.dumps(value, ensure_ascii=False) for value in categories[:10]) + more
+
+
+def _quoted(text: str) -> str:
+    """For a shell."""
+    return "'" + text.replace("'", "'\\''") + "'"

@@ -1,0 +1,121 @@
+"""models: every promoted model that has no service of its own, by its registered name."""
+
+from typing import Any
+
+import bentoml
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+
+from bentos.bento.service import Served, quiet, tabled
+from bentos.models import page
+from bentos.models.calls import Codecs, Row, ask, find, live, run
+from bentos.models.invocations import Scoring
+from bentos.models.openapi import document
+from bentos.protocols.rows import Rows
+from bentos.serving.release import Release
+from bentos.serving.slot import Slot
+from bentos.settings import settings
+from bentos.tensors import Batch
+from bentos.web import docs
+from bentos.web.app import NOT_READY, App, to_json
+from bentos.web.body import read
+from bentos.web.docs import Answer, Operation
+from bentos.web.errors import JSON, Failure
+from bentos.web.headers import VERSION_HEADER, spelled
+
+rack = tabled(run)
+rows = Codecs(lambda slot, schema: Rows(schema, slot.limits.rows_per_call))
+
+
+async def predictions(request: Request) -> Response:
+    """`POST /{name}/predict`."""
+    slot, body = await called(request)
+    many = False
+
+    def decoded(release: Release) -> Batch:
+        nonlocal many
+        call = rows.of(slot, release).decode(body)
+        many = call.many
+        return call.batch
+
+    answers, release = await ask(slot, decoded, settings().services.request_timeout_seconds)
+    return answer(rows.of(slot, release).encode(answers, many), release)
+
+
+async def called(request: Request) -> tuple[Slot[Row, Row], bytes]:
+    """The slot that a request names, and its body."""
+    slot = find(rack, request.path_params["name"])
+    return slot, await read(request.scope, request.receive, slot.limits.body_bytes)
+
+
+def answer(body: bytes, release: Release) -> Response:
+    """An answer, with the version that gave it."""
+    return Response(body, headers={VERSION_HEADER: spelled(str(release))}, media_type=JSON)
+
+
+async def listed(request: Request) -> Response:
+    """`GET /`: the models that are promoted."""
+    return HTMLResponse(page.listed(rack.slots), headers=page.HEADERS)
+
+
+async def model(request: Request) -> Response:
+    """`GET /{name}`: what one model takes and gives."""
+    slot = find(rack, request.path_params["name"])
+    address = str(request.url.replace(query="")).rstrip("/")
+    return HTMLResponse(page.model(slot, address), headers=page.HEADERS)
+
+
+async def described(request: Request) -> Response:
+    """`GET /{name}/openapi.json`."""
+    slot = find(rack, request.path_params["name"])
+    return to_json(document(slot.name, live(slot)))
+
+
+def operations() -> list[Operation]:
+    """What the service answers beside what each service does."""
+    unknown: Any = {404: Answer("No such model is promoted; those that are", Failure)}
+    said = "One row or a list of rows, by the model's schema: see /{name}/docs."
+    return [
+        Operation("GET", "/{name}", "What a model takes and gives", {200: Answer("A page")}),
+        Operation(
+            "POST", "/{name}/predict", "Answers of a model to rows of its columns",
+            {200: Answer("One answer or a list, in order"), **unknown, **NOT_READY},
+            description=said, body=Any, examples={"one": {"x": 1.5}},
+        ),
+        Operation(
+            "POST",
+            "/{name}/invocations",
+            "The same, as MLflow's scoring server",
+            {200: Answer('{"predictions": [...]}'), **unknown, **NOT_READY},
+            body=Any,
+            examples={"one": {"dataframe_records": [{"x": 1.5}]}},
+        ),
+    ]  # fmt: skip
+
+
+app = App(
+    "models",
+    "models",
+    "1",
+    [],
+    routes=[
+        Route("/", listed),
+        Route("/{name}/predict", predictions, methods=["POST"]),
+        *Scoring(rack).routes,
+        Route("/{name}/openapi.json", described),
+        Route("/{name}/docs", docs.reader("Model")),
+        Mount("/{name}/docs/assets", docs.Assets()),
+    ],
+    last=[Route("/{name}", model)],
+    operations=operations(),
+    racks=[rack],
+)
+
+
+@bentoml.asgi_app(app)
+@bentoml.service(name="models", **quiet())
+class Models(Served):
+    """Every promoted model that has no service of its own."""
+
+    apps = (app,)

@@ -1,0 +1,43 @@
+"""Rows of named columns, as the batcher takes them: joined and split without making rows."""
+
+from collections.abc import Sequence
+from typing import Any, overload
+
+from bentos.tensors import Batch, Schema
+
+
+class Table(Sequence[dict[str, Any]]):
+    """The rows of a batch, with the schema by which they were read."""
+
+    __slots__ = ("batch", "schema")
+
+    def __init__(self, batch: Batch, schema: Schema) -> None:
+        self.batch = batch
+        self.schema = schema
+
+    @staticmethod
+    def join(tables: "Sequence[Sequence[dict[str, Any]]]") -> "Table":
+        """The rows of several tables, in order. Raises ValueError where their schemas differ."""
+        parts = [table for table in tables if isinstance(table, Table)]
+        first = parts[0].schema
+        if any(part.schema is not first and part.schema != first for part in parts):
+            raise ValueError("tables of different schemas cannot be joined")
+        return Table(Batch.concat([part.batch for part in parts]), first)
+
+    def __len__(self) -> int:
+        return self.batch.size
+
+    @overload
+    def __getitem__(self, at: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Table": ...
+    def __getitem__(self, at: int | slice) -> "dict[str, Any] | Table":
+        if isinstance(at, slice):
+            start, stop, _ = at.indices(len(self))
+            return Table(self.batch.rows(start, stop), self.schema)
+        if not -len(self) <= at < len(self):
+            raise IndexError(at)
+        return {
+            name: column[at].tolist() if hasattr(column[at], "tolist") else column[at]
+            for name, column in self.batch.items()
+        }

@@ -1,0 +1,77 @@
+"""The service of all models by itself, on a registry of its own."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+import mlflow
+from mlflow import MlflowClient
+from tests.services import served
+from tests.serving.servers import storing, tracking
+from tests.stack import wait_for
+
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Models:
+    """The registry, and the service that follows it."""
+
+    url: str
+    client: MlflowClient
+
+    def log(self, model: Any, name: str, flavor: Any, **options: Any) -> None:
+        """Register a version as a notebook does."""
+        with warnings.catch_warnings(), mlflow.start_run():
+            warnings.simplefilter("ignore")  # mlflow's own, of the missing signature among them
+            flavor.log_model(
+                model, name="model", registered_model_name=name, pip_requirements=[], **options
+            )
+
+    def promote(self, name: str, version: str = "1", stage: str = "Production") -> None:
+        """Move a version to a stage, as the mouse does."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            self.client.transition_model_version_stage(name, version, stage)
+
+    def place(self, name: str, route: str) -> str:
+        """The address of a model's route."""
+        return f"{self.url}/{quote(name, safe='')}/{route}".rstrip("/")
+
+    def ask(self, name: str, rows: Any) -> httpx.Response:
+        """Any answer to rows."""
+        return httpx.post(self.place(name, "predict"), json=rows, timeout=60)
+
+    def served(self, name: str, rows: Any, version: str = "1") -> Any:
+        """The answer to rows, once that version gives it."""
+
+        def answered() -> bool:
+            said = self.ask(name, rows)
+            if "was refused" in said.text:
+                pytest.fail(said.text)
+            return bool(said.headers.get("x-model-version", "").endswith(f"/{version}"))
+
+        wait_for(answered, SECONDS)
+        return self.ask(name, rows).json()
+
+
+@pytest.fixture(scope="package")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
+    folder = tmp_path_factory.mktemp("models")
+    with (
+        storing(folder / "s3") as (store, _),
+        tracking(folder, store) as server,
+        pytest.MonkeyPatch.context() as patch,
+        served(
+            "bentos.models:Models", server.url, folder, ASCENSO_REGISTRY__POLL_SECONDS="0.2"
+        ) as url,
+    ):
+        patch.setenv("MLFLOW_TRACKING_URI", server.url)
+        mlflow.set_tracking_uri(server.url)
+        mlflow.set_experiment("any model")
+        yield Models(url, MlflowClient())

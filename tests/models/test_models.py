@@ -1,0 +1,149 @@
+"""Models logged by MLflow alone, promoted, and asked by their names."""
+
+import warnings
+from typing import Any
+
+import catboost
+import httpx
+import numpy as np
+import pandas as pd
+from mlflow.models import infer_signature
+from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tests.models.conftest import Models
+from tests.stack import wait_for
+
+with warnings.catch_warnings():  # mlflow warns about its own type hints
+    warnings.simplefilter("ignore")
+    import mlflow.catboost
+    import mlflow.sklearn
+
+SECONDS = 60.0
+SKOPS = {"serialization_format": "skops"}
+RANDOM = np.random.default_rng(7)
+HOMES = pd.DataFrame(
+    {"rooms": RANDOM.integers(1, 9, 300).astype(float), "size m²": RANDOM.uniform(20, 300, 300)}
+)
+PRICE = 3.0 * HOMES["size m²"] + 10 * HOMES["rooms"]
+
+
+def predictions(answer: list[dict[str, Any]]) -> NDArray[Any]:
+    return np.array([next(iter(row.values())) for row in answer])
+
+
+def test_a_model_answers_by_the_columns_that_it_was_fitted_with(models: Models) -> None:
+    model = make_pipeline(StandardScaler(), LinearRegression()).fit(HOMES, PRICE)
+    name = "Home prices (São Paulo)"
+    models.log(model, name, mlflow.sklearn, **SKOPS)
+    models.promote(name)
+    answer = models.served(name, HOMES.to_dict("records"))
+    np.testing.assert_allclose(predictions(answer), model.predict(HOMES), rtol=1e-9)
+    assert models.ask(name, HOMES.to_dict("records")[0]).json() == answer[0]
+
+    wrong = models.ask(name, [{"rooms": 2, "size m²": 50}, {"rooms": "2", "size m²": 50}])
+    assert wrong.status_code == 422
+    assert wrong.json()["detail"][0]["loc"] == ["body", 1, "rooms"]
+    unknown = models.ask(name, {"rooms": 2, "size": 50})
+    assert "size m²" in unknown.json()["detail"][0]["msg"]
+
+    page = httpx.get(models.place(name, "")).text
+    assert "as its model says" in page
+    document = httpx.get(models.place(name, "openapi.json")).json()
+    content = document["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert models.ask(name, content["application/json"]["example"]).status_code == 200
+    assert httpx.get(models.place(name, "docs")).status_code == 200
+    releases = httpx.get(f"{models.url}/releases").json()["releases"]
+    (release,) = [each["live"] for each in releases if each["model"] == name]
+    assert (release["runs"], release["schema"]) == ("onnx", "model")
+
+
+def test_the_next_version_may_have_other_columns(models: Models) -> None:
+    name = "changing"
+    models.log(LinearRegression().fit(HOMES, PRICE), name, mlflow.sklearn, **SKOPS)
+    models.promote(name)
+    models.served(name, {"rooms": 2, "size m²": 50})
+    bare = LinearRegression().fit(HOMES.to_numpy(), PRICE)
+    models.log(bare, name, mlflow.sklearn, **SKOPS)
+    models.promote(name, "2")
+    answer = models.served(name, HOMES.to_numpy().tolist(), version="2")
+    np.testing.assert_allclose(predictions(answer), bare.predict(HOMES.to_numpy()), rtol=1e-9)
+    assert models.ask(name, {"rooms": 2, "size m²": 50}).status_code == 422
+
+
+def test_categories_and_labels(models: Models) -> None:
+    rows = HOMES.assign(city=RANDOM.choice(["Rosario", "01234", "NA"], len(HOMES)))
+    model = catboost.CatBoostRegressor(iterations=20, verbose=False, allow_writing_files=False)
+    model.fit(rows, PRICE, cat_features=["city"])
+    models.log(model, "homes-cat", mlflow.catboost, signature=infer_signature(rows, PRICE))
+    models.promote("homes-cat")
+    answer = models.served("homes-cat", rows.to_dict("records"))
+    np.testing.assert_allclose(predictions(answer), model.predict(rows), rtol=1e-12)
+
+    labels = np.where(PRICE.median() < PRICE, "dear", "cheap")
+    classifier = make_pipeline(StandardScaler(), LogisticRegression()).fit(HOMES, labels)
+    models.log(
+        classifier,
+        "labels",
+        mlflow.sklearn,
+        input_example=HOMES.head(),
+        serialization_format="skops",
+    )
+    models.client.set_registered_model_alias("labels", "champion", "1")
+    answer = models.served("labels", HOMES.to_dict("records"))
+    assert predictions(answer).tolist() == classifier.predict(HOMES).tolist()
+
+
+def test_a_refusal_reaches_the_caller(models: Models) -> None:
+    class Own(LinearRegression):  # type: ignore[misc]
+        pass
+
+    models.log(
+        Own().fit(HOMES, PRICE), "own code", mlflow.sklearn, serialization_format="cloudpickle"
+    )
+    models.promote("own code")
+    wait_for(lambda: "refused" in models.ask("own code", {}).text, SECONDS)
+    said = models.ask("own code", {})
+    assert said.status_code == 503
+    assert "own code: version 1 was refused: pickle" in said.json()["detail"]
+
+
+def test_what_is_not_promoted_is_not_there(models: Models) -> None:
+    name = "leaving"
+    models.log(LinearRegression().fit(HOMES, PRICE), name, mlflow.sklearn, **SKOPS)
+    assert models.ask(name, {}).status_code == 404
+    models.promote(name)
+    models.served(name, {"rooms": 2, "size m²": 50})
+    models.promote(name, stage="Archived")
+    wait_for(lambda: models.ask(name, {}).status_code == 404, SECONDS)
+    assert "Those that are" in models.ask(name, {}).json()["detail"]
+    assert models.ask("contugas-anomaly", {}).status_code == 404  # it has a service of its own
+
+
+def test_calls_as_mlflow_serves_them(models: Models) -> None:
+    name = "as mlflow"
+    model = LinearRegression().fit(HOMES, PRICE)
+    models.log(model, name, mlflow.sklearn, **SKOPS)
+    models.promote(name)
+    models.served(name, {"rooms": 2, "size m²": 50})
+    place = models.place(name, "invocations")
+    rows = HOMES.head(3)
+    bodies = [
+        {"dataframe_split": rows.to_dict("split")},
+        {"dataframe_records": rows.to_dict("records")},
+        {"inputs": rows.to_dict("list")},
+    ]
+    for body in bodies:
+        said = httpx.post(place, json=body).json()
+        np.testing.assert_allclose(said["predictions"], model.predict(rows), rtol=1e-9)
+    csv = {"content-type": "text/csv"}
+    said = httpx.post(place, content=rows.to_csv(index=False), headers=csv).json()
+    np.testing.assert_allclose(said["predictions"], model.predict(rows), rtol=1e-9)
+    wrong = httpx.post(place, json={"instances": [{"rooms": "many", "size m²": 1}]})
+    assert (wrong.status_code, wrong.json()["error_code"]) == (400, "BAD_REQUEST")
+    xml = httpx.post(place, content=b"<a/>", headers={"content-type": "text/xml"})
+    assert xml.status_code == 415
+    assert httpx.get(models.place(name, "ping")).status_code == 200
+    assert httpx.get(models.place("nobody", "ping")).status_code == 404
