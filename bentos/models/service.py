@@ -9,49 +9,22 @@ from starlette.routing import Mount, Route
 
 from bentos.bento.service import Served, quiet, tabled
 from bentos.models import page
-from bentos.models.calls import Codecs, Row, ask, find, live, run
+from bentos.models.calls import find, live, run
+from bentos.models.doors import Doors
 from bentos.models.invocations import Scoring
 from bentos.models.openapi import document
-from bentos.protocols.rows import Rows
-from bentos.serving.release import Release
-from bentos.serving.slot import Slot
-from bentos.settings import settings
-from bentos.tensors import Batch
 from bentos.web import docs
 from bentos.web.app import NOT_READY, App, to_json
-from bentos.web.body import read
 from bentos.web.docs import Answer, Operation
-from bentos.web.errors import JSON, Failure
-from bentos.web.headers import VERSION_HEADER, spelled
+from bentos.web.errors import Failure, NotReady
 
 rack = tabled(run)
-rows = Codecs(lambda slot, schema: Rows(schema, slot.limits.rows_per_call))
 
 
-async def predictions(request: Request) -> Response:
-    """`POST /{name}/predict`."""
-    slot, body = await called(request)
-    many = False
-
-    def decoded(release: Release) -> Batch:
-        nonlocal many
-        call = rows.of(slot, release).decode(body)
-        many = call.many
-        return call.batch
-
-    answers, release = await ask(slot, decoded, settings().services.request_timeout_seconds)
-    return answer(rows.of(slot, release).encode(answers, many), release)
-
-
-async def called(request: Request) -> tuple[Slot[Row, Row], bytes]:
-    """The slot that a request names, and its body."""
-    slot = find(rack, request.path_params["name"])
-    return slot, await read(request.scope, request.receive, slot.limits.body_bytes)
-
-
-def answer(body: bytes, release: Release) -> Response:
-    """An answer, with the version that gave it."""
-    return Response(body, headers={VERSION_HEADER: spelled(str(release))}, media_type=JSON)
+async def unknown(request: Request) -> Response:
+    """`POST /{name}/predict` where no such model is promoted."""
+    live(find(rack, request.path_params["name"]))
+    raise NotReady("The model came this moment: call again")
 
 
 async def listed(request: Request) -> Response:
@@ -74,20 +47,20 @@ async def described(request: Request) -> Response:
 
 def operations() -> list[Operation]:
     """What the service answers beside what each service does."""
-    unknown: Any = {404: Answer("No such model is promoted; those that are", Failure)}
+    missing: Any = {404: Answer("No such model is promoted; those that are", Failure)}
     said = "One row or a list of rows, by the model's schema: see /{name}/docs."
     return [
         Operation("GET", "/{name}", "What a model takes and gives", {200: Answer("A page")}),
         Operation(
             "POST", "/{name}/predict", "Answers of a model to rows of its columns",
-            {200: Answer("One answer or a list, in order"), **unknown, **NOT_READY},
+            {200: Answer("One answer or a list, in order"), **missing, **NOT_READY},
             description=said, body=Any, examples={"one": {"x": 1.5}},
         ),
         Operation(
             "POST",
             "/{name}/invocations",
             "The same, as MLflow's scoring server",
-            {200: Answer('{"predictions": [...]}'), **unknown, **NOT_READY},
+            {200: Answer('{"predictions": [...]}'), **missing, **NOT_READY},
             body=Any,
             examples={"one": {"dataframe_records": [{"x": 1.5}]}},
         ),
@@ -101,13 +74,14 @@ app = App(
     [],
     routes=[
         Route("/", listed),
-        Route("/{name}/predict", predictions, methods=["POST"]),
+        Route("/{name}/predict", unknown, methods=["POST"]),
         *Scoring(rack).routes,
         Route("/{name}/openapi.json", described),
         Route("/{name}/docs", docs.reader("Model")),
         Mount("/{name}/docs/assets", docs.Assets()),
     ],
     last=[Route("/{name}", model)],
+    doors=Doors(rack),
     operations=operations(),
     racks=[rack],
 )

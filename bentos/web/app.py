@@ -1,7 +1,7 @@
 """A service's HTTP face: its own routes, and those that every service has."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -24,7 +24,7 @@ from bentos.web.history import OPERATION as HISTORY
 from bentos.web.history import history
 from bentos.web.hooks import OPERATION as HOOK
 from bentos.web.hooks import route as hook
-from bentos.web.hot import Hot
+from bentos.web.hot import Door, Hot
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, metrics
 
 
@@ -47,7 +47,8 @@ class Feed(Protocol):
 
 
 class App:
-    """An ASGI app. POSTs to a path in `hot` take the fast route, all else goes to Starlette.
+    """An ASGI app. POSTs to a path in `hot`, or to one that `doors` knows, take the fast route;
+    all else goes to Starlette.
 
     `writes` are the places that change something, beside /reload: pages of other origins may not
     call them, and where the service is guarded they need the scope `admin`.
@@ -69,6 +70,7 @@ class App:
         writes: Places = (),
         keyed: Places = (),
         last: Sequence[BaseRoute] = (),
+        doors: Callable[[str], Door | None] = lambda path: None,
     ) -> None:
         self.name = name
         self.fixed = list(slots)
@@ -76,6 +78,7 @@ class App:
         self.feeds = list(feeds)
         self.watcher: Watcher | None = None
         self._hot = {route.path: route for route in hot}
+        self._doors = doors
         guard = Guard(name, gate(), [*writes, RELOAD], keyed)
         self.openness = guard.openness
         told = guard.told([*operations, *COMMON_OPERATIONS])
@@ -97,11 +100,13 @@ class App:
         await self._app(scope, receive, send)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        hot = self._hot.get(inside(scope))
-        if hot is not None and scope.get("method") == "POST":
-            await hot(scope, receive, send)
-        else:
-            await self._measured(scope, receive, send)
+        if scope.get("method") == "POST":
+            path = inside(scope)
+            door = self._hot.get(path) or self._doors(path)
+            if door is not None:
+                await door(scope, receive, send)
+                return
+        await self._measured(scope, receive, send)
 
     async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from bentos.serving.batching import Answer, Answered, NoRelease, Row
 from bentos.serving.batching import Overloaded as QueueFull
+from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.tensors import BadInput
 from bentos.web.body import Decoder, read
@@ -28,30 +29,23 @@ from bentos.web.metrics import REQUEST_SECONDS, REQUESTS
 Header = tuple[bytes, bytes]
 
 
-class Hot(Generic[Row, Answer]):
-    """An ASGI app that answers POSTs: one row or a list of rows in, as many answers out."""
+class Door:
+    """An ASGI app that answers POSTs to one path, and counts them."""
 
-    def __init__(
-        self, service: str, path: str, slot: Slot[Row, Answer], row: type[Row], timeout: float
-    ) -> None:
-        bounded: Any = Annotated[
-            list[row],  # type: ignore[valid-type]
-            msgspec.Meta(max_length=slot.limits.rows_per_call),
-        ]
+    def __init__(self, service: str, path: str) -> None:
         self.path = path
-        self.slot = slot
-        self.row = row
-        self.timeout = timeout
-        self._decode: Decoder[Row | list[Row]] = Decoder(row | bounded)
-        self._encode = msgspec.json.Encoder().encode
         self._service = service
         self._seconds = REQUEST_SECONDS.labels(service, path)
+
+    async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
+        """Status, headers and body. Raises HTTPError."""
+        raise NotImplementedError
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started = time.perf_counter()
         try:
-            status, headers, body = await self._answer(scope, receive)
+            status, headers, body = await self.answer(scope, receive)
         except HTTPError as error:
             status, headers, body = error.render()
         except ClientDisconnect:
@@ -63,18 +57,41 @@ class Hot(Generic[Row, Answer]):
         self._seconds.observe(time.perf_counter() - started)
         REQUESTS.labels(self._service, self.path, status).inc()
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
+
+class Hot(Door, Generic[Row, Answer]):
+    """One row or a list of rows in, as many answers out."""
+
+    def __init__(
+        self, service: str, path: str, slot: Slot[Row, Answer], row: type[Row], timeout: float
+    ) -> None:
+        bounded: Any = Annotated[
+            list[row],  # type: ignore[valid-type]
+            msgspec.Meta(max_length=slot.limits.rows_per_call),
+        ]
+        super().__init__(service, path)
+        self.slot = slot
+        self.row = row
+        self.timeout = timeout
+        self._decode: Decoder[Row | list[Row]] = Decoder(row | bounded)
+        self._encode = msgspec.json.Encoder().encode
+
+    async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
+        """The answers to the rows of a body."""
         value = self._decode(await read(scope, receive, self.slot.limits.body_bytes))
         many = isinstance(value, list)
         rows: list[Row] = value if isinstance(value, list) else [value]
         answered = await predict(self.slot, rows, self.timeout)
         body = self._encode(answered.answers if many else answered.answers[0])
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (VERSION_HEADER.encode(), spelled(str(answered.release)).encode()),
-        ]
-        return 200, headers, body
+        return 200, headers_of(body, answered.release), body
+
+
+def headers_of(body: bytes, release: Release) -> list[Header]:
+    """The headers of an answer in JSON by a release."""
+    return [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (VERSION_HEADER.encode(), spelled(str(release)).encode()),
+    ]
 
 
 async def predict(

@@ -1,0 +1,60 @@
+"""The fast route of each promoted model: `POST /NAME/predict`, with metrics of its own."""
+
+from starlette.types import Receive, Scope
+
+from bentos.models.calls import Codecs, Models, Row, ask
+from bentos.protocols.rows import Rows
+from bentos.serving.release import Release
+from bentos.serving.slot import Slot
+from bentos.settings import settings
+from bentos.tensors import Batch
+from bentos.web.body import read
+from bentos.web.hot import Door, Header, headers_of
+
+END = "/predict"
+
+
+class Predictions(Door):
+    """Rows in, answers out, by the schema of the live release."""
+
+    def __init__(self, slot: Slot[Row, Row]) -> None:
+        super().__init__("models", slot.name)
+        self.slot = slot
+        self._codecs = Codecs(lambda slot, schema: Rows(schema, slot.limits.rows_per_call))
+        self._timeout = settings().services.request_timeout_seconds
+
+    async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
+        """The answers to the rows of a body."""
+        body = await read(scope, receive, self.slot.limits.body_bytes)
+        many = False
+
+        def decoded(release: Release) -> Batch:
+            nonlocal many
+            call = self._codecs.of(self.slot, release).decode(body)
+            many = call.many
+            return call.batch
+
+        answers, release = await ask(self.slot, decoded, self._timeout)
+        given = self._codecs.of(self.slot, release).encode(answers, many)
+        return 200, headers_of(given, release), given
+
+
+class Doors:
+    """The doors of a rack's models, made at their first calls."""
+
+    def __init__(self, rack: Models) -> None:
+        self._rack = rack
+        self._made: dict[str, Predictions] = {}
+
+    def __call__(self, path: str) -> Predictions | None:
+        """The door that a path leads to, if its model is promoted."""
+        if not path.endswith(END):
+            return None
+        name = path[1 : -len(END)]
+        slot = self._rack.get(name)
+        if slot is None:
+            return None
+        door = self._made.get(name)
+        if door is None or door.slot is not slot:
+            door = self._made[name] = Predictions(slot)
+        return door
