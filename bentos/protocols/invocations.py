@@ -13,11 +13,11 @@ from typing import Any
 
 from bentos.protocols import answers as written
 from bentos.protocols import csvs
+from bentos.protocols.body import parsed
 from bentos.protocols.call import Call
 from bentos.protocols.elements import names, show
 from bentos.protocols.frames import Frames
 from bentos.protocols.params import Params
-from bentos.protocols.rows import parsed
 from bentos.protocols.table import Table
 from bentos.tensors import BadInput, Batch, Schema
 

@@ -19,7 +19,8 @@ class Reader:
     """One column's values.
 
     `type` is what a decoder must give for `array`, which is fast and says nothing of where a
-    value is wrong; `column` takes any values and names the row.
+    value is wrong; `column` takes any values and names the row. A `loose` column is left out in
+    all rows or in none: no value of it can be missing alone.
     """
 
     def __init__(self, column: Column, alone: bool = False) -> None:
@@ -27,12 +28,12 @@ class Reader:
         self.spec = column
         self.name = column.name
         self.type = _type(column, alone)
-        self.loose = not column.required and not column.nullable
+        self.loose = not column.required and (column.shape != () or not column.nullable)
         self._objects = alone and column.dtype == "json" and column.spec is None
         self._check = check(column)
         self._dtype = column.numpy
         self._floats = self._dtype.kind == "f"
-        self._whole = _limits(column)
+        self.limits = _limits(column)
 
     def array(self, values: Sequence[Any]) -> Array:
         """The array of values of the right types. Raises ValueError, TypeError, OverflowError."""
@@ -117,8 +118,8 @@ class Reader:
 
     def narrow(self, wide: Array) -> Array:
         """Numbers in the column's own dtype. Raises Wrong where they do not fit."""
-        if self._whole is not None:
-            low, high = self._whole
+        if self.limits is not None:
+            low, high = self.limits
             if np.any((wide < low) | (wide > high) | (np.trunc(wide) != wide) & (wide == wide)):
                 raise Wrong(f"numbers that are no integers from {low} to {high}")
             return wide

@@ -12,11 +12,13 @@ from typing import Any, TypeAlias
 import msgspec
 
 from bentos.protocols import answers as written
+from bentos.protocols.body import parsed
 from bentos.protocols.call import Call
 from bentos.protocols.elements import UNFIT
 from bentos.protocols.params import Params
+from bentos.protocols.reader import Reader
 from bentos.protocols.table import Table
-from bentos.tensors import BadInput, Batch, Column, Schema
+from bentos.tensors import Batch, Schema
 
 Tuples: TypeAlias = Callable[[Sequence[Any]], Sequence[tuple[Any, ...]]]
 OPENED = re.compile(rb"[ \t\n\r\[]*")
@@ -67,16 +69,6 @@ class Rows:
         return self._table.of_objects(rows, many)
 
 
-def parsed(body: bytes) -> Any:
-    """Any JSON. Raises BadInput."""
-    try:
-        return msgspec.json.decode(body)
-    except RecursionError:
-        raise BadInput("the body is no JSON that can be read: it is nested too deeply") from None
-    except ValueError as error:
-        raise BadInput(f"the body is no JSON: {error}") from None
-
-
 def _typed(schema: Schema, table: Table) -> tuple[Any, Tuples]:
     """The type of a row that a decoder makes, and how such rows become tuples."""
     kinds = [reader.type for reader in table.readers]
@@ -87,7 +79,7 @@ def _typed(schema: Schema, table: Table) -> tuple[Any, Tuples]:
     fields = [f"c{at}" for at in range(len(kinds))]
     row = msgspec.defstruct(
         "Row",
-        [_field(*each) for each in zip(fields, kinds, schema.inputs, strict=True)],
+        [_field(*each) for each in zip(fields, table.readers, strict=True)],
         rename=dict(zip(fields, schema.names, strict=True)),
         forbid_unknown_fields=True,
         kw_only=True,
@@ -99,12 +91,12 @@ def _typed(schema: Schema, table: Table) -> tuple[Any, Tuples]:
     return row, lambda rows: list(map(values, rows))
 
 
-def _field(name: str, kind: Any, column: Column) -> Any:
-    if column.required:
-        return (name, kind)
-    return (
-        (name, kind, None) if column.nullable else (name, kind | msgspec.UnsetType, msgspec.UNSET)
-    )
+def _field(name: str, reader: Reader) -> Any:
+    if reader.spec.required:
+        return (name, reader.type)
+    if reader.loose:
+        return (name, reader.type | msgspec.UnsetType, msgspec.UNSET)
+    return (name, reader.type, None)
 
 
 def _depth(schema: Schema) -> int:

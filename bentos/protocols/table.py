@@ -21,7 +21,7 @@ class Table:
         self.readers = readers(schema)
         self.row = tuple[*(reader.type for reader in self.readers)]  # type: ignore[misc]
         self._names = frozenset(schema.names)
-        self._block = _block_dtype(schema)
+        self.block = _block_dtype(schema)
 
     def of_typed(self, rows: Sequence[tuple[Any, ...]]) -> Batch:
         """Rows whose values a decoder has made by the readers' types.
@@ -29,10 +29,10 @@ class Table:
         Raises ValueError, TypeError or OverflowError where `of_columns` would know the place.
         """
         names = self.schema.names
-        if self._block is not None:
+        if self.block is not None:
             count = len(rows) * len(names)
-            flat = np.fromiter(chain.from_iterable(rows), self._block, count)
-            if self._block.kind == "f":
+            flat = np.fromiter(chain.from_iterable(rows), self.block, count)
+            if self.block.kind == "f":
                 flat = self.readers[0].narrow(flat)
             return Batch.of_block(names, flat.reshape(len(rows), len(names)))
         columns = zip(self.readers, zip(*rows, strict=True), strict=True)
@@ -72,7 +72,7 @@ class Table:
         made = {}
         for reader in self.readers:
             values = columns.get(reader.name) or [msgspec.UNSET] * rows
-            if reader.spec.nullable:
+            if not reader.loose:
                 values = [None if value is msgspec.UNSET else value for value in values]
             made[reader.name] = reader.column(values, many)
         return Batch(made)

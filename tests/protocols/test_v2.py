@@ -1,0 +1,387 @@
+import json
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bentos.protocols import V2, V2Call
+from bentos.protocols.datatypes import of_answer, of_column, packed
+from bentos.tensors import BadInput, Batch, Column, Param, Schema
+from bentos.tensors.batch import Array
+from bentos.tensors.schema import Dtype
+from tests.protocols.made import DTYPES, columns, same
+
+MIXED = Schema(
+    (
+        Column("n", "int32"),
+        Column("x y", "float64"),
+        Column("größe", "string"),
+        Column("maybe", "float32", required=False, nullable=True),
+    ),
+    outputs=(Column("label", "string"), Column("p", "float64", (2,))),
+    params=(Param("t", "float64", 0.5),),
+)
+MATRIX = Schema((Column("", "float32", (3,)),), source="model")
+PLACES = Schema(
+    tuple(Column(name, "float64") for name in ("a", "b", "c")), source="model", positional=True
+)
+ONE: dict[str, Any] = {"name": "n", "shape": [2], "datatype": "INT32", "data": [1, 2]}
+X: dict[str, Any] = {"name": "x y", "shape": [2], "datatype": "FP64", "data": [0.5, 2]}
+TEXT: dict[str, Any] = {"name": "größe", "shape": [2], "datatype": "BYTES", "data": ["a", "ü"]}
+
+
+def v2(schema: Schema, most: int = 100) -> V2:
+    return V2(schema, "churn", "3", most)
+
+
+def asked(schema: Schema, *inputs: dict[str, Any], **more: Any) -> V2Call:
+    return v2(schema).decode(json.dumps({"inputs": inputs, **more}).encode(), None)
+
+
+def binary(*tensors: tuple[dict[str, Any], bytes], **more: Any) -> tuple[bytes, int]:
+    """A body with binary data behind its JSON."""
+    inputs = [
+        {k: v for k, v in tensor.items() if k != "data"}
+        | {"parameters": {"binary_data_size": len(data)} | tensor.get("parameters", {})}
+        for tensor, data in tensors
+    ]
+    header = json.dumps({"inputs": inputs, **more}).encode()
+    return header + b"".join(data for _, data in tensors), len(header)
+
+
+def tensor(name: str, column: Array, datatype: str) -> tuple[dict[str, Any], bytes]:
+    described = {"name": name, "shape": list(column.shape), "datatype": datatype}
+    return described, packed(datatype, column)
+
+
+def refused(schema: Schema, body: bytes | dict[str, Any], header: int | None = None) -> BadInput:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with pytest.raises(BadInput) as raised:
+        v2(schema).decode(content, header)
+    return raised.value
+
+
+def test_one_tensor_a_column() -> None:
+    call = asked(MIXED, TEXT, ONE, X, id="7", parameters={"t": 1, "timeout": 5})
+    assert call.batch.names == ("n", "x y", "größe", "maybe")
+    assert call.batch["größe"].tolist() == ["a", "ü"]
+    assert call.batch["n"].dtype == np.int32
+    assert np.isnan(call.batch["maybe"]).all()
+    assert (call.id, call.params, call.outputs, call.binary) == ("7", {"t": 1.0}, (), False)
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["binary", "json"])
+@pytest.mark.parametrize("shape", [(), (2, -1)], ids=["scalars", "tensors"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_random_tensors_arrive_as_they_are(
+    dtype: Dtype, shape: tuple[int, ...], as_json: bool
+) -> None:
+    if dtype == "json" and shape:
+        pytest.skip("an array of JSON is JSON")
+    schema = Schema(tuple(Column(name, dtype, shape) for name in ("a b", "ü")))
+    given = columns(schema, 30)
+    sent = {name: of_answer(column) for name, column in given.items()}
+    if not as_json:
+        body, length = binary(*(tensor(name, c, kind) for name, (kind, c) in sent.items()))
+        assert same(v2(schema).decode(body, length).batch, Batch(given))
+        return
+    answer, none = v2(schema).encode(Batch(given), V2Call(Batch(given), {}))
+    assert none is None
+    inputs = json.loads(answer)["outputs"]
+    assert same(asked(schema, *inputs).batch, Batch(given))
+    for each in inputs:
+        nested = np.array(each["data"], dtype=object).reshape(each["shape"]).tolist()
+        each["data"] = nested
+    assert same(asked(schema, *inputs).batch, Batch(given))
+
+
+def test_what_may_be_missing_is_null_or_nan() -> None:
+    schema = Schema(
+        (
+            Column("n", "int64", nullable=True),
+            Column("x", "float32", nullable=True),
+            Column("s", "string", nullable=True),
+            Column("ok", "bool", nullable=True),
+            Column("when", "datetime", nullable=True),
+        )
+    )
+    values = [[1, None], [0.5, None], ["a", None], [True, None], ["2024-01-01", None]]
+    kinds = [of_column(column) for column in schema.inputs]
+    inputs = [
+        {"name": name, "shape": [2, 1], "datatype": kind, "data": data}
+        for name, kind, data in zip(schema.names, kinds, values, strict=True)
+    ]
+    batch = asked(schema, *inputs).batch
+    assert [batch[c.name].dtype for c in schema.inputs] == [c.numpy for c in schema.inputs]
+    assert [value[0] for value in batch.values()] == [1, 0.5, "a", True, np.datetime64("2024")]
+    assert all(value[1] is None or value[1] != value[1] for value in batch.values())
+    floats = Schema((Column("n", "int64", nullable=True),))
+    body, length = binary(tensor("n", np.array([1, np.nan]), "FP64"))
+    assert v2(floats).decode(body, length).batch["n"].tolist()[0] == 1
+    for wrong in (0.5, np.inf, 2.0**60):
+        body, length = binary(tensor("n", np.array([1, wrong]), "FP64"))
+        assert refused(floats, body, length).row == 1
+
+
+def test_unnamed_columns_are_one_tensor_of_any_name() -> None:
+    rows = [[1, 2, 3], [4, 5, 6.5]]
+    given = {"name": "whatever", "shape": [2, 3], "datatype": "FP32", "data": rows}
+    for schema in (MATRIX, PLACES, Schema(PLACES.inputs, source="model")):
+        assert asked(schema, given).batch.block().tolist() == rows
+    named = Schema(PLACES.inputs)
+    assert "missing tensor 'a'" not in refused(named, {"inputs": [given]}).message
+    assert "unknown tensor 'whatever'" in refused(named, {"inputs": [given]}).message
+    wrong = given | {"data": [[1, 2, 3], [4, None, 6]]}
+    error = refused(PLACES, {"inputs": [wrong]})
+    assert (error.column, error.row) == ("b", 1)
+    texts = {"name": "text", "shape": [2], "datatype": "BYTES", "data": ["a", "b"]}
+    assert asked(Schema((Column("", "string"),)), texts).batch[""].tolist() == ["a", "b"]
+    objects = texts | {"data": ['{"a": 1}', "{}"]}
+    assert asked(Schema((Column("", "json"),)), objects).batch[""].tolist() == [{"a": 1}, {}]
+    assert refused(Schema((Column("", "json"),)), {"inputs": [texts]}).row == 0
+
+
+def test_metadata() -> None:
+    described = v2(MIXED).metadata()
+    assert described["name"] == "churn"
+    assert described["versions"] == ["3"]
+    assert described["inputs"][0] == {"name": "n", "datatype": "INT32", "shape": [-1]}
+    assert described["outputs"][1] == {"name": "p", "datatype": "FP64", "shape": [-1, 2]}
+    for schema, kind in ((MATRIX, "FP32"), (PLACES, "FP64")):
+        assert v2(schema).metadata()["inputs"] == [
+            {"name": "input-0", "datatype": kind, "shape": [-1, 3]}
+        ]
+
+
+def test_numbers_are_changed_only_where_they_stay_what_they_are() -> None:
+    half = Schema((Column("n", "int8"), Column("x", "float32")))
+
+    def read(datatype: str, other: str, n: list[Any], x: list[Any]) -> Batch:
+        return asked(
+            half,
+            {"name": "n", "shape": [2], "datatype": datatype, "data": n},
+            {"name": "x", "shape": [2], "datatype": other, "data": x},
+        ).batch
+
+    batch = read("INT64", "INT64", [1, -128], [1, 2**24])
+    assert [batch[c.name].dtype for c in half.inputs] == [c.numpy for c in half.inputs]
+    assert read("FP64", "FP64", [1, 2], [0.5, -0.25])["n"].tolist() == [1, 2]
+    for datatype, other, n, x, column in (
+        ("INT64", "FP32", [1, 128], [0, 0], "n"),
+        ("FP32", "FP32", [1, 1.5], [0, 0], "n"),
+        ("BOOL", "FP32", [True, True], [0, 0], "n"),
+        ("BYTES", "FP32", ["1", "2"], [0, 0], "n"),
+        ("INT8", "FP64", [1, 1], [0, 0.1], "x"),
+        ("INT8", "INT64", [1, 1], [0, 2**24 + 1], "x"),
+        ("INT8", "FP32", [1, 1], [0, None], "x"),
+        ("INT8", "FP64", [1, 300], [0, 0], "n"),
+    ):
+        with pytest.raises(BadInput) as raised:
+            read(datatype, other, n, x)
+        assert raised.value.column == column
+        assert raised.value.row in (None, 1)
+
+
+REST = {"inputs": [ONE, X, TEXT]}
+
+
+def changed(at: int = 0, **what: Any) -> dict[str, Any]:
+    inputs = [dict(each) for each in REST["inputs"]]
+    inputs[at] |= what
+    return {"inputs": inputs}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "`inputs`"),
+        ([], "this protocol"),
+        ({"inputs": []}, "length >= 1"),
+        ({"inputs": [1]}, "this protocol"),
+        ({"inputs": [{"name": "n"}]}, "`shape`"),
+        ({"inputs": [ONE, X]}, "missing tensor 'größe'; there are 'n', 'x y'"),
+        ({"inputs": [ONE, ONE, X, TEXT]}, "twice"),
+        ({"inputs": [ONE, X, TEXT, ONE | {"name": "z"}]}, "unknown tensor 'z'"),
+        (changed(datatype="INT33"), "'INT33' is none of BOOL"),
+        (changed(datatype="BF16"), "'BF16' is none of BOOL"),
+        (changed(datatype="FP32", data=[1, "a"]), "row 1, column 'n': 'a' is no number"),
+        (changed(data=[1, "a"]), "row 1, column 'n': 'a' is no integer"),
+        (changed(data=[1, None]), "row 1, column 'n'"),
+        (changed(data=[1, 2**31]), "2147483648 does not fit into int32"),
+        (changed(data=[1]), "do not fill the shape [2]"),
+        (changed(data=[1, 2, 3]), "do not fill the shape [2]"),
+        (changed(data=[[1], [2]]), "neither flat nor in the shape"),
+        (changed(data=5), "neither flat nor"),
+        (changed(data=None), "neither data nor binary data"),
+        (changed(data=[[[[[]]]]]), "neither flat nor"),
+        (changed(data=[1, {"a": 1}]), "an object is no integer"),
+        (changed(shape=[3]), "do not fill"),
+        (changed(shape=[-2]), "`int` >= 0"),
+        (changed(shape=[1.5]), "Expected `int`"),
+        (changed(shape=[]), "0 dimensions"),
+        (changed(shape=[0], data=[]), "no rows"),
+        (changed(shape=[2**31]), "at most 100"),
+        (changed(shape=[2**70]), "at most 100"),
+        (changed(shape=[1, 2**31]), "do not fill"),
+        (changed(shape=[2, 2**63]), "do not fill"),
+        (changed(shape=[1, 0, 2**62], data=[]), "3 dimensions"),
+        (changed(shape=[1] * 100), "100 dimensions"),
+        (changed(shape=[2, 2], data=[1, 2, 3, 4]), "its shape is [2, 2], not [-1]"),
+        (changed(shape=[1], data=[1]), "not the same number of rows"),
+        (changed(2, datatype="INT32", data=[1, 2]), "its datatype is INT32, not BYTES"),
+        (changed(2, data=["a", 1]), "1 is no text"),
+        (changed(parameters={"content_type": "pickle"}), "'pickle' is none of np"),
+        (changed(parameters={"shared_memory_region": "r"}), "shared memory is not served"),
+        (changed(parameters={"binary_data_size": 8}), "data and binary data too"),
+        (changed(parameters=5), "Expected `object | null`"),
+        (REST | {"outputs": [{"name": "z"}]}, "unknown output 'z'; there are 'label', 'p'"),
+        (REST | {"outputs": [{"name": "p", "parameters": {"classification": 2}}]}, "not served"),
+        (REST | {"outputs": [{"name": "p", "parameters": {"binary_data": 2}}]}, "neither true"),
+        (REST | {"parameters": {"binary_data_output": "yes"}}, "neither true nor false"),
+        (REST | {"parameters": {"t": "hot"}}, "param 't'"),
+        (REST | {"id": 5}, "$.id"),
+    ],
+)
+def test_wrong_requests_are_named(body: dict[str, Any], message: str) -> None:
+    assert message in refused(MIXED, body).message
+
+
+N, XS, S = (
+    tensor("n", np.array([1, 2], np.int32), "INT32"),
+    tensor("x y", np.array([0.5, 2]), "FP64"),
+    tensor("größe", np.array(["a", "ü"], dtype=object), "BYTES"),
+)
+
+
+def test_binary_and_json_tensors_in_one_body() -> None:
+    body, length = binary(N, S)
+    header = json.loads(body[:length])
+    header["inputs"].insert(1, X)
+    text = json.dumps(header).encode()
+    batch = v2(MIXED).decode(text + body[length:], len(text)).batch
+    assert batch["größe"].tolist() == ["a", "ü"]
+    assert batch["x y"].tolist() == [0.5, 2]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ([(N[0] | {"shape": [1]}, N[1]), XS, S], "8 bytes of data, but 1 elements of INT32 are 4"),
+        ([(N[0] | {"shape": [1, 2**31]}, N[1]), XS, S], "are 8589934592"),
+        ([(N[0] | {"datatype": "INT64"}, N[1]), XS, S], "are 16"),
+        ([N, XS, (S[0], S[1][:-1])], "not 2 elements with their lengths"),
+        ([N, XS, (S[0], S[1] + b"x")], "not 2 elements with their lengths"),
+        ([N, XS, (S[0], struct.pack("<II", 2**32 - 1, 0))], "not 2 elements"),
+        ([N, XS, (S[0], b"")], "0 bytes of data are not 2 elements"),
+        ([N, XS, (S[0] | {"shape": [1, 2**31]}, S[1])], "not 2147483648 elements"),
+        ([N, XS, (S[0], struct.pack("<I", 1) + b"\xff" + struct.pack("<I", 0))], "no text in"),
+        ([(N[0] | {"datatype": "BOOL"}, b"\x01\x02"), XS, S], "neither 0 nor 1"),
+        ([(N[0] | {"parameters": {"binary_data_size": -1}}, N[1]), XS, S], "is -1"),
+        ([(N[0] | {"parameters": {"binary_data_size": True}}, N[1]), XS, S], "is true"),
+        ([(N[0] | {"parameters": {"binary_data_size": 2**63}}, N[1]), XS, S], "are left"),
+        ([tensor("x y", np.array([0.5, np.nan]), "FP64"), N, S], "row 1, column 'x y': nan is mi"),
+    ],
+)
+def test_binary_data_that_lie_are_named(
+    tensors: list[tuple[dict[str, Any], bytes]], message: str
+) -> None:
+    assert message in refused(MIXED, *binary(*tensors)).message
+
+
+def test_lengths_that_lie_are_named() -> None:
+    body, length = binary(N, XS, S)
+    assert v2(MIXED).decode(body, length).batch.size == 2
+    assert "belong to no tensor" in refused(MIXED, body + b"x", length).message
+    for wrong in (0, -1, len(body) + 1, 2**63, length - 1, length + 1):
+        assert refused(MIXED, body, wrong).message
+    assert refused(MIXED, body, None).message.startswith("the body is no JSON")
+    assert "are left" in refused(MIXED, body[:length], None).message
+    for cut in range(len(body)):
+        assert refused(MIXED, body[:cut], length).message
+
+
+def test_hostile_json_is_the_callers_fault() -> None:
+    for body in (b"", b"{", b"\xff", b"[" * 100_000, b'{"inputs":' * 100_000, b"NaN"):
+        assert refused(MIXED, body).message
+    deep = json.dumps(changed(data="@")).replace('"@"', "[1," + "[" * 100_000).encode()
+    assert refused(MIXED, deep).message
+    deep = json.dumps(changed(data="@")).replace('"@"', f"[1,{'[' * 9999}{']' * 9999}]").encode()
+    assert refused(MIXED, deep).message
+
+
+def test_bodies_changed_anywhere_are_read_or_refused() -> None:
+    body, length = binary(N, XS, S)
+    for at in range(len(body)):
+        for byte in b'\x00"[{19,\xff':
+            try:
+                v2(MIXED).decode(body[:at] + bytes([byte]) + body[at + 1 :], length)
+            except BadInput:
+                continue
+
+
+ANSWERS = Batch(
+    {
+        "label": np.array(["a", "ü"], dtype=object),
+        "p": np.array([[0.25, np.nan], [np.inf, 1]]),
+        "n": np.array([1, 2], dtype=np.uint8),
+        "ok": np.array([True, False]),
+    }
+)
+
+
+def test_answers_as_json() -> None:
+    call = V2Call(ANSWERS, {}, "7")
+    body, length = v2(MIXED).encode(ANSWERS, call)
+    assert length is None
+    assert json.loads(body) == {
+        "model_name": "churn",
+        "model_version": "3",
+        "id": "7",
+        "outputs": [
+            {"name": "label", "datatype": "BYTES", "shape": [2], "data": ["a", "ü"]},
+            {"name": "p", "datatype": "FP64", "shape": [2, 2], "data": [0.25, None, None, 1]},
+            {"name": "n", "datatype": "UINT8", "shape": [2], "data": [1, 2]},
+            {"name": "ok", "datatype": "BOOL", "shape": [2], "data": [True, False]},
+        ],
+    }
+
+
+def test_answers_as_the_caller_asks_for_them() -> None:
+    call = asked(
+        MIXED,
+        *REST["inputs"],
+        outputs=[{"name": "p"}, {"name": "label", "parameters": {"binary_data": False}}],
+        parameters={"binary_data_output": True},
+    )
+    body, length = v2(MIXED).encode(ANSWERS, call)
+    assert length is not None
+    p, label = json.loads(body[:length])["outputs"]
+    assert p["parameters"] == {"binary_data_size": 32}
+    assert label["data"] == ["a", "ü"]
+    assert np.array_equal(np.frombuffer(body[length:]).reshape(2, 2), ANSWERS["p"], equal_nan=True)
+    with pytest.raises(BadInput, match="unknown output 'p'; there are 'label'"):
+        v2(MIXED).encode(ANSWERS.select(["label"]), call)
+
+
+def test_answers_that_are_no_numbers() -> None:
+    answers = Batch(
+        {
+            "": np.array([b"\xff", b"a"], dtype=object),
+            "when": np.array(["2024-01-01T00:00", "NaT"], dtype="datetime64[m]"),
+            "odd": np.fromiter([[1, 2], None], dtype=object),
+            "fixed": np.array([b"x", b"y"]),
+        }
+    )
+    body, _ = v2(MATRIX).encode(answers, V2Call(answers, {}))
+    raw, when, odd, fixed = json.loads(body)["outputs"]
+    assert raw["name"] == "output-0"
+    assert raw["parameters"] == {"content_type": "base64"}
+    assert raw["data"] == ["/w==", "YQ=="]
+    assert when["data"] == ["2024-01-01T00:00:00", ""]
+    assert odd["data"] == ["[1,2]", ""]
+    assert fixed["data"] == ["x", "y"]
+    read = asked(Schema((Column("b", "binary"),)), raw | {"name": "b"})
+    assert read.batch["b"].tolist() == [b"\xff", b"a"]
+    wrong = raw | {"name": "b", "data": ["YQ==", "!"]}
+    assert refused(Schema((Column("b", "binary"),)), {"inputs": [wrong]}).row == 1
