@@ -133,6 +133,12 @@ STRICT: list[tuple[list[dict[str, Any]], Any, str]] = [
     (NAMED, {"dataframe_records": [RECORD | {"größe": None}]}, "null is no text"),
     (NAMED, {"dataframe_records": [RECORD], "other": 1}, "unknown field 'other'"),
     (NAMED, {"dataframe_records": [RECORD], "params": {"t": 1}}, "unknown param 't'"),
+    (
+        NAMED,
+        {"inputs": {k: v if k == "n" else [v] for k, v in RECORD.items()}},
+        "column 'n': 1 is no list",
+    ),
+    (PLACES, {"dataframe_records": [{"0": 1, "1": 2}, {"0": 1}]}, "row 1: an object has not"),
     (ONE, {"inputs": []}, "no rows"),
     (TENSORS, {"inputs": {"a": A, "b": B[:1]}}, "not the same number of rows"),
     (PLACES, {"inputs": [[1.5, 2.5, 3.5]]}, "a list of 3 is no list of 2 values"),

@@ -149,6 +149,12 @@ def test_a_column_that_lacks_no_value_is_left_out_whole() -> None:
         error = refused(protocol, [{"n": 1, name: value}, {"n": 2}])
         assert (error.column, error.row) == (name, 1)
     assert refused(protocol, {"n": 1, "x": None}).column == "x"
+    tensor = Column("image", "float32", (2, -1), required=False, nullable=True)
+    protocol = rows(Column("n", "int64"), tensor)
+    assert read(protocol, [{"n": 1}, {"n": 2}])["image"].shape == (2, 2, 0)
+    image = [[1, None], [2, 3]]
+    assert np.isnan(read(protocol, {"n": 1, "image": image})["image"][0, 0, 1])
+    assert refused(protocol, [{"n": 1, "image": image}, {"n": 2}]).row == 1
 
 
 @pytest.mark.parametrize(
@@ -313,6 +319,8 @@ def test_answers_are_objects_by_the_outputs_names() -> None:
             "when": np.array(["2024-01-01T00:00:00", "NaT"], dtype="datetime64[s]"),
             "odd": np.array([np.int64(1), [np.float64("nan")]], dtype=object),
             "old": np.array([b"a", b"b"]),
+            "day": np.fromiter([np.datetime64("2024-01-01"), np.arange(2)], dtype=object),
+            "long": np.array([1.5, 2], dtype=np.longdouble),
             "fixed": np.array(["x", "y"]),
             "ok": np.array([True, False]),
         }
@@ -325,13 +333,17 @@ def test_answers_are_objects_by_the_outputs_names() -> None:
         "when": "2024-01-01T00:00:00",
         "odd": 1,
         "old": "a",
+        "day": "2024-01-01T00:00:00",
+        "long": 1.5,
         "fixed": "x",
         "ok": True,
     }
     assert json.loads(NUMBERS.encode(answers, many=False)) == first
     (one, two) = json.loads(NUMBERS.encode(answers, many=True))
     assert one == first
-    assert (two["prediction"], two["when"], two["odd"]) == (None, None, [None])
+    assert (two["prediction"], two["when"], two["odd"], two["day"]) == (None, None, [None], [0, 1])
+    with pytest.raises(TypeError, match="complex"):
+        NUMBERS.encode(Batch({"z": np.array([1j])}), many=True)
 
 
 def test_one_column_and_blocks_are_answers_too() -> None:
