@@ -181,6 +181,8 @@ def test_numbers_are_changed_only_where_they_stay_what_they_are() -> None:
             read(datatype, other, n, x)
         assert raised.value.column == column
         assert raised.value.row in (None, 1)
+    big = {"name": "x", "shape": [2], "datatype": "INT64", "data": [1, 2**53 + 1]}
+    assert refused(Schema((Column("x", "float64"),)), {"inputs": [big]}).row == 1
 
 
 REST = {"inputs": [ONE, X, TEXT]}
