@@ -33,9 +33,12 @@ def run(release: Release, rows: Sequence[Row]) -> Sequence[Row]:
 
 
 class Codecs(Generic[C]):
-    """The readers and writers of one protocol, made once for each release."""
+    """The readers and writers of one protocol, made once for each release.
 
-    def __init__(self, make: Callable[[Slot[Row, Row], Schema], C]) -> None:
+    `make` is given the release, its schema, and the most rows of a call.
+    """
+
+    def __init__(self, make: Callable[[Release, Schema, int], C]) -> None:
         self._make = make
         self._kept: dict[str, tuple[Schema, C]] = {}
 
@@ -45,7 +48,8 @@ class Codecs(Generic[C]):
             raise TypeError(f"{release} has no schema")
         kept = self._kept.get(slot.name)
         if kept is None or kept[0] is not release.schema:
-            kept = release.schema, self._make(slot, release.schema)
+            most = slot.limits.rows_per_call
+            kept = release.schema, self._make(release, release.schema, most)
             self._kept[slot.name] = kept
         return kept[1]
 

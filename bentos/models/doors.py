@@ -20,7 +20,7 @@ class Predictions(Door):
     def __init__(self, slot: Slot[Row, Row]) -> None:
         super().__init__("models", slot.name)
         self.slot = slot
-        self._codecs = Codecs(lambda slot, schema: Rows(schema, slot.limits.rows_per_call))
+        self._codecs = Codecs(lambda release, schema, most: Rows(schema, most))
         self._timeout = settings().services.request_timeout_seconds
 
     async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:

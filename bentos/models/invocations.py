@@ -28,7 +28,7 @@ class Scoring:
 
     def __init__(self, rack: Models) -> None:
         self._rack = rack
-        self._codecs = Codecs(lambda slot, schema: Invocations(schema, slot.limits.rows_per_call))
+        self._codecs = Codecs(lambda release, schema, most: Invocations(schema, most))
 
     @property
     def routes(self) -> list[BaseRoute]:

@@ -13,6 +13,7 @@ from bentos.models.calls import find, live, run
 from bentos.models.doors import Doors
 from bentos.models.invocations import Scoring
 from bentos.models.openapi import document
+from bentos.models.v2 import OpenInference
 from bentos.web import docs
 from bentos.web.app import NOT_READY, App, to_json
 from bentos.web.docs import Answer, Operation
@@ -75,6 +76,7 @@ app = App(
     routes=[
         Route("/", listed),
         Route("/{name}/predict", unknown, methods=["POST"]),
+        *OpenInference(rack).routes,
         *Scoring(rack).routes,
         Route("/{name}/openapi.json", described),
         Route("/{name}/docs", docs.reader("Model")),

@@ -1,7 +1,9 @@
 """Models logged by MLflow alone, promoted, and asked by their names."""
 
+import json
 import warnings
 from typing import Any
+from urllib.parse import quote
 
 import catboost
 import httpx
@@ -147,3 +149,41 @@ def test_calls_as_mlflow_serves_them(models: Models) -> None:
     assert xml.status_code == 415
     assert httpx.get(models.place(name, "ping")).status_code == 200
     assert httpx.get(models.place("nobody", "ping")).status_code == 404
+
+
+def test_calls_of_the_open_inference_protocol(models: Models) -> None:
+    name = "as triton"
+    model = LinearRegression().fit(HOMES.to_numpy(), PRICE)
+    models.log(model, name, mlflow.sklearn, **SKOPS)
+    models.promote(name)
+    rows = HOMES.head(3).to_numpy()
+    models.served(name, rows.tolist())
+    base = f"{models.url}/v2/models/{quote(name)}"
+    described = httpx.get(base).json()
+    (tensor,) = described["inputs"]
+    given = {"name": tensor["name"], "shape": [3, 2], "datatype": "FP64"}
+    said = httpx.post(
+        f"{base}/infer", json={"id": "7", "inputs": [given | {"data": rows.tolist()}]}
+    )
+    assert (said.json()["id"], said.json()["model_version"]) == ("7", "1")
+    np.testing.assert_allclose(said.json()["outputs"][0]["data"], model.predict(rows), rtol=1e-9)
+
+    given["parameters"] = {"binary_data_size": rows.nbytes}
+    header = json.dumps({"inputs": [given], "parameters": {"binary_data_output": True}}).encode()
+    length = "inference-header-content-length"
+    said = httpx.post(
+        f"{base}/infer", content=header + rows.tobytes(), headers={length: str(len(header))}
+    )
+    answer = np.frombuffer(said.content[int(said.headers[length]) :], np.float64)
+    np.testing.assert_allclose(answer, model.predict(rows), rtol=1e-9)
+
+    cut = httpx.post(
+        f"{base}/infer", content=header + b"12345", headers={length: str(len(header))}
+    )
+    assert cut.status_code == 400
+    assert "bytes of data are left" in cut.json()["error"]
+    lying = httpx.post(f"{base}/infer", content=header, headers={length: "-1"})
+    assert lying.status_code == 400
+    assert httpx.get(f"{base}/ready").status_code == 200
+    assert httpx.get(f"{base}/versions/2/ready").status_code == 404
+    assert httpx.get(f"{models.url}/v2/health/ready").status_code == 200

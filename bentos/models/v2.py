@@ -1,0 +1,128 @@
+"""The Open Inference Protocol (v2), which clients of Triton, KServe and MLServer speak.
+
+Format: https://github.com/kserve/open-inference-protocol; errors are `{"error": ...}`.
+"""
+
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from bentos.models.calls import Codecs, Models, Row, ask, find, live
+from bentos.protocols.v2 import V2, V2Call
+from bentos.serving.release import Release
+from bentos.serving.slot import Slot
+from bentos.settings import settings
+from bentos.tensors import BadInput, Batch, Schema
+from bentos.web.app import to_json
+from bentos.web.body import read
+from bentos.web.errors import JSON, HTTPError, Problem, UnprocessableBody
+from bentos.web.headers import VERSION_HEADER, spelled
+from bentos.web.hot import unfit
+
+LENGTH = "inference-header-content-length"
+BINARY = "application/octet-stream"
+LONGEST = re.compile(r"[0-9]{1,12}")
+
+
+class OpenInference:
+    """The routes, for the models of a rack."""
+
+    def __init__(self, rack: Models) -> None:
+        self._rack = rack
+        self._codecs = Codecs(_codec)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """What the protocol names, below /v2."""
+        places = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+        return [
+            Route("/v2", self._server),
+            Route("/v2/health/live", self._alive),
+            Route("/v2/health/ready", self._ready),
+            *(Route(f"{place}/infer", self._infer, methods=["POST"]) for place in places),
+            *(Route(f"{place}/ready", self._model_ready) for place in places),
+            *(Route(place, self._metadata) for place in places),
+        ]
+
+    async def _server(self, request: Request) -> Response:
+        extensions = ["binary_tensor_data"]
+        return to_json({"name": "ascenso", "version": "2", "extensions": extensions})
+
+    async def _alive(self, request: Request) -> Response:
+        return to_json({"live": True})
+
+    async def _ready(self, request: Request) -> Response:
+        ready = self._rack.ready
+        return to_json({"ready": ready}, 200 if ready else 503)
+
+    async def _model_ready(self, request: Request) -> Response:
+        try:
+            slot, _ = self._asked(request)
+        except HTTPError as error:
+            return _refusal(error)
+        return to_json({"name": slot.name, "ready": True})
+
+    async def _metadata(self, request: Request) -> Response:
+        try:
+            slot, release = self._asked(request)
+        except HTTPError as error:
+            return _refusal(error)
+        return to_json(self._codecs.of(slot, release).metadata())
+
+    async def _infer(self, request: Request) -> Response:
+        try:
+            return await self._answer(request)
+        except HTTPError as error:
+            return _refusal(error)
+
+    async def _answer(self, request: Request) -> Response:
+        slot, _ = self._asked(request)
+        body = await read(request.scope, request.receive, slot.limits.body_bytes)
+        length, calls = _length(request), list[V2Call]()
+
+        def decoded(release: Release) -> Batch:
+            calls[:] = [self._codecs.of(slot, release).decode(body, length)]
+            return calls[0].batch
+
+        answers, release = await ask(slot, decoded, settings().services.request_timeout_seconds)
+        try:
+            given, header = self._codecs.of(slot, release).encode(answers, calls[0])
+        except BadInput as error:
+            raise unfit(error) from None
+        headers = {VERSION_HEADER: spelled(str(release))}
+        if header is None:
+            return Response(given, headers=headers, media_type=JSON)
+        return Response(given, headers=headers | {LENGTH: str(header)}, media_type=BINARY)
+
+    def _asked(self, request: Request) -> tuple[Slot[Row, Row], Release]:
+        """The slot and its live release, which is the version if one is named."""
+        slot = find(self._rack, request.path_params["name"])
+        release = live(slot)
+        wanted = request.path_params.get("version", release.version.version)
+        if wanted != release.version.version:
+            raise HTTPError(404, f"Version {wanted!r} does not serve; {release} does")
+        return slot, release
+
+
+def _codec(release: Release, schema: Schema, most: int) -> V2:
+    return V2(schema, release.version.name, release.version.version, most)
+
+
+def _length(request: Request) -> int | None:
+    text = request.headers.get(LENGTH)
+    if text is None:
+        return None
+    if not LONGEST.fullmatch(text):
+        message = f"the header {LENGTH} is {text[:40]!r}, and no number of bytes"
+        raise UnprocessableBody(Problem(["header", LENGTH], message, "wrong_value"))
+    return int(text)
+
+
+def _refusal(error: HTTPError) -> Response:
+    detail = error.detail
+    said = detail if isinstance(detail, str) else "; ".join(problem.msg for problem in detail)
+    response = to_json({"error": said}, 400 if error.status == 422 else error.status)
+    response.headers.update(error.headers)
+    return response
