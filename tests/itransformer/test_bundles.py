@@ -5,7 +5,7 @@ import os
 import pickle
 from pathlib import Path
 
-import joblib  # type: ignore[import-untyped]
+import joblib
 import msgspec
 import numpy as np
 import pandas as pd
