@@ -67,10 +67,11 @@ def lightgbm(model: Any) -> Carried:
     numbered = names == [f"Column_{at}" for at in range(len(names))]
     columns = [Known(str(at) if numbered else name) for at, name in enumerate(names)]
     text = booster.model_to_string(num_iteration=-1)
-    for place, values in zip(
-        category_places(text), booster.pandas_categorical or (), strict=False
-    ):
-        columns[place].know(values)
+    known = booster.pandas_categorical or ()
+    for at, place in enumerate(category_places(text)):
+        columns[place].dtype = "int64"  # what LightGBM takes where pandas named no categories
+        if at < len(known):
+            columns[place].know(known[at])
     for feature, threshold in zip(
         re.findall(r"^split_feature=(.*)$", text, re.MULTILINE),
         re.findall(r"^threshold=(.*)$", text, re.MULTILINE),

@@ -14,13 +14,17 @@ Form: TypeAlias = Literal["columns", "texts", "objects"]
 
 @dataclass
 class Known:
-    """What a model knows of one column; `near` are numbers or words of its training."""
+    """What a model knows of one column; `near` are numbers or words of its training.
+
+    An `unused` column was there at the training, and the model does not look at it.
+    """
 
     name: str
     dtype: Dtype = "float64"
     shape: tuple[int, ...] = ()
     categories: tuple[Any, ...] | None = None
     near: list[Any] = field(default_factory=list)
+    unused: bool = False
 
     def know(self, values: Sequence[Any]) -> None:
         """Note the column's categories, and the dtype that they have."""
@@ -30,6 +34,8 @@ class Known:
 
     def column(self) -> Column:
         """As a column of a schema."""
+        if self.unused:
+            return Column(self.name, "json", required=False, nullable=True)
         return Column(self.name, self.dtype, self.shape, categories=self.categories)
 
 

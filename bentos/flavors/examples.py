@@ -13,6 +13,7 @@ import numpy as np
 
 from bentos.flavors.carried import Carried, dtype_of, is_missing
 from bentos.flavors.mlmodel import MLmodel
+from bentos.refusal import Refusal
 from bentos.tensors import Batch, Column, Schema
 
 MOST_ROWS = 100
@@ -31,25 +32,37 @@ class Example:
         """The columns as callers send them."""
         return Schema(self.columns, source="example", positional=self.positional)
 
+    def suits(self, carried: Carried) -> bool:
+        """Whether the model can take these columns."""
+        if carried.form != "columns" or carried.own:
+            return True
+        single = self.columns[0] if len(self.columns) == 1 else None
+        width = len(carried.columns)
+        if single is not None and single.shape:
+            return single.shape == (width,)
+        names = {name.replace(" ", "_") for name in self.values} | self.values.keys()
+        if carried.named and not self.positional:
+            return {known.name for known in carried.columns if not known.unused} <= names
+        return len(self.columns) == width
+
     def batch(self, schema: Schema) -> Batch | None:
         """The rows in the columns of a schema, or None where they do not fit."""
-        lists = list(self.values.values())
-        if schema.single is not None and len(lists) > 1 and schema.single.shape:
-            named = {"": [list(row) for row in zip(*lists, strict=True)]}
-        elif schema.names == tuple(self.values):
-            named = dict(self.values)
-        elif set(schema.names) <= self.values.keys():
-            named = {name: self.values[name] for name in schema.names}
-        elif schema.single is None and tuple(self.values) == ("",):
-            named = _apart(self.values[""], schema)
-        elif len(schema.names) == len(lists):
-            named = dict(zip(schema.names, lists, strict=True))
-        else:
-            return None
         try:
+            named = self._named(schema)
             return Batch({c.name: array(named[c.name], c) for c in schema.inputs})
         except (KeyError, TypeError, ValueError):
             return None
+
+    def _named(self, schema: Schema) -> dict[str, list[Any]]:
+        """The values by the schema's columns: those of their names, else those of their places."""
+        lists = list(self.values.values())
+        if set(schema.names) <= self.values.keys():
+            return {name: self.values[name] for name in schema.names}
+        if schema.single is not None and schema.single.shape:
+            return {"": [list(row) for row in zip(*lists, strict=True)]}
+        if schema.single is None and tuple(self.values) == ("",):
+            return _apart(self.values[""], schema)
+        return dict(zip(schema.names, lists, strict=True))
 
 
 def _apart(rows: list[Any], schema: Schema) -> dict[str, list[Any]]:
@@ -80,8 +93,8 @@ def read(mlmodel: MLmodel, carried: Carried | None) -> Example | None:
         if info.get("params") in ("true", True):
             stored = stored["inputs"]
         return _read(stored, str(info.get("type")), carried)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
-        return None  # a helping hand that is none
+    except (Refusal, AttributeError, KeyError, IndexError, TypeError, ValueError):
+        return None  # it only helps
 
 
 def _read(stored: Any, kind: str, carried: Carried | None) -> Example | None:

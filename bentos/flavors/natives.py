@@ -44,7 +44,8 @@ def guarded(schema: Schema, predict: Predict) -> Predict:
     def answer(batch: Batch) -> Batch:
         refuse_missing(schema, batch)
         try:
-            return predict(batch)
+            with np.errstate(all="ignore"):
+                return predict(batch)
         except (BadInput, Refusal):
             raise
         except Exception as error:
@@ -166,16 +167,20 @@ def _stranger(schema: Schema, batch: Batch) -> BadInput | None:
 
 
 def _alone(batch: Batch, predict: Predict, error: Exception) -> BadInput | None:
-    """The first row that fails by itself, where there are others that do not."""
-    if batch.size > MOST_TRIED or batch.size < 2:
+    """The first row that fails, where others do not, or where its values became no number."""
+    if batch.size > MOST_TRIED:
         return None
-    failing = []
-    for row in range(batch.size):
-        try:
-            predict(batch.rows(row, row + 1))
-        except Exception:
-            failing.append(row)
-    if not failing or len(failing) == batch.size:
-        return None
+    failing = [row for row in range(batch.size) if not _takes(predict, batch.rows(row, row + 1))]
     message = str(error).strip().partition("\n")[0] or type(error).__name__
+    by_value = "contains NaN" in message or "contains infinity" in message
+    if not failing or (len(failing) == batch.size and not by_value):
+        return None
     return BadInput(f"the model cannot take this row: {message}", "", failing[0])
+
+
+def _takes(predict: Predict, row: Batch) -> bool:
+    try:
+        predict(row)
+    except Exception:
+        return False
+    return True

@@ -1,6 +1,7 @@
 """Rows to try a version with: its input example, else rows made of what the model knows."""
 
 import warnings
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bentos.flavors.opening import Opened
 
 COUNT = 32
+MOST_PROBES = 200
 ANY_SIZE = 3  # of a dimension that may vary
 START = np.datetime64("2025-01-01", "ns")
 
@@ -28,7 +30,23 @@ def samples_of(mlmodel: MLmodel, opened: "Opened") -> tuple[Batch, bool]:
     rows = example.batch(opened.schema) if example else None
     if rows is not None and rows.size:
         return rows, False
-    return made_up(opened.schema, opened.carried), True
+    return _answered(opened.predict, made_up(opened.schema, opened.carried)), True
+
+
+def _answered(predict: Callable[[Batch], Batch], rows: Batch) -> Batch:
+    """Those of the rows that a model answers; some take no number below zero."""
+    if _answers(predict, rows):
+        return rows
+    for some in (rows, _positive(rows)):
+        parts = [some.rows(at, at + 1) for at in range(some.size)]
+        if good := [part for part in parts if _answers(predict, part)]:
+            return Batch.concat(good)
+    return rows
+
+
+def _positive(rows: Batch) -> Batch:
+    numbers = {name: values.dtype.kind in "if" for name, values in rows.items()}
+    return Batch({name: np.abs(rows[name]) if numbers[name] else rows[name] for name in rows})
 
 
 def made_up(schema: Schema, carried: Carried | None, count: int = COUNT) -> Batch:
@@ -55,14 +73,16 @@ def with_missing(
     row = rows.rows(0, 1)
     if not _answers(predict, row):
         return schema
-    waiting, lacking = [names], []
-    while waiting:
-        some = waiting.pop()
+    waiting, lacking = deque([names]), []
+    for _ in range(MOST_PROBES):
+        if not waiting:
+            break
+        some = waiting.popleft()
         if _answers(predict, _without(row, schema, some)):
             lacking += some
         elif len(some) > 1:
             half = len(some) // 2
-            waiting += [some[:half], some[half:]]
+            waiting += (some[:half], some[half:])
     return nullable(schema, lacking)
 
 
@@ -149,7 +169,7 @@ def _one(column: Column, values: list[Any], near: list[Any], random: np.random.G
     if column.dtype == "binary":
         return b""
     if column.dtype == "json":
-        return {}
+        return None if column.nullable else {}
     if values:
         return str(values[int(random.integers(len(values)))])
     return _text([str(word) for word in near], random)

@@ -25,17 +25,29 @@ def schema_of(mlmodel: MLmodel, carried: Carried | None) -> Schema:
         found = read(mlmodel.content.get("signature"))
     except BadSchema as error:
         raise Refusal("signature", str(error)) from error
-    if found is None and (example := examples.read(mlmodel, carried)):
-        found = example.schema()
-    if found is None and carried is not None:
-        found = carried.schema()
+    signed = found
+    if found is None or _is_anything(found):
+        found = _without_signature(mlmodel, carried) or found
     if found is None:
         raise Refusal(
             "schema", f"neither a signature nor an input example nor the model itself can {MEND}"
         )
-    outputs = found.outputs or (carried.outputs if carried else ())
+    outputs = (signed and signed.outputs) or (carried.outputs if carried else ())
     found = msgspec.structs.replace(found, outputs=_named(outputs))
     return found if carried is None else _with_model(found, carried)
+
+
+def _without_signature(mlmodel: MLmodel, carried: Carried | None) -> Schema | None:
+    example = examples.read(mlmodel, carried)
+    if example and (carried is None or example.suits(carried)):
+        return example.schema()
+    return carried.schema() if carried else None
+
+
+def _is_anything(schema: Schema) -> bool:
+    """Whether the signature is what MLflow writes where it could infer none: one `any`."""
+    single = schema.single
+    return single is not None and (single.spec or {}).get("type") == "any"
 
 
 def nullable(schema: Schema, names: Iterable[str]) -> Schema:

@@ -50,10 +50,7 @@ def first_step(model: Any) -> Any:
 def learn(model: Any, columns: Sequence[Known]) -> None:
     """Note what a fitted model knows of the columns that it takes."""
     if hasattr(model, "steps"):
-        for _, step in model.steps:
-            learn(step, columns)
-            if not _keeps(step, len(columns)):
-                return
+        _learn_steps(model.steps, columns)
     elif hasattr(model, "transformers_"):
         _learn_apart(model, columns)
     elif hasattr(model, "transformer_list"):
@@ -66,13 +63,33 @@ def learn(model: Any, columns: Sequence[Known]) -> None:
                 learn(part, columns)
 
 
+def _learn_steps(steps: Sequence[tuple[str, Any]], columns: Sequence[Known]) -> None:
+    """Those of a pipeline, up to the first that mixes columns; imputers know the least."""
+    imputers = []
+    for _, step in steps:
+        if type(step).__name__ == "SimpleImputer":
+            imputers.append(step)
+        else:
+            learn(step, columns)
+        if not _keeps(step, len(columns)):
+            break
+    for imputer in imputers:
+        learn(imputer, columns)
+
+
 def _learn_apart(model: Any, columns: Sequence[Known]) -> None:
     """Each part of a ColumnTransformer knows some of the columns."""
+    used: set[int] = set()
     for _, part, picked in model.transformers_:
+        if isinstance(part, str) and part == "drop":
+            continue
+        used.update(_places(model, picked))
         chosen = [columns[at] for at in _places(model, picked)]
         if hasattr(part, "build_analyzer"):
             chosen[0].dtype, chosen[0].near = "string", list(part.vocabulary_)[:MOST_NEAR]
         learn(part, chosen)
+    for at, column in enumerate(columns):
+        column.unused = at not in used
 
 
 def _inner(model: Any) -> Iterator[Any]:
@@ -145,6 +162,8 @@ def _near(model: Any, width: int) -> Sequence[Any]:
         return list(np.linspace(held["data_min_"], held["data_max_"], 5).T)
     if name == "MaxAbsScaler":
         return list(np.linspace(-held["max_abs_"], held["max_abs_"], 5).T)
+    if name == "SimpleImputer" and held["statistics_"].dtype.kind == "f":
+        return list(np.outer(np.nan_to_num(held["statistics_"]), [0.5, 1.0, 1.5]))
     if "bin_edges_" in held:
         return list(held["bin_edges_"])
     for points in POINTS:
