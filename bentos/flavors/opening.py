@@ -5,7 +5,6 @@ A library is imported when its flavor is asked for. Nothing that a version says 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from bentos.flavors import samples
@@ -103,17 +102,11 @@ def _estimator(path: Path, written: str) -> Found:
         return Found(read_skops(path))
     if written not in PICKLES:
         raise Refusal("pickle", f"{path.name} was written as {written!r}; skops can be served")
+    from bentos.flavors.reading import Unreadable, read_pickle
+
     try:
-        reading = import_module("bentos.flavors.reading")
-    except ModuleNotFoundError:
-        raise Refusal(
-            "pickle",
-            f"{path.name} was written as {written!r}, and a pickle is never opened: "
-            "log it again with serialization_format='skops'",
-        ) from None
-    try:
-        return Found(reading.read_pickle(path.read_bytes()).model, FROM_PICKLE)
-    except reading.Unreadable as error:
+        return Found(read_pickle(path.read_bytes()).model, FROM_PICKLE)
+    except Unreadable as error:
         raise Refusal("pickle", str(error)) from error
 
 

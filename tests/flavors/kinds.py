@@ -37,6 +37,11 @@ def _sklearn(model: Any, path: str, **more: Any) -> None:
     )
 
 
+def pickled(model: Any, path: str, **more: Any) -> None:
+    """As MLflow's autolog saves every scikit-learn model."""
+    mlflow.sklearn.save_model(model, path, serialization_format="cloudpickle", **more)
+
+
 def _scaled() -> Case:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

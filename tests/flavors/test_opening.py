@@ -1,6 +1,7 @@
 """Every flavor, in each manner of logging it, answers as the model itself does."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from bentos.flavors.opening import open_model
 from bentos.flavors.samples import samples_of
 from bentos.tensors import BadInput, Batch, Schema, fit
 from tests.flavors.graphs.tables import TEXTS
-from tests.flavors.kinds import CASES, NO_EXAMPLE_NO_FILE
+from tests.flavors.kinds import CASES, NO_EXAMPLE_NO_FILE, pickled
 from tests.flavors.logged import MANNERS, Case, rows, saved
 
 CELLS = [
@@ -47,6 +48,14 @@ def test_answers_are_the_models_own(name: str, manner: str, tmp_path: Path) -> N
     if not made_up:
         few = rows(case, 5)
         same(opened.predict(samples), case.answers(few))
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("scikit-learn")])
+def test_a_pickle_is_read_as_data(name: str, tmp_path: Path) -> None:
+    case = replace(CASES[name](), save=pickled)
+    opened = open_model(saved(case, "neither", tmp_path))
+    assert opened.note == "read from a pickle"
+    same(opened.predict(batch(opened.schema, case, rows(case))), case.answers(rows(case)))
 
 
 def same(found: Batch, expected: NDArray[Any]) -> None:
