@@ -5,6 +5,7 @@ from bentos.flavors.reading.errors import Damaged, Unreadable, Unreviewed
 from bentos.flavors.reading.joblib_files import read_joblib
 from bentos.flavors.reading.limits import LIMITS, Limits
 from bentos.flavors.reading.reader import Read, read_pickle
+from bentos.flavors.reading.skops_files import read_skops
 
 __all__ = [
     "LIMITS",
@@ -16,4 +17,5 @@ __all__ = [
     "check",
     "read_joblib",
     "read_pickle",
+    "read_skops",
 ]

@@ -22,18 +22,20 @@ def fill(instance: Any, state: Any) -> set[str]:
     if state in ((), None) or isinstance(instance, Bunch):
         return set()
     expect(type(state) is dict, f"the state of a {type(instance).__name__} is no dict")
-    for key in state:
-        _look_at(type(instance), key)
     vars(instance).update(state)
     version = vars(instance).pop("_sklearn_version", None)
     if isinstance(instance, IsotonicRegression) and "X_thresholds_" in state:
-        instance._build_f(instance.X_thresholds_, instance.y_thresholds_)
+        IsotonicRegression._build_f(instance, instance.X_thresholds_, instance.y_thresholds_)
     return {version} if type(version) is str else set()
 
 
-def _look_at(kind: type, key: object) -> None:
+def look_at(instance: Any) -> None:
     """Let no attribute stand before a method of the class."""
-    expect(
-        type(key) is str and not key.startswith("__") and not callable(getattr(kind, key, None)),
-        f"the state of a {kind.__name__} sets {key!r}",
-    )
+    kind = type(instance)
+    for key in vars(instance):
+        expect(
+            type(key) is str
+            and not key.startswith("__")
+            and not callable(getattr(kind, key, None)),
+            f"the state of a {kind.__name__} sets {key!r}",
+        )

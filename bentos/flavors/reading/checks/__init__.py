@@ -13,7 +13,9 @@ import numpy as np
 
 from bentos.flavors.reading.checks import histograms, neighbours, others, trees, vectors, walk
 from bentos.flavors.reading.errors import Damaged, Unreadable
+from bentos.flavors.reading.instances import look_at
 from bentos.flavors.reading.limits import LIMITS, Limits
+from bentos.flavors.reading.names import HELD
 
 FORESTS = (
     *("RandomForestClassifier", "RandomForestRegressor", "RandomTreesEmbedding"),
@@ -50,6 +52,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     **dict.fromkeys(
         ("CountVectorizer", "HashingVectorizer", "TfidfVectorizer"), others.check_texts
     ),
+    "partial": others.check_partial,
     "FunctionTransformer": others.check_function,
     **{
         f"{form}_{kind}": others.check_sparse
@@ -69,7 +72,10 @@ def check(model: object, limits: Limits = LIMITS) -> None:
     for part in walk.parts(model, limits):
         if isinstance(part, np.ndarray):
             whole_values(part)
-        elif look := CHECKS.get(type(part).__name__):
+            continue
+        if walk.called(type(part)) in HELD:
+            look_at(part)
+        if look := CHECKS.get(type(part).__name__):
             _look(look, part)
 
 

@@ -90,3 +90,15 @@ def check_function(model: Any) -> None:
             ),
             "a FunctionTransformer gives its function something",
         )
+
+
+def check_partial(part: Any) -> None:
+    """HistGradientBoosting leaves `check_array` with two arguments beside categories."""
+    from sklearn.utils.validation import check_array
+
+    expect(
+        part.func is check_array
+        and part.args == ()
+        and part.keywords.keys() <= {"dtype", "ensure_all_finite", "force_all_finite"},
+        "a partial is of another function than check_array",
+    )

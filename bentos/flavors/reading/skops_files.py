@@ -1,0 +1,141 @@
+"""skops files: opened by skops, where they name only what is reviewed, and looked at afterwards.
+
+skops calls what a file names, trusts names of its own, and looks at no state. So each node of a
+file is looked at before: who opens it, and what it names.
+"""
+
+import io
+import json
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from zipfile import ZipFile
+
+from bentos.flavors.reading.checks import check
+from bentos.flavors.reading.checks.walk import COMPILED, VALUES
+from bentos.flavors.reading.errors import Damaged, Unreadable, Unreviewed
+from bentos.flavors.reading.limits import LIMITS, Limits
+from bentos.flavors.reading.names import HELD, exact, expect
+from bentos.flavors.reading.old_names import current
+from bentos.flavors.reading.parts import LOSSES
+from bentos.flavors.reading.reader import Read
+
+SCHEMA = 256 << 20  # bytes of JSON
+KEYS = {"builtins.str", "builtins.int", "builtins.float", "builtins.bool", "builtins.NoneType"}
+KEYS |= {f"numpy.{name}" for name in ("int64", "int32", "float64", "str_", "bool")}
+NUMBERS = frozenset(name for name in VALUES if name.startswith("numpy.")) - {"numpy.void"}
+TRIPLET = "sklearn.impute._iterative._ImputerTriplet"
+# What each kind of node may name. Others (of methods, operators, other libraries) are no data.
+NODES: dict[str, frozenset[str] | set[str]] = {
+    "BytearrayNode": {"builtins.bytearray"},
+    "BytesNode": {"builtins.bytes"},
+    "CachedNode": HELD | COMPILED | VALUES,
+    "ConstructorFromReduceNode": exact(LOSSES),
+    "DTypeNode": {"numpy.dtype"},
+    "DefaultDictNode": {"collections.defaultdict"},
+    "DictNode": {"builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"},
+    "FunctionNode": VALUES,
+    "JsonNode": {"builtins.str"},
+    "ListNode": {"builtins.list"},
+    "LossNode": exact(LOSSES),
+    "MaskedArrayNode": {"numpy.ma.MaskedArray"},
+    "NdArrayNode": NUMBERS,
+    "ObjectNode": HELD | COMPILED,
+    "PartialNode": {"functools.partial"},
+    "RandomGeneratorNode": {"numpy.random._generator.Generator"},
+    "RandomStateNode": {"numpy.random.mtrand.RandomState"},
+    "SetNode": {"builtins.set"},
+    "SliceNode": {"builtins.slice"},
+    "SparseMatrixNode": frozenset(name for name in HELD if name.startswith("scipy.sparse.")),
+    "TreeNode": {"sklearn.tree._tree.Tree"},
+    "TupleNode": {"builtins.tuple", TRIPLET},
+    "TypeNode": VALUES | KEYS | exact(LOSSES),
+}
+
+
+def read_skops(path: Path, limits: Limits = LIMITS) -> Read:
+    """Build the model in a file of skops. Raises as `read_pickle` does."""
+    try:
+        content = Path(path).read_bytes()
+        with ZipFile(io.BytesIO(content)) as archive:
+            _check_sizes(archive, limits)
+            names = frozenset(_names(json.loads(archive.read("schema.json")), limits))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another release, which is said elsewhere
+            model = skops_io().load(io.BytesIO(content), trusted=sorted(names))
+    except Unreadable:
+        raise
+    except Exception as error:
+        raise Damaged(f"this is no whole skops file: {type(error).__name__}: {error}") from error
+    check(model, limits)
+    return Read(model, frozenset(map(_current, names)))
+
+
+def _check_sizes(archive: ZipFile, limits: Limits) -> None:
+    """Unpacked, it is small enough; so are the arrays that are packed a second time."""
+    entries = archive.infolist()
+    expect(len({one.filename for one in entries}) == len(entries), "the file has a name twice")
+    total = 0
+    for entry in entries:
+        total += entry.file_size
+        expect(total <= limits.bytes, f"the file unpacks to more than {limits.bytes:,} bytes")
+        if entry.filename.endswith(".npz"):
+            with ZipFile(io.BytesIO(archive.read(entry))) as inner:
+                total += sum(one.file_size for one in inner.infolist())
+        expect(total <= limits.bytes, f"the file unpacks to more than {limits.bytes:,} bytes")
+    expect(archive.getinfo("schema.json").file_size <= SCHEMA, "the schema is too large")
+
+
+def _names(schema: Any, limits: Limits) -> Iterator[str]:
+    """Every name in a schema, as it stands there. Raises Unreviewed for one that is not ours."""
+    waiting, steps = [schema], 0
+    while waiting:
+        node, steps = waiting.pop(), steps + 1
+        expect(steps <= limits.objects, f"the file has more than {limits.objects:,} parts")
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            waiting += node.values()
+            if "__loader__" in node:
+                yield _name(node)
+
+
+def _name(node: dict[str, Any]) -> str:
+    loader, module, kind = (node.get(key) for key in ("__loader__", "__module__", "__class__"))
+    expect(all(type(one) is str for one in (loader, module, kind)), "a node of the file is none")
+    full = f"{module}.{kind}"
+    if "." in str(kind) or _current(full) not in NODES.get(str(loader), ()):
+        raise Unreviewed(full)
+    if loader == "DictNode":
+        keys = node["key_types"]["content"]
+        expect(
+            all(f"{one['__module__']}.{one['__class__']}" in KEYS for one in keys),
+            "a dict of the file has keys that are no plain values",
+        )
+    return full
+
+
+def _current(full: str) -> str:
+    module, _, name = full.rpartition(".")
+    return f"{current(module)}.{name}"
+
+
+@cache
+def skops_io() -> ModuleType:
+    """`skops.io`, imported without its list of all estimators.
+
+    Making that list imports every module of scikit-learn, and torch with it: seconds that a
+    restarted service does not have. The list would only widen what is trusted.
+    """
+    import sklearn.utils
+
+    everything = sklearn.utils.all_estimators
+    sklearn.utils.all_estimators = list
+    try:
+        return import_module("skops.io")
+    finally:
+        sklearn.utils.all_estimators = everything
