@@ -18,16 +18,33 @@ from training.errors import InputError
 log = logging.getLogger("training")
 
 
-def read_csv(file: BytesIO) -> pd.DataFrame:
-    """Read a table separated by commas or vertical bars."""
+def read_csv(file: BytesIO, text: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table separated by commas or vertical bars.
+
+    The columns `text` are taken as they are written: "NA" is a name there and "007" keeps its
+    zeros; only an empty field is missing.
+    """
     separator = "|" if b"|" in file.readline() else ","
     file.seek(0)
-    return pd.read_csv(file, sep=separator)
+    table = pd.read_csv(file, sep=separator)
+    if present := [column for column in text if column in table]:
+        file.seek(0)
+        kinds = dict.fromkeys(present, str)
+        written = pd.read_csv(
+            file, sep=separator, dtype=kinds, keep_default_na=False, na_values=[""]
+        )
+        table[present] = written[present].set_axis(table.index)
+    return table
 
 
-READERS: dict[str, Callable[[BytesIO], pd.DataFrame]] = {
+def read_parquet(file: BytesIO, text: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table that knows by itself which columns are text."""
+    return pd.read_parquet(file)
+
+
+READERS: dict[str, Callable[[BytesIO, Sequence[str]], pd.DataFrame]] = {
     ".csv": read_csv,
-    ".parquet": pd.read_parquet,
+    ".parquet": read_parquet,
 }
 
 
@@ -51,19 +68,22 @@ class Dataset:
         log.info("Training on %s data: %s (%d rows).", self.kind, self.source, len(self.table))
 
 
-def read_table(location: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(
+    location: str, columns: Sequence[str] = (), text: Sequence[str] = ()
+) -> pd.DataFrame:
     """Read a CSV or parquet table as `read_dataset` does."""
-    return read_dataset(location, columns).table
+    return read_dataset(location, columns, text).table
 
 
-def read_dataset(location: str, columns: Sequence[str] = ()) -> Dataset:
+def read_dataset(location: str, columns: Sequence[str] = (), text: Sequence[str] = ()) -> Dataset:
     """Read a CSV or parquet table from a path or an `s3://bucket/key`.
 
-    Raises `InputError` when it cannot be read, has no rows, or lacks one of `columns`.
+    The columns `text` of a CSV are taken as they are written. Raises `InputError` when
+    the table cannot be read, has no rows, or lacks one of `columns`.
     S3 endpoint and credentials come from the environment, as boto3 reads them.
     """
     content = read_bytes(location)
-    table = parse(location, content)
+    table = parse(location, content, text)
     if missing := [column for column in columns if column not in table.columns]:
         found = ", ".join(map(str, table.columns))
         raise InputError(f"{location} has no column {', '.join(missing)}; it has: {found}.")
@@ -133,12 +153,12 @@ def s3_errors(location: str) -> Iterator[None]:
         ) from error
 
 
-def parse(location: str, content: bytes) -> pd.DataFrame:
+def parse(location: str, content: bytes, text: Sequence[str] = ()) -> pd.DataFrame:
     """Read bytes by the kind that the name's ending tells."""
     suffix = PurePosixPath(location).suffix.lower()
     if suffix not in READERS:
         raise InputError(f"{location} ends in {suffix or 'nothing'!r}: give a .csv or .parquet.")
     try:
-        return READERS[suffix](BytesIO(content))
+        return READERS[suffix](BytesIO(content), text)
     except (ValueError, OSError) as error:  # pandas' and pyarrow's own errors derive from these
         raise InputError(f"{location} is no readable {suffix} file: {error}") from error

@@ -112,3 +112,15 @@ def test_made_tables_are_named_synthetic() -> None:
     )
     assert (made.name, made.source, made.synthetic) == ("gas-synthetic", "synthetic:seed=1", True)
     assert made.sha256 == synthetic_dataset("gas", 1, TABLE.copy()).sha256 != changed.sha256
+
+
+def test_text_of_a_csv_is_taken_as_it_is_written(tmp_path: Path) -> None:
+    """pandas reads NA, null and None as missing, and 007 as seven."""
+    names = ["NA", "null", "None", "nan", "", "007", "1.0", " a", "TRUE"]
+    path = tmp_path / "names.csv"
+    path.write_text("name,value\n" + "".join(f"{name},NA\n" for name in names))
+    table = read_table(str(path), text=["name", "absent"])
+    assert table["name"].fillna("missing").tolist() == [name or "missing" for name in names]
+    assert table["value"].isna().all()
+    path.write_text("name,value\n1,2\n3,4\n")
+    assert read_table(str(path), text=["name"])["name"].tolist() == ["1", "3"]

@@ -16,7 +16,7 @@ import mlflow
 from training import tracking
 from training.contugas import figures
 from training.contugas.model import FIELDS, OUTPUTS, AnomalyModel, ClusterModel
-from training.contugas.readings import COLUMNS, Readings, clean, synthetic
+from training.contugas.readings import CLIENT, COLUMNS, Readings, clean, synthetic
 from training.contugas.recipe import Result, train
 from training.contugas.settings import Settings
 from training.data import read_dataset
@@ -36,7 +36,7 @@ log = logging.getLogger("training")
 
 def launch(data: str | None, settings: Settings) -> ModelVersion:
     """Train on a path or URL, or on made readings without one; register the model."""
-    dataset = read_dataset(data, COLUMNS) if data else synthetic(settings.synthetic)
+    dataset = read_dataset(data, COLUMNS, [CLIENT]) if data else synthetic(settings.synthetic)
     dataset.announce()
     readings = clean(dataset, least_clients=settings.clusters + 1)
     with tracking.run(settings.experiment):

@@ -37,6 +37,9 @@ FORMS = (
 )
 
 
+SYMBOLS = tuple(form.columns["symbol"] for form in FORMS)
+
+
 @dataclass(frozen=True)
 class Prices:
     """`table` has COLUMNS: one row a symbol and day (midnight UTC), in that order.
@@ -65,7 +68,7 @@ def read(location: str) -> Prices:
 
     Raises `InputError` when it is not readable, in neither form, or has no usable row.
     """
-    prices = clean(read_dataset(location))
+    prices = clean(read_dataset(location, text=SYMBOLS))
     if prices.table.empty:
         raise InputError(f"{prices.told()} Nothing is left.")
     return prices
@@ -76,7 +79,7 @@ def decode(source: str, content: bytes) -> Prices:
 
     Raises `InputError` as `clean` does.
     """
-    return clean(Dataset(source, source, "", parse(source, content)))
+    return clean(Dataset(source, source, "", parse(source, content, SYMBOLS)))
 
 
 def clean(dataset: Dataset, now: datetime | None = None) -> Prices:

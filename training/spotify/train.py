@@ -16,7 +16,7 @@ from training import tracking
 from training.data import read_dataset
 from training.manifest import MOST_SAMPLES, Predict, Samples
 from training.spotify import figures
-from training.spotify.features import FEATURES, OUTPUT
+from training.spotify.features import FEATURES, NAMES, OUTPUT
 from training.spotify.recipe import Result, train
 from training.spotify.settings import Settings
 from training.spotify.songs import COLUMNS, clean, synthetic
@@ -33,7 +33,7 @@ log = logging.getLogger("training")
 
 def launch(data: str | None, settings: Settings) -> ModelVersion:
     """Train on a path or URL, or on made songs without one; register the model."""
-    dataset = read_dataset(data, COLUMNS) if data else synthetic(settings.synthetic)
+    dataset = read_dataset(data, COLUMNS, NAMES) if data else synthetic(settings.synthetic)
     dataset.announce()
     songs = clean(dataset)
     with tracking.run(settings.experiment):

@@ -1,14 +1,15 @@
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from training.contugas.model import Floats
-from training.contugas.readings import COLUMNS, VARIABLES, clean, synthetic
+from training.contugas.readings import CLIENT, COLUMNS, VARIABLES, clean, synthetic
 from training.contugas.settings import Synthetic
-from training.data import Dataset
+from training.data import Dataset, read_dataset
 from training.errors import InputError
 
 SMALL = Synthetic(clients=6, hours=24, seed=1)
@@ -117,3 +118,11 @@ def test_a_client_left_without_rows_is_named(small: Dataset) -> None:
 def test_too_few_clients_are_refused(small: Dataset) -> None:
     with pytest.raises(InputError, match="holds 6 clients; the clusters need at least 7"):
         clean(small, least_clients=7)
+
+
+def test_a_client_is_named_as_it_is_written(small: Dataset, tmp_path: Path) -> None:
+    names = {"CLIENTE1": "NA", "CLIENTE2": "007", "CLIENTE3": "7"}
+    small.table.replace({CLIENT: names}).to_csv(tmp_path / "plant.csv", index=False)
+    readings = clean(read_dataset(str(tmp_path / "plant.csv"), COLUMNS, [CLIENT]), least_clients=6)
+    assert readings.dropped == 0
+    assert set(names.values()) < set(readings.clients)

@@ -127,3 +127,12 @@ def test_the_real_bar_file() -> None:
     assert (read.rows, len(read.table), read.unpriced, read.unfinished) == (3100, 2966, 34, 100)
     assert str(read.table["date"].max().date()) == "2025-07-28"
     assert read.table["symbol"].nunique() == 100
+
+
+@pytest.mark.parametrize("symbol", ["NAN", "NULL", "NA", "007", "1E5", "TRUE"])
+def test_a_symbol_may_look_like_something_else(commas: Path, bars: Path, symbol: str) -> None:
+    for path in (commas, bars):
+        path.write_text(path.read_text().replace("MAD", symbol))
+        table = prices.read(str(path)).table
+        assert symbol in set(table["symbol"])
+        assert prices.decode("again.csv", prices.to_csv(table)).table.equals(table)

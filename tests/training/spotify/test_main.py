@@ -93,3 +93,19 @@ def test_a_missing_column_ends_with_one_line(tmp_path: Path, made: Dataset) -> N
     assert result.exit_code == 2
     assert f"{path} has no column tempo, track_genre; it has: " in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_names_are_learned_as_they_are_called(
+    registry: MlflowClient, made: Dataset, quick: str, tmp_path: Path
+) -> None:
+    """The service asks for the artist "NA": to the model he must not be unknown."""
+    names = ["NA", "None", "007"]
+    artists = [names[at % 3] for at in range(len(made.table))]
+    made.table.assign(artists=artists).to_csv(tmp_path / "songs.csv", index=False)
+    result = invoke("--data", str(tmp_path / "songs.csv"), "--config", quick)
+    assert result.exit_code == 0, result.output
+    source = newest(registry, NAME).source
+    folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(tmp_path)))
+    samples = json.loads((folder / "ascenso" / "samples.json").read_text())["inputs"]
+    at = samples["columns"].index("artists")
+    assert {row[at] for row in samples["data"]} == set(names)
