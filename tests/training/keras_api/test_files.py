@@ -1,5 +1,6 @@
 import json
 import pickle
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,50 @@ def test_a_model_that_would_run_code(module: str, kind: str, file: Path) -> None
     reconfigure(file, change)
     with pytest.raises(InputError, match=f"holds {kind}, which cannot be served"):
         read_model(str(file))
+
+
+def pooling(length: int, pool: int, strides: int) -> keras.Model:
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((length,)),
+            layers.Reshape((length, 1)),
+            layers.AveragePooling1D(pool, strides, padding="same", name="smooth"),
+            layers.Flatten(),
+        ]
+    )
+
+
+def averages(row: list[float], pool: int, strides: int) -> list[float]:
+    """Of those values that lie in the window, as TensorFlow and JAX pool."""
+    count = -(-len(row) // strides)
+    left = max((count - 1) * strides + pool - len(row), 0) // 2
+    windows = [range(at * strides - left, at * strides - left + pool) for at in range(count)]
+    held = [[row[at] for at in window if 0 <= at < len(row)] for window in windows]
+    return [sum(values) / len(values) for values in held]
+
+
+def test_average_pooling_that_torch_computes_otherwise_is_refused(tmp_path: Path) -> None:
+    """For every layer: it is refused, or answers as under TensorFlow and JAX."""
+    rows = [[float(n * n % 17) for n in range(length)] for length in (5, 6, 7)]
+    path, read = tmp_path / "pooling.keras", 0
+    for pool, strides in [(1, 2), (2, 1), (2, 2), (2, 3), (3, 1), (3, 2), (3, 3), (4, 1), (5, 1)]:
+        for row in rows:
+            pooling(len(row), pool, strides).save(path)
+            with suppress(InputError):
+                found = read_model(str(path)).predict(np.array([row]), verbose=0)[0]
+                np.testing.assert_allclose(found, averages(row, pool, strides), rtol=1e-6)
+                read += 1
+    assert read == 18
+
+
+def test_average_pooling_is_found_in_a_model_inside(tmp_path: Path) -> None:
+    rows = keras.Input((5,))
+    path = tmp_path / "inside.keras"
+    keras.Model(rows, pooling(5, 4, 1)(rows)).save(path)
+    message = r"AveragePooling1D 'smooth' pools \[4\] with padding='same', which torch"
+    with pytest.raises(InputError, match=message):
+        read_model(str(path))
 
 
 def test_no_scaler() -> None:
