@@ -1,5 +1,6 @@
 """From the rows of a table to a version's answers, by the names in its signature."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -29,6 +30,7 @@ KINDS = {
     "tensor": pa.list_(pa.float64()),
 }
 TENSOR = {"inputs": "row", "outputs": "answer"}  # what a tensor is called that has no name
+INDEX = re.compile(r"__index_level_\d+__")  # a column that pandas writes for rows without names
 
 
 def contract(model: str) -> Contract:
@@ -62,8 +64,12 @@ class Columns:
         return known | dict.fromkeys(self.keep, pa.string())
 
     def schema(self, table: pa.Schema) -> pa.Schema:
-        """The scored table's. Raises Unfit for columns that are missing or foreign."""
-        wanted, found = {*self.inputs, *self.keep}, set(table.names)
+        """The scored table's. Raises Unfit for columns that are missing or foreign.
+
+        The index that pandas wrote goes along.
+        """
+        index = {name for name in table.names if INDEX.fullmatch(name)} - set(self.inputs)
+        wanted, found = {*self.inputs, *self.keep, *index}, set(table.names)
         if missing := sorted(wanted - found):
             raise Unfit(f"the columns {missing} are missing; there are {table.names}")
         if foreign := sorted(found - wanted):
@@ -71,13 +77,13 @@ class Columns:
         if len(found) < len(table.names):
             raise Unfit(f"the columns {table.names} are not all different")
         outputs = [pa.field(name, KINDS[kind]) for name, kind in self.outputs.items()]
-        return pa.schema([*table, *outputs])
+        return pa.schema([*table, *outputs], table.metadata)
 
     def score(self, release: Release, batch: pa.RecordBatch) -> list[pa.Array]:
         """A column of answers for each output. Raises Unfit for values that it cannot take."""
         if not batch.num_rows:
             return [pa.array([], KINDS[kind]) for kind in self.outputs.values()]
-        given = batch.select(list(self.inputs))
+        given = pa.record_batch({name: _plain(batch[name]) for name in self.inputs})
         for name in given.schema.names:
             _check_finite(name, given[name])
         door = _door(release.version.name)
@@ -95,6 +101,7 @@ class Columns:
                 raise Unfit(f"rows have the shape {rows.shape[1:]}, not {release.row_shape}")
         else:
             rows = np.column_stack(columns)
+            rows = rows if rows.dtype == object else rows.astype(np.float64)
         answers = np.asarray(release.predict(rows))
         if "tensor" in self.outputs.values():
             return [answers.reshape(len(rows), -1).tolist()]
@@ -118,18 +125,32 @@ def _door(model: str) -> Hot[Any, Any] | None:
     return door
 
 
+def _plain(column: pa.Array) -> pa.Array:
+    """A column without its encoding: a category is its value, a decimal a number."""
+    if types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if types.is_decimal(column.type) or types.is_float16(column.type):
+        return column.cast(pa.float64())
+    return column.cast(pa.string()) if types.is_string_view(column.type) else column
+
+
 def _values(name: str, kind: str, column: pa.Array) -> NDArray[Any]:
-    """A column as the model takes it: float64, or object where it is text."""
+    """A column as the model takes it: text as objects, and beside text numbers as they are.
+
+    A model that knows the category 1 may know nothing of 1.0.
+    """
     is_text = types.is_string(column.type) or types.is_large_string(column.type)
     if is_text != (kind == "string"):
         raise Unfit(f"the column {name!r} is {column.type}, not {kind}")
-    if is_text and column.null_count:
+    if kind != "tensor" and column.null_count:
         raise Unfit(f"the column {name!r} has {column.null_count} nulls in a batch")
     if is_text:
         return np.asarray(column.to_pylist(), dtype=object)
     try:
         if kind != "tensor":
-            return np.asarray(column.cast(pa.float64()))
+            column.cast(pa.float64())  # refuses whole numbers that no float64 can hold
+            counted = kind == "boolean" and not types.is_boolean(column.type)
+            return np.asarray(column.cast(pa.float64() if counted else KINDS[kind]))
         rows = np.array(column.to_pylist(), dtype=np.float64)
     except (ValueError, TypeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise Unfit(f"the column {name!r} is {column.type}, not {kind}: {error}") from error

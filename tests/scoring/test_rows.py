@@ -1,5 +1,7 @@
 """A table gets the answers that calls get, or hears which column is wrong."""
 
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -7,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
+from pyarrow import parquet
 
 from bentos.flavors.mlmodel import MLmodel
+from bentos.registry.client import Version
 from bentos.scoring.rows import Columns
-from bentos.scoring.tables import Unfit
+from bentos.scoring.tables import Folder, Unfit
 from bentos.serving.release import Release
 from bentos.spotify import EXAMPLE
 from tests.scoring.conftest import Admit
@@ -148,3 +153,76 @@ def test_pandas_writes_what_is_read(admit: Admit, tmp_path: Any) -> None:
     table = pa.Table.from_pandas(pd.DataFrame(READINGS).astype({"volumen": "Int64"}))
     release, columns = admit("contugas-anomaly")
     assert len(scored(release, columns, {n: table[n].combine_chunks() for n in READINGS})) == 3
+
+
+def asked(inputs: dict[str, str], table: dict[str, Any]) -> NDArray[Any]:
+    """What a model of these inputs is asked with."""
+    given: list[NDArray[Any]] = []
+
+    def predict(rows: NDArray[Any]) -> NDArray[Any]:
+        given.append(rows)
+        return np.zeros(len(rows))
+
+    release = Release(Version("echo", "1"), predict, "native", 0.0, 0.0)
+    scored(release, Columns(inputs, {"answer": "double"}), table)
+    return given[0]
+
+
+def test_values_beside_text_stay_what_they_are() -> None:
+    """A model that knows the category 1 may know nothing of 1.0."""
+    kinds = {"zip": "string", "code": "long", "member": "boolean", "pay": "double"}
+    table = {"zip": ["01234", "7"], "code": [1, 2], "member": [True, False], "pay": [1.5, 2.0]}
+    assert repr(asked(kinds, table).tolist()) == "[['01234', 1, True, 1.5], ['7', 2, False, 2.0]]"
+    numbers = asked(
+        {"code": "long", "member": "boolean"}, {n: table[n] for n in ("code", "member")}
+    )
+    assert numbers.dtype == np.float64
+    assert numbers.tolist() == [[1.0, 1.0], [2.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "values"),
+    [
+        ("string", pa.array(["a", "b"]).dictionary_encode(), ["a", "b"]),
+        ("string", pa.array(["a", "b"], pa.string_view()), ["a", "b"]),
+        ("long", pa.array([7, 5]).dictionary_encode(), [7, 5]),
+        ("double", pa.array([Decimal("1.25"), Decimal("-2.50")]), [1.25, -2.5]),
+        ("double", pa.array([1.5, 2.0], pa.float16()), [1.5, 2.0]),
+    ],
+)
+def test_other_writings_of_a_column_are_read(kind: str, column: pa.Array, values: Any) -> None:
+    assert asked({"x": kind}, {"x": column}).ravel().tolist() == values
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "told"),
+    [
+        ("string", pa.array(["a", None]).dictionary_encode(), "'x' has 1 nulls"),
+        ("double", pa.array([Decimal("1.5"), None]), "'x' has no finite number in row 1"),
+        ("double", pa.nulls(2), "'x' has 2 nulls"),
+        ("boolean", pa.array([True, None]), "'x' has 1 nulls"),
+        ("long", pa.array([1.0, 1.5]), "'x' is double, not long"),
+        ("long", pa.array([1, 2**53 + 1]), "'x' is int64, not long: Integer value"),
+    ],
+)
+def test_what_would_become_another_value_is_refused(
+    kind: str, column: pa.Array, told: str
+) -> None:
+    with pytest.raises(Unfit, match=told):
+        asked({"x": kind}, {"x": column})
+
+
+def test_the_index_that_pandas_wrote_goes_along(tmp_path: Path) -> None:
+    people = pd.DataFrame({"x": [1.0, 2.0, 3.0], "city": pd.Categorical(["a", "b", "a"])})
+    people.iloc[[2, 0, 1]].to_parquet(tmp_path / "people.parquet")
+    columns = Columns({"x": "double", "city": "string"}, {"answer": "double"})
+    with Folder(str(tmp_path)).batches("people.parquet", {}) as batches:
+        (batch,) = batches
+    schema = columns.schema(batch.schema)
+    assert schema.names == ["x", "city", "__index_level_0__", "answer"]
+    columns_scored = [*batch.columns, pa.array([0.5, 0.25, 0.0])]
+    table = pa.Table.from_arrays(columns_scored, schema=schema)
+    parquet.write_table(table, tmp_path / "scored.parquet")
+    scored = pd.read_parquet(tmp_path / "scored.parquet")
+    assert (scored.index.tolist(), scored["answer"].tolist()) == ([2, 0, 1], [0.5, 0.25, 0.0])
+    assert scored["city"].dtype == "category"
