@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import math
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from training.errors import TrainingError
+from training.errors import InputError, TrainingError
 
-Table = pd.DataFrame | np.ndarray[Any, np.dtype[Any]]
+Table = pd.DataFrame | np.ndarray[Any, np.dtype[Any]] | Sequence[Any]
 Predict = Callable[[Any], Any]
 
 MOST_SAMPLES = 64
@@ -22,7 +24,11 @@ MOST_SAMPLES = 64
 
 @dataclass(frozen=True)
 class Samples:
-    """Inputs with the outputs that a reader of the model must reproduce, 8 to 64 rows."""
+    """Inputs with the outputs that a reader of the model must reproduce, 8 to 64 rows.
+
+    They hold text, numbers and booleans; a gap in a pandas.DataFrame is a missing value. Raises
+    `InputError` for other values.
+    """
 
     inputs: Table
     outputs: Table
@@ -35,14 +41,21 @@ class Samples:
                 f"{len(self.inputs)} sample inputs and {len(self.outputs)} outputs: "
                 f"give 8 to {MOST_SAMPLES}, as many of each"
             )
+        for side, table in (("inputs", self.inputs), ("outputs", self.outputs)):
+            check_values(side, table)
 
 
 def check(name: str, predict: Predict, samples: Samples) -> None:
     """Raise `TrainingError` when what was stored answers the samples differently."""
     answers, expected = np.asarray(predict(samples.inputs)), np.asarray(samples.outputs)
-    close = answers.shape == expected.shape and np.allclose(
-        answers, expected, rtol=samples.rtol, atol=samples.atol
-    )
+    if expected.shape == (len(answers), 1) and answers.ndim == 1:
+        expected = expected[:, 0]  # a table of one column tells what such a model answers
+    if answers.shape != expected.shape:
+        close = False
+    elif {answers.dtype.kind, expected.dtype.kind} <= set("biuf"):
+        close = np.allclose(answers, expected, rtol=samples.rtol, atol=samples.atol)
+    else:
+        close = answers.tolist() == expected.tolist()
     if not close:
         raise TrainingError(
             f"{name}, read back from its files, does not reproduce its sample outputs; "
@@ -68,8 +81,7 @@ def write_manifest(folder: Path, samples: Samples, libraries: Sequence[str]) -> 
     manifest = {
         "format": 1,
         "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
-        "libraries": {"python": platform.python_version()}
-        | {library: installed(library) for library in libraries},
+        "libraries": {"python": platform.python_version()} | versions(libraries),
     }
     path = folder / "ascenso" / "manifest.json"
     path.write_text(json.dumps(manifest, indent=2))
@@ -78,11 +90,50 @@ def write_manifest(folder: Path, samples: Samples, libraries: Sequence[str]) -> 
 
 def plain(table: Table) -> dict[str, Any] | list[Any]:
     """Turn a table into columns and rows, an array into nested lists; a gap becomes null."""
+    rows: list[Any] = cells(table).tolist()
     if isinstance(table, pd.DataFrame):
-        cells = table.astype(object).where(table.notna(), None)
-        return {"columns": list(map(str, table.columns)), "data": cells.to_numpy().tolist()}
-    values: list[Any] = table.tolist()
-    return values
+        return {"columns": list(map(str, table.columns)), "data": rows}
+    return rows
+
+
+def cells(table: Table) -> Any:
+    """Values as an array of Python's own; a gap of a table is None."""
+    if isinstance(table, pd.DataFrame):
+        table = table.astype(object).where(table.notna(), None).to_numpy()
+    return np.frompyfunc(own, 1, 1)(np.asarray(table, dtype=object))
+
+
+def own(value: Any) -> Any:
+    """Give a number or text of numpy's as Python's."""
+    return value.item() if isinstance(value, np.generic) and value.dtype.kind in "biufU" else value
+
+
+def check_values(side: str, table: Table) -> None:
+    """Raise `InputError` for a value that JSON cannot hold, and say where it is."""
+    known = "samples hold text, finite numbers, booleans, and the gaps of a pandas.DataFrame"
+    if isinstance(table, np.ndarray) and table.dtype.kind in "mM":
+        raise InputError(f"The sample {side} are {table.dtype}, but {known}.")
+    for place, value in np.ndenumerate(cells(table)):
+        if not (value is None or isinstance(value, str | int | float)) or not_finite(value):
+            at = [table.columns[place[1]]] if isinstance(table, pd.DataFrame) else place[1:]
+            where = ", ".join([f"row {place[0]}", *(f"column {column!r}" for column in at)])
+            raise InputError(f"The sample {side} have {value!r} in {where}, but {known}.")
+
+
+def not_finite(value: object) -> bool:
+    """Whether it is NaN or infinite."""
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def versions(libraries: Sequence[str]) -> dict[str, str]:
+    """Give the installed versions of libraries. Raises `InputError` for one that is not there."""
+    try:
+        return {library: installed(library) for library in libraries}
+    except PackageNotFoundError as error:
+        raise InputError(
+            f"{error.name!r}, of the libraries {list(libraries)}, is not installed: give names of "
+            "packages, such as scikit-learn for sklearn."
+        ) from error
 
 
 def sha256(path: Path) -> str:

@@ -7,7 +7,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version as installed
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -26,7 +25,7 @@ import mlflow
 from mlflow import MlflowClient
 from training.data import Dataset
 from training.errors import RegistryError
-from training.manifest import Predict, Samples, check, write_manifest
+from training.manifest import Predict, Samples, check, versions, write_manifest
 
 log = logging.getLogger("training")
 
@@ -106,7 +105,7 @@ def log_settings(settings: msgspec.Struct) -> None:
 
 def requirements(libraries: Sequence[str]) -> list[str]:
     """Pin the installed libraries, for `pip_requirements`: guessing them costs 10 s."""
-    return [f"{name}=={installed(name)}" for name in libraries]
+    return [f"{name}=={version}" for name, version in versions(libraries).items()]
 
 
 def register(
@@ -121,11 +120,13 @@ def register(
     `save` is a flavor's `save_model` for a path that does not exist yet; `load` reads that
     folder back, without pickle, as a function of the sample inputs. `libraries` are those that
     matter for reading it back, by package name.
-    Raises `TrainingError` when the stored model does not reproduce its samples.
+    Raises `TrainingError` when the stored model does not reproduce its samples, and `InputError`
+    for a library that is not installed.
     """
     active = mlflow.active_run()
     if active is None:
         raise RuntimeError(f"register({name!r}) was called outside `with tracking.run(...)`")
+    versions(libraries)  # before anything is stored
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent, "model")
         save(folder)

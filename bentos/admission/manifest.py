@@ -68,10 +68,13 @@ class Samples(msgspec.Struct, frozen=True):
 
 def _array(values: Table | list[Any]) -> NDArray[Any]:
     rows = values.data if isinstance(values, Table) else values
+    plain = np.asarray(rows, dtype=object)
+    if any(isinstance(value, str) for value in plain.flat):
+        return plain  # "01234" is no number
     try:
-        return np.asarray(rows, dtype=np.float64)
+        return plain.astype(np.float64)
     except (TypeError, ValueError):
-        return np.asarray(rows, dtype=object)
+        return plain
 
 
 def is_inside(name: str) -> bool:

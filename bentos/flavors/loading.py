@@ -13,13 +13,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
+from bentos.flavors.fitted import by_name, knowing, with_whole
 from bentos.flavors.keras_file import answer, keras_on_torch, open_keras
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.trees import check_trees
 from bentos.refusal import Refusal
-from bentos.tensors import BadInput
+from bentos.tensors.signature import read as read_signature
 
 Predictor: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -128,21 +130,12 @@ def _sklearn(mlmodel: MLmodel) -> Loaded:
             "pickle", "the sklearn flavor was not written with serialization_format='skops'"
         )
     model = read_skops(path)
-    return Loaded(_knowing(getattr(model, mlmodel.predict_fn)), model, mlmodel.predict_fn)
-
-
-def _knowing(predict: Predictor) -> Predictor:
-    """`predict`, where a category that its encoder does not know is the caller's fault."""
-
-    def answered(rows: NDArray[Any]) -> NDArray[Any]:
-        try:
-            return predict(rows)
-        except ValueError as error:
-            if str(error).startswith("Found unknown categories"):
-                raise BadInput(str(error)) from None
-            raise
-
-    return answered
+    call = knowing(getattr(model, mlmodel.predict_fn))
+    names = getattr(model, "feature_names_in_", None)
+    schema = read_signature(mlmodel.content.get("signature"))
+    if names is not None and schema and set(names) <= set(schema.names):
+        call = by_name(call, schema, [str(name) for name in names])
+    return Loaded(call, model, mlmodel.predict_fn)
 
 
 def read_skops(path: Path) -> Any:
@@ -187,7 +180,14 @@ def _catboost(mlmodel: MLmodel) -> Loaded:
     model = getattr(catboost, kind)()
     model.load_model(str(mlmodel.file(mlmodel.options.get("data"))), format="cbm")
     # A batch has its core; more threads would take others' cores.
-    predict = partial(getattr(model, mlmodel.predict_fn), thread_count=1)
+    call = partial(getattr(model, mlmodel.predict_fn), thread_count=1)
+    words = model.get_cat_feature_indices()
+
+    def predict(rows: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(
+            call(with_whole(rows, words) if words and rows.dtype.kind == "f" else rows)
+        )
+
     return Loaded(predict, model, mlmodel.predict_fn)
 
 

@@ -91,6 +91,9 @@ def test_tables_and_tensors() -> None:
     words = Samples(Table(["x", "word"], [[1, "a"], [2, "b"]]), [["yes"], ["no"]])
     assert words.batch().dtype == object
     assert words.batch().tolist() == [[1, "a"], [2, "b"]]
+    codes = Samples([["01234"], [None]], [["1"], ["0"]])
+    assert codes.batch().tolist() == [["01234"], [None]]
+    assert codes.agree(np.array([["1"], ["0"]]), codes.expected())
 
 
 def test_agreement() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.errors import TrainingError
-from training.manifest import Samples, check, plain, write_manifest
+from training.errors import InputError, TrainingError
+from training.manifest import Samples, check, plain, versions, write_manifest
 
 OUTPUTS = np.arange(16.0).reshape(8, 2)
 SAMPLES = Samples(pd.DataFrame({"x": np.arange(8.0)}), OUTPUTS)
@@ -33,9 +33,44 @@ def test_every_file_stands_in_the_manifest(tmp_path: Path) -> None:
     }
 
 
-def test_samples_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_manifest(tmp_path, Samples(np.full((8, 1), np.nan), OUTPUTS), [])
+DAYS = pd.date_range("2024-01-01", periods=8).to_numpy()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (np.full((8, 1), np.nan), "inputs have nan in row 0, column 0, but samples hold"),
+        ([[1.0]] * 7 + [[np.inf]], "inputs have inf in row 7, column 0, but"),
+        (pd.DataFrame({"x": np.ones(8), "y": [*range(7), -np.inf]}), "-inf in row 7, column 'y'"),
+        (pd.DataFrame({"day": DAYS}), r"Timestamp\('2024-01-01 .*'\) in row 0, column 'day'"),
+        (DAYS, r"sample inputs are datetime64\[.*\], but samples hold text, finite numbers, bool"),
+        (list(DAYS), r"have np.datetime64\('2024-01-01.*'\) in row 0, but"),
+        ([[1, 2]] * 7 + [[1]], r"have \[1, 2\] in row 0, but"),
+        ([[b"x"]] * 8, "have b'x' in row 0, column 0"),
+    ],
+)
+def test_samples_of_other_values_are_refused(inputs: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Samples(inputs, OUTPUTS)
+    with pytest.raises(InputError, match=message.replace("inputs", "outputs")):
+        Samples(OUTPUTS, inputs)
+
+
+def test_samples_may_be_lists(tmp_path: Path) -> None:
+    inputs = [[n, f"0{n}", n > 3, np.int64(n), (1.5)] for n in range(8)]
+    samples = Samples(inputs, ["no"] * 7 + ["01"])
+    write_manifest(tmp_path, samples, [])
+    stored = json.loads((tmp_path / "ascenso" / "samples.json").read_text())
+    assert stored["inputs"][7] == [7, "07", True, 7, 1.5]
+    assert stored["outputs"] == ["no"] * 7 + ["01"]
+    check("words", lambda rows: np.array(["no"] * 7 + ["01"]), samples)
+    with pytest.raises(TrainingError, match="does not reproduce"):
+        check("words", lambda rows: np.array(["no"] * 7 + ["1"]), samples)
+
+
+def test_a_library_that_is_not_installed_is_named() -> None:
+    with pytest.raises(InputError, match=r"'sklearn', of the libraries .* is not installed: give"):
+        versions(["numpy", "sklearn"])
 
 
 def test_gaps_in_a_table_become_null() -> None:
@@ -49,6 +84,10 @@ def test_gaps_in_a_table_become_null() -> None:
 
 def test_what_is_close_enough_passes() -> None:
     check("close", lambda inputs: OUTPUTS * (1 + 1e-6), SAMPLES)
+
+
+def test_a_column_of_answers_is_what_a_model_answers() -> None:
+    check("column", lambda inputs: OUTPUTS[:, 0], Samples(OUTPUTS, OUTPUTS[:, :1]))
 
 
 @pytest.mark.parametrize("answer", [OUTPUTS[:, :1], OUTPUTS + 1e-3, OUTPUTS * np.nan])

@@ -18,7 +18,7 @@ from mlflow.models import Model
 import mlflow
 from mlflow import MlflowClient
 from training import tracking
-from training.errors import RegistryError, TrainingError
+from training.errors import InputError, RegistryError, TrainingError
 from training.manifest import Predict, Samples
 
 EXPERIMENT = "tracking-test"
@@ -138,6 +138,16 @@ def test_a_failed_upload_is_marked_and_not_registered(
     )
     assert [model.status for model in models] == [LoggedModelStatus.FAILED]
     assert not registry.search_model_versions("name='unsent'")
+
+
+def test_what_cannot_be_registered_leaves_no_logged_model(registry: MlflowClient) -> None:
+    with (
+        pytest.raises(InputError, match="'sklearn', of the libraries"),
+        tracking.run(EXPERIMENT) as run,
+    ):
+        tracking.register("half", save, SAMPLES, ["sklearn"])
+    of_run = f"source_run_id='{run.info.run_id}'"
+    assert not registry.search_logged_models([run.info.experiment_id], of_run)
 
 
 def test_register_needs_a_run() -> None:
