@@ -1,0 +1,113 @@
+"""Many models in one process: what they cost at rest, and one of them among the others.
+
+    python -m benchmarks.many --models 300
+
+It starts an S3 server, MLflow and the service of all models by themselves.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import httpx
+import psutil
+from sklearn.linear_model import LinearRegression
+
+import mlflow
+from mlflow import MlflowClient
+from tests.services import served
+from tests.serving.servers import storing, tracking
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import mlflow.sklearn
+
+REST_SECONDS = 30
+CALLS = 2000
+
+
+def main() -> None:
+    """Run it, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=int, default=300)
+    count = parser.parse_args().models
+    folder = Path(tempfile.mkdtemp(prefix="ascenso-many-"))
+    with (
+        storing(folder / "s3") as (store, _),
+        tracking(folder, store) as server,
+        served("bentos.models:Models", server.url, folder) as url,
+    ):
+        mlflow.set_tracking_uri(server.url)
+        before = _memory(url)
+        source = _logged()
+        seconds = _promoted(source, count, url)
+        print(f"| models | {count} |\n|---|--:|")
+        print(f"| the last one answers after its promotion | {seconds:.1f} s |")
+        print(f"| memory of the worker, before and with them | {before} -> {_memory(url)} MB |")
+        print(f"| at rest, of one core | {_rest(url):.1%} |")
+        p50, p99 = _asked(url, [f"many {at}" for at in range(count)])
+        print(f"| one call at a time, over all of them: p50, p99 | {p50:.2f}, {p99:.2f} ms |")
+
+
+def _logged() -> str:
+    """The id of one logged model, which all registered models share."""
+    model = LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0])
+    with warnings.catch_warnings(), mlflow.start_run():
+        warnings.simplefilter("ignore")
+        info = mlflow.sklearn.log_model(model, name="model", pip_requirements=[])
+    return str(info.model_id)
+
+
+def _promoted(source: str, count: int, url: str) -> float:
+    client = MlflowClient()
+    for at in range(count):
+        client.create_registered_model(f"many {at}")
+        client.create_model_version(f"many {at}", f"models:/{source}", model_id=source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            client.transition_model_version_stage(f"many {at}", "1", "Production")
+    started = time.monotonic()
+    for at in range(count):
+        while httpx.post(f"{url}/many {at}/predict", json=[2.0]).status_code != 200:
+            time.sleep(0.1)
+    return time.monotonic() - started
+
+
+def _workers(url: str) -> list[psutil.Process]:
+    port = httpx.URL(url).port
+    masters = {c.pid for c in psutil.net_connections() if c.laddr and c.laddr.port == port}
+    found = [psutil.Process(pid) for pid in masters if pid]
+    return [p for one in found for p in [one, *one.children(recursive=True)]]
+
+
+def _memory(url: str) -> int:
+    return max(process.memory_info().rss for process in _workers(url)) // 2**20
+
+
+def _rest(url: str) -> float:
+    """The share of a core that the service takes while nobody calls."""
+    time.sleep(5)
+    workers = set(_workers(url))
+    spent = sum(sum(worker.cpu_times()[:2]) for worker in workers)
+    time.sleep(REST_SECONDS)
+    return (sum(sum(worker.cpu_times()[:2]) for worker in workers) - spent) / REST_SECONDS
+
+
+def _asked(url: str, names: list[str]) -> tuple[float, float]:
+    with httpx.Client() as client:
+        times = []
+        for call in range(CALLS):
+            started = time.perf_counter()
+            said = client.post(f"{url}/{names[call % len(names)]}/predict", json=[2.0])
+            times.append((time.perf_counter() - started) * 1000)
+            if said.json() != {"prediction": 4.0}:
+                raise SystemExit(f"{said.status_code}: {said.text}")
+    cuts = statistics.quantiles(times, n=100)
+    return cuts[49], cuts[98]
+
+
+if __name__ == "__main__":
+    main()
