@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import httpx
 
+from deploy.local import orphans
 from deploy.local.console import console
 from deploy.local.errors import LocalError
 from deploy.local.health import tail
@@ -65,7 +66,7 @@ async def _run(
     family: Family, arguments: tuple[str, ...], env: Mapping[str, str], log: BinaryIO
 ) -> int | None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", f"training.{family.name}", *arguments),
+        *orphans.tied((sys.executable, "-m", f"training.{family.name}", *arguments)),
         cwd=ROOT,
         env=dict(env),
         stdout=PIPE,

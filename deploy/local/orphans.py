@@ -1,7 +1,12 @@
 """Processes that outlive the one that started them, known by a mark in their environment."""
 
 import os
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -14,19 +19,41 @@ def mark(home: Path, name: str) -> dict[str, str]:
     return {MARK: f"{home}:{name}"}
 
 
+def tied(command: Sequence[str]) -> tuple[str, ...]:
+    """The same command, told by the system (SIGTERM) when this process is killed.
+
+    Only Linux knows how; elsewhere `end` does it at the next start.
+    """
+    return (*_tie(), *command)
+
+
 def end(home: Path, name: str = "", grace: float = 5.0) -> list[int]:
     """End the processes so marked (without a name: all of this home's); give their pids.
 
     They get `grace` seconds to end by themselves.
     """
-    processes = [p for p in psutil.process_iter() if _belongs(p, home, name)]
+    processes = of(home, name)
     for process in processes:
         _send(process, "terminate")
-    _, stubborn = psutil.wait_procs(processes, timeout=grace)
+    stubborn = _left(processes, grace)
     for process in stubborn:
         _send(process, "kill")
-    psutil.wait_procs(stubborn, timeout=grace)
+    _left(stubborn, grace)
     return [process.pid for process in processes]
+
+
+def of(home: Path, name: str = "") -> list[psutil.Process]:
+    """The processes so marked (without a name: all of this home's), but for the caller."""
+    return [process for process in psutil.process_iter() if _belongs(process, home, name)]
+
+
+@cache
+def _tie() -> tuple[str, ...]:
+    tie = (shutil.which("setpriv") or "", "--pdeathsig", "TERM", "--")
+    with suppress(OSError):  # not installed; older ones refuse the option
+        tried = subprocess.run((*tie, "true"), stderr=subprocess.DEVNULL, check=False)  # noqa: S603
+        return () if tried.returncode else tie
+    return ()
 
 
 def _belongs(process: psutil.Process, home: Path, name: str) -> bool:
@@ -37,6 +64,21 @@ def _belongs(process: psutil.Process, home: Path, name: str) -> bool:
     except (psutil.Error, OSError):
         return False  # gone, or another user's
     return marked == f"{home}:{name}" or (not name and marked.startswith(f"{home}:"))
+
+
+def _left(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that still run after so long; nobody may read what became of the others."""
+    deadline = time.monotonic() + seconds
+    while (running := list(filter(_runs, processes))) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return running
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _send(process: psutil.Process, signal: str) -> None:

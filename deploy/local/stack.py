@@ -31,7 +31,6 @@ async def _live(settings: Settings, families: Sequence[Family], serve: Sequence[
     told = _on_signals()
     await _clear_the_way(settings)
     supervisor = Supervisor(settings.home)
-    await supervisor.start()
     starting = asyncio.create_task(_start(supervisor, settings, families, serve))
     stopping = asyncio.create_task(told.wait())
     try:

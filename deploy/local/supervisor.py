@@ -1,23 +1,20 @@
-"""Keeps servers alive, through circus (kept by BentoML's authors under the name kantoku)."""
+"""Keeps servers alive."""
 
 import asyncio
-import shlex
+import os
+import signal
 import time
+from asyncio.subprocess import DEVNULL, Process
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from circus.arbiter import Arbiter
-from circus.stream import FileStream
-from circus.watcher import Watcher
-from tornado.ioloop import IOLoop
-
 from deploy.local import orphans
 from deploy.local.console import console
+from deploy.local.log import Log
 from deploy.local.servers import Server
 from deploy.local.settings import ROOT
 
-LOG_BYTES = 10 * 1024 * 1024
-LOG_BACKUPS = 3
 STOP_SECONDS = 20
 DEATHS_ALLOWED = 2
 LONGEST_WAIT = 30.0
@@ -33,8 +30,9 @@ class Deaths:
 
     @property
     def often(self) -> bool:
-        """Whether this is no accident."""
-        return self.count > DEATHS_ALLOWED
+        """Whether this is no accident, and goes on."""
+        steady = time.monotonic() > self.again_at + STEADY_SECONDS
+        return self.count > DEATHS_ALLOWED and not steady
 
     def add(self, lived: float) -> float:
         """Note one more; give the seconds to wait: none, then 1, 2, 4, ... up to half a minute.
@@ -47,86 +45,97 @@ class Deaths:
         return wait
 
 
-class Supervisor(Arbiter):  # type: ignore[misc]  # circus is untyped
-    """Starts what died again, later and later.
+class Kept:
+    """A server that starts again whenever it ends, later and later."""
 
-    circus's own loop would stop everything while one server waits for its next start, and would
-    reap children that are not its own.
-    """
+    def __init__(self, server: Server, home: Path) -> None:
+        self.server = server
+        self.deaths = Deaths()
+        self._home = home
+
+    async def start(self) -> None:
+        """Keep it alive from now on."""
+        self._log = await Log.open(self.server.log)
+        self._life = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """End it, and whatever it left behind."""
+        self._life.cancel()
+        await asyncio.wait({self._life})
+        await self._clear()
+        await self._log.close()
+
+    async def _keep(self) -> None:
+        while True:
+            began = time.monotonic()
+            ending = await self._live()
+            wait = self.deaths.add(lived=time.monotonic() - began)
+            again = f"starting it again{f' in {wait:.0f} s' if wait else ''}"
+            console.print(f"{self.server.name} {ending}; {again}", style="yellow")
+            await self._clear()
+            await asyncio.sleep(self.deaths.again_at - time.monotonic())
+
+    async def _live(self) -> str:
+        """Run a process to its end; tell what that was."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *orphans.tied(self.server.command),
+                cwd=ROOT,
+                env=dict(self.server.env),
+                stdin=DEVNULL,
+                stdout=self._log.inlet,
+                stderr=self._log.inlet,
+                start_new_session=True,  # Ctrl-C is ours to pass on
+            )
+        except OSError as error:
+            self._log.note(str(error))
+            return f"cannot start ({error})"
+        try:
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                await _end(process)
+        return f"ended ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
+
+    async def _clear(self) -> None:
+        """A killed parent leaves children that hold its port."""
+        await asyncio.to_thread(orphans.end, self._home, self.server.name)
+
+
+class Supervisor:
+    """Keeps servers alive, and ends them all."""
 
     def __init__(self, home: Path) -> None:
-        super().__init__(
-            [],
-            # Commands to circus are not authenticated: no socket for them leaves the process.
-            endpoint="inproc://ascenso-control",
-            pubsub_endpoint="inproc://ascenso-events",
-            loop=IOLoop.current(),
-            check_delay=0.5,
-            proc_name="ascenso",
-        )
-        self.ctrl.sys_hdl.stop()  # signals are handled by whoever runs the loop
         self.home = home
-        self._deaths: dict[str, Deaths] = {}
-        self._servers: dict[str, Server] = {}
-        self._closed = asyncio.Event()
+        self._kept: list[Kept] = []
 
     async def launch(self, server: Server) -> None:
         """Start a server and keep it alive from now on."""
-        log = {"stream": FileStream(str(server.log), LOG_BYTES, LOG_BACKUPS)}
-        self._servers[server.name] = server
-        self._deaths[server.name] = Deaths()
-        watcher = self.add_watcher(
-            server.name,
-            shlex.quote(server.command[0]),
-            args=list(server.command[1:]),
-            working_dir=str(ROOT),
-            env=dict(server.env),
-            graceful_timeout=STOP_SECONDS,
-            max_retry=1,
-            stdout_stream=log,
-            stderr_stream=log,
-        )
-        await self.start_watcher(watcher)
+        kept = Kept(server, self.home)
+        await kept.start()
+        self._kept.append(kept)
 
     def failing(self) -> list[Server]:
-        """The servers that died again and again of late, or could not be started at all."""
-        names = [w.name for w in self.watchers if self._deaths[w.name].often or w.is_stopped()]
-        return [self._servers[name] for name in names]
-
-    async def manage_watchers(self) -> None:
-        """Look at every server once; circus calls this twice a second."""
-        for watcher in self.watchers:
-            if watcher.is_active():
-                await self._look_at(watcher)
+        """The servers that died again and again of late."""
+        return [kept.server for kept in self._kept if kept.deaths.often]
 
     async def shut_down(self) -> None:
-        """Stop every server, the last one first, and whatever they left behind."""
-        for watcher in reversed(self.watchers):
-            await watcher.stop()
-        await self.stop()
-        await self._closed.wait()  # circus closes its sockets in a later turn of the loop
+        """Stop every server, the last one first, and whatever is left."""
+        while self._kept:
+            await self._kept.pop().stop()
         await asyncio.to_thread(orphans.end, self.home)
 
-    def stop_controller_and_close_sockets(self) -> None:
-        """The last thing that circus does when it stops."""
-        super().stop_controller_and_close_sockets()
-        self._closed.set()
 
-    async def _look_at(self, watcher: Watcher) -> None:
-        for process in list(watcher.processes.values()):
-            if not process.is_alive():
-                watcher.reap_process(process.pid)
-                wait = self._deaths[watcher.name].add(lived=process.age())
-                console.print(
-                    f"{watcher.name} ended ({_ending(process.returncode())}); "
-                    f"starting it again{f' in {wait:.0f} s' if wait else ''}",
-                    style="yellow",
-                )
-                # A killed parent leaves children that hold its port.
-                await asyncio.to_thread(orphans.end, self.home, watcher.name)
-        if not watcher.processes and time.monotonic() >= self._deaths[watcher.name].again_at:
-            await watcher.manage_processes()
+async def _end(process: Process) -> None:
+    """Ask it and its group to end, and make them after a while."""
+    _send(process, signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+    except TimeoutError:
+        _send(process, signal.SIGKILL)
+        await process.wait()
 
 
-def _ending(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
+def _send(process: Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
