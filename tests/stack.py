@@ -66,7 +66,8 @@ def start(home: Path, command: Sequence[str] = COMMAND, **variables: str) -> Sta
     port, mlflow_port, s3_port = free_ports(3)
     settings = Settings(home=home, port=port, mlflow_port=mlflow_port, s3_port=s3_port)
     output = home.with_name(f"{home.name}.out")
-    env = {name: str(port) for name, port in settings.ports.items()} | {"ASCENSO_HOME": str(home)}
+    env = {name: str(port) for name, port in settings.ports.items()}
+    env |= {"ASCENSO_HOME": str(home), "ASCENSO_SERVICES__WORKERS": "1"}  # few cores for all tests
     inherited = {name: value for name, value in os.environ.items() if name != SECRET}
     with output.open("wb") as file:
         supervisor = subprocess.Popen(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local import memory
 from deploy.local.errors import LocalError
 from deploy.local.orphans import mark
 from deploy.local.settings import BUCKET, HOST, ROOT, Settings
@@ -102,6 +103,7 @@ def services(settings: Settings, keys: Mapping[str, str], serve: Sequence[str] =
             "ASCENSO_ADMIN__PROTECTS": "[]",  # only this machine can call
             "FORWARDED_ALLOW_IPS": "",  # no proxy is in front: callers are where they say
             "ASCENSO_SERVICES__CORS_ORIGINS": LOCAL_ORIGINS,
+            "ASCENSO_SERVICES__WORKERS": str(memory.workers()),
             **environment(settings, "services"),
             **s3_access(settings, keys),  # cripto reads prices
             "BENTOML_HOST": HOST,

@@ -1,0 +1,35 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from deploy.local import memory
+from deploy.local.keys import MAKERS
+from deploy.local.servers import services
+from deploy.local.settings import Settings
+
+GB = 1024**3
+
+
+@pytest.mark.parametrize(
+    ("machine", "container", "workers"),
+    [(16, "max", 2), (3, "max", 1), (16, str(3 * GB), 1), (16, str(8 * GB), 2), (16, "", 2)],
+)
+def test_two_workers_where_memory_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: int, container: str, workers: int
+) -> None:
+    free = SimpleNamespace(available=machine * GB)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    monkeypatch.setattr(memory, "CONTAINER", tmp_path / "memory.max")
+    if container:
+        (tmp_path / "memory.max").write_text(f"{container}\n")
+    assert memory.workers() == workers
+
+
+def test_the_users_own_number_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    keys = {name: make() for name, make in MAKERS.items()}
+    monkeypatch.setattr(memory, "workers", lambda: 2)
+    monkeypatch.delenv("ASCENSO_SERVICES__WORKERS", raising=False)
+    assert services(Settings(home=tmp_path), keys).env["ASCENSO_SERVICES__WORKERS"] == "2"
+    monkeypatch.setenv("ASCENSO_SERVICES__WORKERS", "3")
+    assert services(Settings(home=tmp_path), keys).env["ASCENSO_SERVICES__WORKERS"] == "3"
