@@ -20,6 +20,7 @@ from bentos.itransformer.calls import check_name
 from bentos.settings import UploadSettings, settings
 from bentos.web.body import decode_query
 from bentos.web.errors import BodyTooLarge, HTTPError, Unavailable
+from bentos.web.packing import unpacked
 
 PTH, PKL, CONFIG = ".pth", ".pkl", "config.json"
 FILES = {PTH: "weights.pth", PKL: "scaler.pkl", CONFIG: CONFIG}
@@ -82,11 +83,11 @@ def chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 def limited(request: Request, limit: int) -> Request:
     """A request that ends with BodyTooLarge once it has brought so many bytes."""
-    size = 0
+    size, arriving = 0, unpacked(request.scope, request.receive, limit)
 
     async def receive() -> Message:
         nonlocal size
-        message = await request.receive()
+        message = await arriving()
         size += len(message.get("body", b""))
         if size > limit:
             raise BodyTooLarge(limit)

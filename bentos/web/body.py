@@ -18,6 +18,7 @@ from bentos.web.errors import (
     clip,
 )
 from bentos.web.headers import first
+from bentos.web.packing import unpacked
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -38,14 +39,14 @@ _LITERAL = re.compile(rb"[-+]?(?:nan|inf(?:inity)?)\b", re.I)
 async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The body of an ASGI request; raises BodyTooLarge as soon as it must exceed `limit` bytes.
 
-    Raises Starlette's ClientDisconnect when the client goes away first.
+    A gzip is unpacked; UnsupportedBody is raised for what is packed otherwise. Raises Starlette's
+    ClientDisconnect when the client goes away first.
     """
-    if _declared_size(scope) > limit:
-        raise BodyTooLarge(limit)
+    arriving = unpacked(scope, receive, limit)
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
-        message = await receive()
+        message = await arriving()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         chunk = message.get("body", b"")
@@ -68,11 +69,6 @@ async def read_json(scope: Scope, receive: Receive, limit: int) -> bytes:
         given = clip(media_type.decode("latin-1")) or "of no type"
         raise UnsupportedBody(f"The body is {given}: send {JSON}, and say so in content-type")
     return await read(scope, receive, limit)
-
-
-def _declared_size(scope: Scope) -> int:
-    value = first(scope, b"content-length")
-    return int(value) if value.isdigit() and len(value) < 20 else 0
 
 
 class Decoder(Generic[T]):

@@ -1,5 +1,6 @@
 """Models go out and come in as zip files, are listed, and are deleted: all of them at the end."""
 
+import gzip
 import io
 import json
 import zipfile
@@ -82,6 +83,18 @@ def test_a_pair_of_the_original_is_installed(here: Bench) -> None:
     assert told.json()["message"] == "Modelo 'modelo.zip' instalado correctamente"
     assert told.json()["files"] == ["plant.pkl", "plant.pth"]
     wait_for(lambda: here.serves("imported", "1"), 120)
+
+
+def test_a_form_may_come_as_gzip(here: Bench) -> None:
+    form = here.client.build_request("POST", "/upload_model", files={"file": ("x.zip", b"none")})
+    content, kind = gzip.compress(form.read()), form.headers["content-type"]
+    for packing, status, said in [
+        ("gzip", 400, "The zip is refused"),
+        ("br", 415, "packed as br"),
+    ]:
+        headers = {"content-type": kind, "content-encoding": packing}
+        answer = here.client.post("/upload_model", content=content, headers=headers)
+        assert said in detail(answer, status)
 
 
 def test_hostile_zips_leave_nothing(here: Bench) -> None:

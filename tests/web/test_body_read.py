@@ -1,3 +1,5 @@
+import gzip
+import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -8,7 +10,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from bentos.web.body import read
-from bentos.web.errors import BodyTooLarge, HTTPError
+from bentos.web.errors import BodyTooLarge, HTTPError, UnprocessableBody, UnsupportedBody
+from bentos.web.packing import PIECE
 from tests.web.serving import serving
 
 
@@ -81,3 +84,68 @@ def test_a_real_server_refuses_a_large_upload_and_goes_on(
             assert answer.status_code == 413
             assert answer.json()["detail"].startswith("The body is larger than 1,000 bytes")
         assert client.post(url, content=b"x" * 1000).json() == {"detail": "1000"}
+
+
+BODY = bytes(range(256)) * 4000
+GZIP = gzip.compress(BODY)
+PACKED = scope((b"content-encoding", b"gzip"))
+
+
+def in_parts(body: bytes, size: int) -> Receive:
+    parts = [part(body[at : at + size]) for at in range(0, len(body), size)]
+    return feed(*parts, part(b"", more=False))
+
+
+@pytest.mark.parametrize("size", [1, 1000, 10**7])
+@pytest.mark.parametrize(
+    ("packed", "body"),
+    [
+        (GZIP, BODY),
+        (gzip.compress(b""), b""),
+        (gzip.compress(b"one ") + gzip.compress(b"two"), b"one two"),
+        (gzip.compress(bytes(PIECE)), bytes(PIECE)),
+        (gzip.compress(bytes(3 * PIECE)) + GZIP, bytes(3 * PIECE) + BODY),
+    ],
+)
+def test_a_gzip_is_unpacked(packed: bytes, body: bytes, size: int) -> None:
+    assert anyio.run(read, PACKED, in_parts(packed, size), len(body) + 100) == body
+
+
+@pytest.mark.parametrize("name", [b"gzip", b"GZIP ", b"x-gzip"])
+def test_a_gzip_by_its_other_names(name: bytes) -> None:
+    assert anyio.run(read, scope((b"content-encoding", name)), in_parts(GZIP, 99), 10**7) == BODY
+    assert anyio.run(read, scope((b"content-encoding", b"identity")), in_parts(b"a", 1), 9) == b"a"
+
+
+@pytest.mark.parametrize("packed", [gzip.compress(bytes(10**8)), gzip.compress(b"") * 1000])
+def test_a_gzip_counts_as_large_as_it_is_unpacked(packed: bytes) -> None:
+    """Or packed, for there is no end to the gzips that hold nothing."""
+    begun = time.process_time()
+    with pytest.raises(BodyTooLarge):
+        anyio.run(read, PACKED, in_parts(packed, 65536), 1000)
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("packed", "why"),
+    [
+        (b"", "ends too early"),
+        (b"{}", "incorrect header check"),
+        (GZIP[:-1], "ends too early"),
+        (GZIP[:100], "ends too early"),
+        (GZIP[:-8] + bytes(8), "incorrect data check"),
+        (GZIP + b"{}", "incorrect header check"),
+    ],
+)
+def test_a_malformed_gzip_is_told(packed: bytes, why: str) -> None:
+    with pytest.raises(UnprocessableBody, match=f"The gzip is malformed: .*{why}"):
+        anyio.run(read, PACKED, in_parts(packed, 65536), 10**7)
+
+
+@pytest.mark.parametrize("packing", [b"br", b"deflate", b"gzip, gzip", b"zstd"])
+def test_other_packings_are_refused(packing: bytes) -> None:
+    with pytest.raises(UnsupportedBody) as told:
+        anyio.run(read, scope((b"content-encoding", packing)), feed(part(b"x", more=False)), 9)
+    status, headers, _ = told.value.render()
+    assert status == 415
+    assert (b"accept-encoding", b"gzip") in headers

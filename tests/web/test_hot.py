@@ -1,3 +1,5 @@
+import gzip
+import json
 import logging
 import re
 import socket
@@ -219,3 +221,11 @@ def test_any_name_stands_in_the_header_as_ascii(name: str, told: str, path: str)
     assert answer.headers["x-model-version"] == told
     assert unquote(told) == f"{name}/3"
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(("packing", "status"), [("gzip", 200), ("br", 415), ("identity", 422)])
+def test_a_gzip_is_unpacked(url: str, packing: str, status: int) -> None:
+    body = gzip.compress(json.dumps(POINT).encode())
+    answer = httpx.post(f"{url}/add", content=body, headers={"content-encoding": packing})
+    assert answer.status_code == status
+    assert status != 200 or answer.json() == {"total": 3.5}

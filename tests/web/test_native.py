@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -69,6 +70,15 @@ def test_answers_a_matrix_in_its_order(url: str) -> None:
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-model-version"] == "adder/3"
     assert call(url, []).json() == []
+
+
+def test_a_gzip_is_unpacked_and_nothing_else_is(url: str) -> None:
+    body = gzip.compress(b'{"rows": [[1, 2]]}')
+    for packing, status in [("gzip", 200), ("br", 415)]:
+        headers = {"content-type": "application/json", "content-encoding": packing}
+        answer = httpx.post(f"{url}/predict_batch", content=body, headers=headers, timeout=60)
+        assert answer.status_code == status
+        assert answer.json() == [[3.0]] or "send it as gzip" in answer.text
 
 
 ROWS = np.array([[1.0, 2.0], [3.0, 4.5]])
