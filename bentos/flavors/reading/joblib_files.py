@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from bentos.flavors.reading.constructors.arrays import array
 from bentos.flavors.reading.errors import Damaged
 from bentos.flavors.reading.limits import LIMITS, Limits
-from bentos.flavors.reading.machine import Machine, Unbuilt
-from bentos.flavors.reading.names import Maker, expect
+from bentos.flavors.reading.machine import Machine
+from bentos.flavors.reading.names import Maker, Unbuilt, expect
 from bentos.flavors.reading.reader import Read, finished
 from bentos.flavors.reading.unpacking import unpacked
 

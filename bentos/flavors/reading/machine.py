@@ -15,7 +15,7 @@ from bentos.flavors.reading.containers import filled, plain, put_items
 from bentos.flavors.reading.errors import Damaged, Unreadable
 from bentos.flavors.reading.instances import fill, new
 from bentos.flavors.reading.limits import Limits
-from bentos.flavors.reading.names import Begun, Finish, Held, Maker, expect, find
+from bentos.flavors.reading.names import Begun, Held, Maker, Unbuilt, expect, find
 
 PUSHED = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
@@ -36,16 +36,6 @@ REFUSED = {
     *("INST", "OBJ", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID"),
     *("NEXT_BUFFER", "READONLY_BUFFER", "NEWOBJ_EX"),
 }
-
-
-class Unbuilt:
-    """Stands for what is made when its state is there; none may be left when all is read."""
-
-    def __init__(self, maker: Maker, args: tuple[Any, ...], finish: Finish) -> None:
-        self.maker = maker
-        self.args = args
-        self.finish = finish
-        self.places: list[int] = []  # in the memo
 
 
 class Machine:

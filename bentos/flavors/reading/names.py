@@ -49,6 +49,17 @@ class Held:
     kind: type
 
 
+class Unbuilt:
+    """Stands for what is made when its state is there; none may be left when all is read."""
+
+    def __init__(self, maker: Maker, args: tuple[Any, ...], finish: Finish) -> None:
+        self.maker = maker
+        self.name = f"{maker.name} without its state"
+        self.args = args
+        self.finish = finish
+        self.places: list[int] = []  # in the memo
+
+
 def exact(table: Mapping[str, str]) -> frozenset[str]:
     """The full names in a table of names by module."""
     return frozenset(f"{module}.{name}" for module in table for name in table[module].split())

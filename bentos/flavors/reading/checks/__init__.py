@@ -11,7 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from bentos.flavors.reading.checks import histograms, neighbours, others, trees, vectors, walk
+from bentos.flavors.reading.checks import (
+    encoders,
+    histograms,
+    neighbours,
+    others,
+    trees,
+    vectors,
+    walk,
+)
 from bentos.flavors.reading.errors import Damaged, Unreadable
 from bentos.flavors.reading.instances import look_at
 from bentos.flavors.reading.limits import LIMITS, Limits
@@ -21,7 +29,7 @@ FORESTS = (
     *("RandomForestClassifier", "RandomForestRegressor", "RandomTreesEmbedding"),
     *("ExtraTreesClassifier", "ExtraTreesRegressor"),
 )
-TEXTS = ("CountVectorizer", "HashingVectorizer", "TfidfVectorizer")
+HASHES = ("FeatureHasher", "HashingVectorizer")
 BALLS = ("KDTree", "BallTree", "KDTree64", "BallTree64", "KDTree32", "BallTree32")
 NEIGHBOURS = (
     *("KNeighborsClassifier", "KNeighborsRegressor", "KNeighborsTransformer"),
@@ -48,10 +56,14 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "KernelDensity": neighbours.check_density,
     **dict.fromkeys(vectors.KINDS, vectors.check_vectors),
     "BSpline": others.check_spline,
-    **dict.fromkeys(("KMeans", "MiniBatchKMeans", "BisectingKMeans"), others.check_centers),
-    **dict.fromkeys(
-        ("CountVectorizer", "HashingVectorizer", "TfidfVectorizer"), others.check_texts
-    ),
+    **dict.fromkeys(("KMeans", "MiniBatchKMeans"), others.check_centers),
+    "BisectingKMeans": others.check_bisecting,
+    **dict.fromkeys(("CountVectorizer", "TfidfVectorizer"), encoders.check_texts),
+    **dict.fromkeys(HASHES, encoders.check_hashing),
+    "DictVectorizer": encoders.check_vocabulary,
+    "MultiLabelBinarizer": encoders.check_labels,
+    "OneHotEncoder": encoders.check_one_hot,
+    "PolynomialFeatures": encoders.check_powers,
     "partial": others.check_partial,
     "FunctionTransformer": others.check_function,
     **{

@@ -70,12 +70,22 @@ def check_centers(model: Any) -> None:
     )
 
 
-def check_texts(model: Any) -> None:
-    """A text is what a caller sends, not a file of this machine."""
-    expect(
-        vars(model).get("input") == "content",
-        f"a {type(model).__name__} opens files that a caller names; give it input='content'",
-    )
+def check_bisecting(model: Any) -> None:
+    """Each center has the columns of a row, and no part of the tree is its own."""
+    check_centers(model)
+    root = vars(model).get("_bisecting_tree")
+    waiting, seen = [root] if root is not None else [], set()
+    while waiting:
+        node = waiting.pop()
+        expect(id(node) not in seen, "a BisectingKMeans has a tree within itself")
+        seen.add(id(node))
+        center = np.asarray(node.center)
+        expect(
+            center.shape == (width_of(model),) and center.dtype.kind == "f",
+            "a center has other columns than a row",
+        )
+        waiting += [one for one in (node.left, node.right) if one is not None]
+        expect((node.left is None) == (node.right is None), "a node has one child")
 
 
 def check_function(model: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bentos.flavors.reading.errors import Damaged, Unreviewed
 from bentos.flavors.reading.limits import Limits
-from bentos.flavors.reading.names import HELD, exact, expect
+from bentos.flavors.reading.names import HELD, Held, Maker, Unbuilt, exact, expect, imported
 from bentos.flavors.reading.old_names import current
 from bentos.flavors.reading.parts import DISTANCES, FUNCTIONS, LOSSES, TYPES
 
@@ -78,6 +78,8 @@ def within(part: Any) -> Iterator[Any]:
         return _elements(part)
     if kind is partial:
         return iter([part.func, *part.args, part.keywords])
+    if isinstance(part, Held | Maker | Unbuilt):
+        raise Damaged(f"the model holds {part.name}, where a value should be")
     return _attributes(part, called(kind))
 
 
@@ -101,8 +103,6 @@ def _elements(array: Any) -> Iterator[Any]:
 
 def _value(part: Any) -> bool:
     """Whether a function or a type is one that a model may hold."""
-    from bentos.flavors.reading.names import imported
-
     name = getattr(part, "__qualname__", getattr(part, "__name__", ""))
     module = current(getattr(part, "__module__", None) or "numpy")
     for full in (f"{module}.{name}", f"numpy.{name}"):
