@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import plain
-from training.itransformer.benchmark import ett_split, paper_recipe
+from training.itransformer.benchmark import paper_recipe, usual_split
 from training.itransformer.model import ITransformer
 from training.itransformer.original import to_original
 from training.itransformer.recipe import fit
@@ -40,7 +40,7 @@ def main(data: str) -> None:
     table = Table("dropout", "training", "seconds an epoch", "to plain", "train loss", "val loss")
     for dropout in (0.1, 0.0):
         recipe = msgspec.structs.replace(paper_recipe(96, seed=2023), epochs=1, dropout=dropout)
-        parts = ett_split(data, recipe)
+        parts = usual_split(data, recipe)
         rounds = [(_plain(recipe, parts), _ours(recipe, parts)) for _ in range(ROUNDS)]
         base = statistics.median(peer.seconds for peer, _ in rounds)
         for name, runs in zip(("plain", "ours"), zip(*rounds, strict=True), strict=True):

@@ -71,7 +71,9 @@ def fine_tune(name: str, data: str, promote: bool, config: Path) -> None:
 
 
 @main.command()
-@click.option("--data", required=True, help="ETTh1.csv or ETTh2.csv: a path or s3://bucket/key.")
+@click.option(
+    "--data", required=True, help="ETTh1.csv, or another file: a path or s3://bucket/key."
+)
 @click.option("--pred-len", type=click.Choice(["96", "192", "336", "720"]), default="96")
 @click.option("--seed", type=click.IntRange(min=0), default=2023, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)

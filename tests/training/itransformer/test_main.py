@@ -128,7 +128,7 @@ def test_a_short_benchmark_row(ett: str, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(
         benchmark,
         "paper_recipe",
-        lambda pred_len, seed: type(quick)(
+        lambda pred_len, *_: type(quick)(
             pred_len=pred_len, d_model=8, n_heads=2, e_layers=1, d_ff=8, epochs=1, batch_size=512
         ),
     )
