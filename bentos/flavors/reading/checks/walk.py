@@ -98,7 +98,8 @@ def _attributes(part: Any, name: str) -> Iterator[Any]:
 def _elements(array: Any) -> Iterator[Any]:
     if type(array) not in (np.ndarray, np.ma.MaskedArray):
         raise Unreviewed(called(type(array)))
-    return iter(array.ravel().tolist()) if array.dtype == object else iter(())
+    # What a mask hides is there all the same.
+    return iter(np.ravel(array.view(np.ndarray)).tolist()) if array.dtype.hasobject else iter(())
 
 
 def _value(part: Any) -> bool:

@@ -96,6 +96,7 @@ def masked(args: tuple[Any, ...], state: Any) -> Any:
     hidden = array(shape, np.dtype(bool), mask, order)
     made: Any = np.ma.MaskedArray(array(shape, kind, raw, order), mask=hidden)
     if isinstance(filler, np.ndarray) and filler.ndim == 0:
+        expect(isinstance(filler[()], str | np.generic | int), "an array is filled with something")
         made.fill_value = filler[()]
     return made
 
