@@ -186,7 +186,10 @@ def following(
     if not (finite := np.isfinite(values).all(axis=0)).all():
         odd = columns[int(finite.argmin())]
         raise HTTPError(400, f"data: column {odd} is too far out: the forecast is no number")
-    dates = map(str, given.next_dates(points))
+    try:
+        dates = [str(date) for date in given.next_dates(points)]
+    except InputError as error:
+        raise bad(error) from None
     return [
         {"date": date, **dict(zip(columns, row, strict=True))}
         for date, row in zip(dates, values.tolist(), strict=True)

@@ -4,8 +4,10 @@ Raises `InputError` for what cannot be used; the message names the column, the r
 1) and what to do.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from training.errors import InputError
 
 DATE = "date"
 pd.set_option("future.infer_freq_returns_offset", True)  # it warns until told
+MONTHS = re.compile(r"\d*MS")
 JITTER = 0.1  # of the step: how far two dates may be from one step apart
 
 Floats = NDArray[np.float64]
@@ -27,7 +30,8 @@ Floats = NDArray[np.float64]
 class Series:
     """`values` (rows, columns), all finite, at `dates` that are one `step` apart.
 
-    `step` is a pandas offset: "h", "15min", "D", "MS", or seconds such as "90s".
+    `step` is a pandas offset: "h", "15min", "D", "MS", or seconds such as "90s". "3MS" is every
+    three months, on whatever day the dates have.
     """
 
     source: str
@@ -62,8 +66,19 @@ class Series:
         return self.ordered(columns).rows()[-seq_len:]
 
     def next_dates(self, points: int) -> pd.DatetimeIndex:
-        """Give the dates of the steps that follow the last row."""
-        return pd.date_range(self.dates[-1], periods=points + 1, freq=self.step)[1:]
+        """Give the dates of the steps that follow the last row.
+
+        Raises `InputError` where the calendar ends before them.
+        """
+        try:
+            if MONTHS.fullmatch(self.step) and (months := _months(self.dates)):
+                return _months_later(self.dates, months, points)
+            return pd.date_range(self.dates[-1], periods=points + 1, freq=self.step)[1:]
+        except (OverflowError, ValueError) as error:  # pandas' own errors derive from it
+            raise InputError(
+                f"{self.source} ends at {self.dates[-1]}: there is no date {points} steps of "
+                f"{self.step} later."
+            ) from error
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]], source: str = "data") -> Series:
@@ -98,7 +113,8 @@ def marks(dates: pd.DatetimeIndex) -> Floats:
 
 def same_step(one: str, other: str) -> bool:
     """Whether two steps are as long as each other, give or take what the dates may jitter."""
-    a, b = (pd.date_range("2001-01-01", periods=2, freq=step) for step in (one, other))
+    plain = (format(float(s[:-1]), "f") + "s" if "e+" in s else s for s in (one, other))  # 1e+06s
+    a, b = (pd.date_range("2001-01-01", periods=2, freq=step) for step in plain)
     first, second = (index[1] - index[0] for index in (a, b))
     return bool(abs(first - second) <= JITTER * max(first, second))
 
@@ -116,8 +132,31 @@ def _dates(column: "pd.Series[Any]", source: str) -> pd.DatetimeIndex:
 def _parsed(column: "pd.Series[Any]", source: str) -> "pd.Series[Any]":
     try:
         return pd.to_datetime(column, format="ISO8601", errors="coerce")
-    except ValueError as error:  # some rows tell their time zone, or not all the same one
-        raise InputError(f"{source}: the dates are not all of one time zone: {error}.") from error
+    except ValueError:  # not all rows tell the same offset, as across summer time
+        instants = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
+    return instants if instants.isna().any() else _in_last_offset(column, instants, source)
+
+
+def _in_last_offset(
+    column: "pd.Series[Any]", instants: "pd.Series[Any]", source: str
+) -> "pd.Series[Any]":
+    """Instants of several offsets in the last row's; days and months as each row tells them."""
+    offsets: list[timedelta] = []
+    for row, text in enumerate(column):
+        offset = pd.Timestamp(text).utcoffset()
+        if offset is None:
+            raise InputError(
+                f"{source}: the dates are not all of one time zone: {_at(column, row)} tells no "
+                "offset: send it with all dates, or with none."
+            )
+        offsets.append(offset)
+    zone = timezone(offsets[-1])
+    told = pd.DatetimeIndex(instants.dt.tz_localize(None) + pd.to_timedelta(offsets))
+    days = len(told) > 2 and told.to_series().diff().min() >= pd.Timedelta(days=1)
+    if days and (pd.infer_freq(told) or _months(told)):
+        return pd.Series(told.tz_localize(zone), instants.index)
+    moved: pd.Series[Any] = instants.dt.tz_convert(zone)
+    return moved
 
 
 def _finite(dataset: Dataset, column: str) -> Floats:
@@ -145,6 +184,8 @@ def _step(dates: pd.DatetimeIndex, source: str) -> str:
     _refuse_disorder(dates, gaps, source)
     if step := pd.infer_freq(dates):
         return to_offset(step).freqstr
+    if months := _months(dates):
+        return f"{months}MS" if months > 1 else "MS"
     usual = gaps.mode().iloc[0]
     if (uneven := (gaps - usual).abs() > JITTER * usual).any():
         row = int(uneven.to_numpy().argmax()) + 1
@@ -152,7 +193,24 @@ def _step(dates: pd.DatetimeIndex, source: str) -> str:
             f"{source}: row {row + 1}, of {dates[row]}, comes {gaps[row - 1]} after the row "
             f"before, but the step is {usual}: rows must be evenly spaced, without gaps."
         )
-    return f"{usual.total_seconds():g}s"
+    return f"{usual.total_seconds():.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def _months(dates: pd.DatetimeIndex) -> int:
+    """Months from each date to the next, on one day or the last before it; 0 for other dates."""
+    between = np.diff(12 * dates.year + dates.month)
+    day = np.minimum(dates.day.max(), dates.days_in_month)
+    times = dates.tz_localize(None) - dates.tz_localize(None).normalize()
+    if len(dates) < 3 or (between != between[0]).any() or (dates.day != day).any():
+        return 0
+    return max(int(between[0]), 0) if times.nunique() == 1 else 0
+
+
+def _months_later(dates: pd.DatetimeIndex, months: int, points: int) -> pd.DatetimeIndex:
+    """Go on from the last date, on the day that the dates have."""
+    last, day = dates[-1], int(dates.day.max())
+    firsts = [last.replace(day=1) + pd.DateOffset(months=months * n) for n in range(1, points + 1)]
+    return pd.DatetimeIndex([date.replace(day=min(day, date.days_in_month)) for date in firsts])
 
 
 def _refuse_disorder(dates: pd.DatetimeIndex, gaps: "pd.Series[Any]", source: str) -> None:
