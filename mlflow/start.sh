@@ -10,6 +10,8 @@
 #   MLFLOW_HOST, MLFLOW_PORT      where it listens                       (127.0.0.1, 5000)
 #   MLFLOW_WORKERS                server processes                       (1)
 #   MLFLOW_SERVER_ALLOWED_HOSTS   Host headers it answers to             (localhost, private IPs)
+#   MLFLOW_SERVER_CORS_ALLOWED_ORIGINS    pages that may change something (localhost): its own
+#                                 address too, such as https://mlflow.example.com, or its UI gets 403
 #   MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY  a Fernet key; without one, a restart loses the secrets of
 #                                 the webhooks, and with them the webhooks
 #   MLFLOW_WEBHOOK_ALLOWED_SCHEMES, MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS     (https, false)

@@ -41,3 +41,10 @@ def judge(tool: str, *arguments: str | Path, stdin: str | None = None) -> str:
 def load(path: Path) -> Any:
     """A YAML file."""
     return yaml.safe_load(path.read_text())
+
+
+def literals(name: str) -> dict[str, str]:
+    """What Kubernetes' production overlay puts into a ConfigMap."""
+    overlay = load(ROOT / "deploy/k8s/overlays/production/kustomization.yaml")
+    (given,) = [c["literals"] for c in overlay["configMapGenerator"] if c["name"] == name]
+    return dict(literal.split("=", 1) for literal in given)

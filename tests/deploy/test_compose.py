@@ -36,6 +36,14 @@ def built(target: str) -> str:
     return "".join(built(base) + text for base, text in found)
 
 
+def test_the_head_tells_nothing_that_fails() -> None:
+    """The trainer may not promote, and Amazon does not know the keys that keys.sh makes up."""
+    head = FILE.read_text().partition("\nname:")[0]
+    assert "--promote" not in head
+    assert "AWS_ENDPOINT_URL=" in head
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= set(re.findall(r"\w+", head))
+
+
 def test_the_schema_is_kept() -> None:
     judge("check-jsonschema", "--builtin-schema", "vendor.compose-spec", FILE)
 

@@ -13,7 +13,7 @@ import yaml
 from bentos import contugas, stack
 from deploy.local.settings import ROOT
 from tests.deploy.environment import ENVIRONMENT
-from tests.deploy.judges import judge
+from tests.deploy.judges import judge, literals
 
 K8S = ROOT / "deploy" / "k8s"
 VERSION = "1.33"
@@ -205,6 +205,20 @@ def test_services_budgets_and_scalers_find_their_pods(overlay: str) -> None:
     assert set(backends) <= named(overlay, "Service")
     if overlay == "production":
         assert len(backends) == len(set(backends)) == len(stack.apps) + 1
+
+
+def test_mlflow_takes_changes_from_its_own_page() -> None:
+    """Its host name is a page's origin, too: MLflow exempts localhost only."""
+    config = literals("mlflow-env")
+    hosts = {
+        rule["host"]
+        for ingress in resources("production", "Ingress")
+        if ingress["metadata"]["name"] == "mlflow"
+        for rule in ingress["spec"]["rules"]
+    }
+    assert hosts < set(config["MLFLOW_SERVER_ALLOWED_HOSTS"].split(","))
+    origins = config["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
+    assert {f"https://{host}" for host in hosts} == set(origins)
 
 
 @OVERLAYS

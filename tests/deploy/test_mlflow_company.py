@@ -17,7 +17,7 @@ from bentos.itransformer.jobs import Jobs
 from bentos.registry.runs import Runs
 from bentos.settings import Settings
 from deploy.local.settings import ROOT
-from tests.deploy.company import PEOPLE, START, Company, run
+from tests.deploy.company import PEOPLE, SITE, START, Company, run
 
 PAGE = ROOT / "docs" / "operations.md"
 MODEL = "contugas-anomaly"
@@ -54,6 +54,23 @@ def test_a_strange_host_is_refused(server: Company) -> None:
     with client(server, "admin") as http:
         answer = http.get(f"{API}/registered-models/search", headers={"host": "evil.example"})
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("page", "status"), [(f"https://{SITE}", 200), ("https://evil.example", 403)]
+)
+def test_only_the_page_of_its_own_promotes_by_mouse(
+    server: Company, page: str, status: int
+) -> None:
+    """With the origins of Kubernetes' overlay, behind the host name that it has there."""
+    body = {"name": MODEL, "version": "1", "stage": "None"}
+    with client(server, "promoter") as http:
+        answer = http.post(
+            f"{API}/model-versions/transition-stage",
+            json=body,
+            headers={"host": SITE, "origin": page},
+        )
+    assert answer.status_code == status, answer.text
 
 
 def test_the_trainer_registers_and_does_not_promote(server: Company) -> None:
