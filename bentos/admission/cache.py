@@ -10,8 +10,9 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 from filelock import FileLock
@@ -24,6 +25,8 @@ from bentos.settings import CacheSettings
 LAST_GOOD = "last-good.json"
 PARTIAL = "partial-"
 PARTIAL_MAX_AGE = 3600.0
+LONGEST = 200  # bytes of the name of a model's folder
+SHOWN = 100
 
 
 class Artifacts:
@@ -67,12 +70,8 @@ class Artifacts:
 
     def last_good(self, name: str) -> Version | None:
         """The version of a model that was admitted last and still lies on disk."""
-        try:
-            raw = (self._of(name) / LAST_GOOD).read_bytes()
-            version = msgspec.json.decode(raw, type=Version)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            return None
-        return version if self.folder(version).is_dir() else None
+        version = _noted(self._of(name) / LAST_GOOD)
+        return version if version and self.folder(version).is_dir() else None
 
     def forget(self, name: str) -> None:
         """Remove every version of a model, so that no restart brings one back."""
@@ -83,7 +82,8 @@ class Artifacts:
 
     def names(self) -> list[str]:
         """The models that have a last good version."""
-        return [unquote(path.parent.name) for path in self.root.glob(f"*/{LAST_GOOD}")]
+        noted = map(_noted, self.root.glob(f"*/{LAST_GOOD}"))
+        return [version.name for version in noted if version]
 
     def evict(self, name: str, keep: Collection[Version]) -> list[Path]:
         """Remove the versions of a model that were used longest ago, beyond the bounds.
@@ -117,7 +117,10 @@ class Artifacts:
             shutil.rmtree(partial, ignore_errors=True)
 
     def _of(self, name: str) -> Path:
-        return self.root / quote(name, safe="").replace(".", "%2E")
+        quoted = quote(name, safe="").replace(".", "%2E")
+        if len(quoted) > LONGEST:  # a file's name may have 255 bytes; quoted, a letter takes nine
+            quoted = f"{quoted[:SHOWN]}~{sha256(name.encode()).hexdigest()}"
+        return self.root / quoted
 
     def _folders(self, name: str) -> list[Path]:
         return [
@@ -134,6 +137,13 @@ class Artifacts:
                 yield
         except OSError as error:
             raise StoreUnavailable(f"cannot use the cache {self._of(name)}: {error}") from error
+
+
+def _noted(path: Path) -> Version | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Version)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _save(path: Path, chunks: Iterator[bytes]) -> None:

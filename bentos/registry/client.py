@@ -4,23 +4,48 @@ The REST API is used directly because a service must not pay MLflow's import to 
 Format: https://mlflow.org/docs/latest/api_reference/rest-api.html
 """
 
-import os
 from collections.abc import Iterator
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
 
-from bentos.registry.address import credentials, without_password
+from bentos.registry.access import connected
+from bentos.registry.address import without_password
+from bentos.registry.entities import DIGEST_TAG, Alias, Model, Tag, Version
+
+__all__ = [
+    "DIGEST_TAG",
+    "Alias",
+    "CallFailed",
+    "Model",
+    "NotInRegistry",
+    "Registry",
+    "RegistryRefused",
+    "RegistryUnavailable",
+    "Tag",
+    "Version",
+]
 
 T = TypeVar("T")
 PAGE = 1000
 TAG_LIMIT = 5000
-DIGEST_TAG = "ascenso.digest"
 
 
 class RegistryUnavailable(Exception):
     """The registry did not answer, or not with what its API promises. Worth another try."""
+
+
+class CallFailed(RegistryUnavailable):
+    """The registry answered, but not this call: others may go well.
+
+    `final` says that it would answer the same again.
+    """
+
+    def __init__(self, message: str, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
 
 
 class RegistryRefused(Exception):
@@ -31,66 +56,13 @@ class NotInRegistry(Exception):
     """The registry answered that it holds no such model, version or alias."""
 
 
-class Tag(msgspec.Struct, frozen=True):
-    """A note on a version."""
-
-    key: str
-    value: str = ""
-
-
-class Alias(msgspec.Struct, frozen=True):
-    """A name that points to a version."""
-
-    alias: str
-    version: str
-
-
-class Version(msgspec.Struct, frozen=True, rename={"stage": "current_stage"}):
-    """One version of a registered model. Times are milliseconds since 1970, UTC."""
-
-    name: str
-    version: str
-    creation_timestamp: int = 0
-    last_updated_timestamp: int = 0
-    stage: str = "None"
-    run_id: str = ""
-    user_id: str = ""
-    tags: tuple[Tag, ...] = ()
-
-    def tag(self, key: str) -> str:
-        """The value of a tag, or an empty string."""
-        return next((tag.value for tag in self.tags if tag.key == key), "")
-
-    @property
-    def number(self) -> int:
-        """The version as a number."""
-        return int(self.version)
-
-    @property
-    def digest(self) -> str:
-        """What training said of the manifest: `sha256:<hex>`, or nothing."""
-        return self.tag(DIGEST_TAG)
-
-    def __str__(self) -> str:
-        return f"{self.name}/{self.version}"
-
-
-class Model(msgspec.Struct, frozen=True):
-    """A registered model, with the highest version of each stage and every alias."""
-
-    name: str
-    last_updated_timestamp: int = 0
-    latest_versions: tuple[Version, ...] = ()
-    aliases: tuple[Alias, ...] = ()
-
-    def alias(self, name: str) -> str | None:
-        """The version that an alias points to."""
-        return next((a.version for a in self.aliases if a.alias == name), None)
-
-
 class _ModelPage(msgspec.Struct):
     registered_models: list[Model] = []
     next_page_token: str = ""
+
+
+class _OneModel(msgspec.Struct):
+    registered_model: Model
 
 
 class _VersionPage(msgspec.Struct):
@@ -106,35 +78,47 @@ class _ArtifactUri(msgspec.Struct):
     artifact_uri: str
 
 
+class _Info(msgspec.Struct):
+    tags: tuple[Tag, ...] = ()
+
+
+class _Logged(msgspec.Struct):
+    info: _Info
+
+
+class _OneLogged(msgspec.Struct):
+    model: _Logged
+
+
 class Registry:
     """A client of one MLflow server, usable from several threads.
 
     Raises RegistryUnavailable when the server is down or answers garbage, NotInRegistry when it
-    answers that the thing does not exist.
+    answers that the thing does not exist; AccessError when it cannot be asked at all.
     """
 
     def __init__(self, uri: str, timeout: float = 10.0) -> None:
-        user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-        password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
         self.address = uri
         self.uri = without_password(uri)  # as messages may show it
-        self.http = httpx.Client(
-            base_url=f"{self.uri}/api/2.0/",
-            timeout=timeout,
-            auth=(user, password) if user else credentials(uri),
-        )
+        self.http = connected(uri, timeout)
 
     def models(self) -> dict[str, Model]:
         """Every registered model by name, in one call for each 1,000."""
         pages = self._pages("mlflow/registered-models/search", _ModelPage, {"max_results": PAGE})
         return {model.name: model for page in pages for model in page.registered_models}
 
+    def model(self, name: str) -> Model:
+        """One registered model, as it is now."""
+        path = "mlflow/registered-models/get"
+        return self._call("GET", path, _OneModel, {"name": name}).registered_model
+
     def versions(self, name: str) -> list[Version]:
         """Every version of one model."""
-        quote = '"' if "'" in name else "'"  # the filter knows no escapes
-        params = {"filter": f"name={quote}{name}{quote}", "max_results": PAGE}
+        params = {"filter": _named(name), "max_results": PAGE}
         pages = self._pages("mlflow/model-versions/search", _VersionPage, params)
-        return [version for page in pages for version in page.model_versions]
+        return [
+            version for page in pages for version in page.model_versions if version.name == name
+        ]
 
     def version(self, name: str, version: str) -> Version:
         """One version, with its tags."""
@@ -162,6 +146,21 @@ class Registry:
         body = {"name": version.name, "version": version.version, "key": key}
         self._call("DELETE", "mlflow/model-versions/delete-tag", dict[str, Any], body=body)
 
+    def set_model_tag(self, name: str, key: str, value: str) -> None:
+        """Write a note on a registered model."""
+        body = {"name": name, "key": key, "value": value}
+        self._call("POST", "mlflow/registered-models/set-tag", dict[str, Any], body=body)
+
+    def delete_model_tag(self, name: str, key: str) -> None:
+        """Remove a note from a registered model."""
+        body = {"name": name, "key": key}
+        self._call("DELETE", "mlflow/registered-models/delete-tag", dict[str, Any], body=body)
+
+    def logged_tags(self, model_id: str) -> tuple[Tag, ...]:
+        """The tags of a logged model: what a version is made of."""
+        path = f"mlflow/logged-models/{quote(model_id, safe='')}"
+        return self._call("GET", path, _OneLogged).model.info.tags
+
     def promote(self, name: str, version: str, stage: str) -> None:
         """Move a version to a stage and archive the one that it replaces."""
         body = {
@@ -176,6 +175,11 @@ class Registry:
         """Point an alias to a version."""
         body = {"name": name, "version": version, "alias": alias}
         self._call("POST", "mlflow/registered-models/alias", dict[str, Any], body=body)
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Let an alias point nowhere."""
+        body = {"name": name, "alias": alias}
+        self._call("DELETE", "mlflow/registered-models/alias", dict[str, Any], body=body)
 
     def _pages(self, path: str, kind: type[T], params: dict[str, Any]) -> Iterator[T]:
         token = ""
@@ -204,7 +208,7 @@ class Registry:
         try:
             return msgspec.json.decode(answer.content, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RegistryUnavailable(
+            raise CallFailed(
                 f"MLflow at {self.uri} answered {path} with something else than its API says: "
                 f"{error}"
             ) from error
@@ -217,4 +221,15 @@ def _refused(uri: str, path: str, answer: httpx.Response) -> Exception:
         "RESOURCE_DOES_NOT_EXIST" in said
     ):
         return NotInRegistry(message)
-    return RegistryUnavailable(message)
+    passing = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS)
+    return CallFailed(message, answer.is_client_error and answer.status_code not in passing)
+
+
+def _named(name: str) -> str:
+    """The filter for a name. It knows no escapes, so that a name with both quotes is a pattern."""
+    if "'" not in name:
+        return f"name='{name}'"
+    if '"' not in name:
+        return f'name="{name}"'
+    pattern = name.replace("'", "_")  # any one character
+    return f"name LIKE '{pattern}'"

@@ -108,7 +108,9 @@ class S3Source:
             entries = [entry for page in pages for entry in page.get("Contents", [])]
         except (BotoCoreError, ClientError) as error:
             raise StoreUnavailable(f"cannot list s3://{self.bucket}: {error}") from error
-        return {e["Key"].removeprefix(self.prefix): e["ETag"].strip('"') for e in entries}
+        # What a console makes as a folder is an empty object whose key ends with a slash.
+        files = [entry for entry in entries if not entry["Key"].endswith("/")]
+        return {e["Key"].removeprefix(self.prefix): e["ETag"].strip('"') for e in files}
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """The bytes of one file."""

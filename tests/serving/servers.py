@@ -9,13 +9,21 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from threading import Thread
 from typing import TYPE_CHECKING
 
 import boto3
 import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from bentos.registry.client import Registry
 from tests.stack import free_ports, wait_for
@@ -160,23 +168,48 @@ def reading(url: str) -> Iterator[Registry]:
 
 @contextmanager
 def answering(
-    body: bytes, status: int = 200, length: int | None = None
+    body: bytes, status: int = 200, length: int | None = None, tls: SSLContext | None = None
 ) -> Iterator[tuple[str, list[bytes]]]:
     """An HTTP server with one answer to everything; gives its URL, and the requests it heard."""
     heard: list[bytes] = []
     head = f"HTTP/1.1 {status} So\r\nConnection: close\r\nContent-Length: {length or len(body)}"
 
+    def wrapped(plain: socket.socket) -> socket.socket:
+        return tls.wrap_socket(plain, server_side=True) if tls else plain
+
     def answer() -> None:
         with suppress(OSError):  # the listener's end
             while True:
-                client, _ = listener.accept()
-                with client, suppress(OSError):  # it may leave before it is answered
+                plain, _ = listener.accept()
+                with suppress(OSError), wrapped(plain) as client:  # it may leave unanswered
                     heard.append(client.recv(65536))
                     client.sendall(head.encode() + b"\r\n\r\n" + body)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=answer, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", heard
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}", heard
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
+
+
+def certified(folder: Path) -> SSLContext:
+    """TLS as 127.0.0.1, by a certificate of its own that is left in `folder`/cert.pem."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    cert = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(secret)
+    (folder / "cert.pem").write_bytes(cert.public_bytes(Encoding.PEM))
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context

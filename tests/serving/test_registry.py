@@ -1,10 +1,12 @@
 import socket
 from base64 import b64encode
+from pathlib import Path
 
 import httpx
 import pytest
 
 from bentos.registry import client as module
+from bentos.registry.access import AccessError, is_loopback
 from bentos.registry.client import (
     TAG_LIMIT,
     NotInRegistry,
@@ -16,7 +18,7 @@ from bentos.registry.client import (
 from bentos.registry.runs import Runs
 from bentos.registry.sources import ProxySource, StoreUnavailable
 from bentos.registry.webhooks import Webhooks
-from tests.serving.servers import answering
+from tests.serving.servers import answering, certified
 from tests.serving.versions import Shelf
 from tests.stack import free_ports
 
@@ -69,7 +71,13 @@ def test_every_page_of_versions_is_read(shelf: Shelf, monkeypatch: pytest.Monkey
     assert sorted(found) == ["1", "2", "3", "4", "5"]
 
 
-@pytest.mark.parametrize("name", ["it's 100% ours", 'the "new" one', "gás & água", "a+b?c#d"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("it's 100% ours", 'the "new" one', "gás & água", "a+b?c#d"),
+        *("a'b\"c", "_'%\"", "back\\slash", "new\nline", " space ", "房" * 255),
+    ],
+)
 def test_any_name_can_be_asked_for(registry: Registry, name: str) -> None:
     create(registry, name)
     body = {"name": name, "source": "s3://models/nowhere"}
@@ -164,6 +172,55 @@ def test_credentials_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     with answering(b"{}") as (url, heard):
         assert Registry(url).models() == {}
     assert b"Authorization: Basic " + b64encode(b"ana:a:b") in heard[0]
+
+
+def test_a_name_with_both_quotes_is_not_taken_for_a_pattern(registry: Registry) -> None:
+    for name in ("one'of\"them", 'one-of"them'):
+        create(registry, name)
+        body = {"name": name, "source": "s3://models/nowhere"}
+        registry.http.post("mlflow/model-versions/create", json=body).raise_for_status()
+    assert [version.name for version in registry.versions("one'of\"them")] == ["one'of\"them"]
+
+
+def test_a_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_USERNAME", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "hunter2")
+    with answering(b"{}") as (url, heard):
+        assert Registry(url).models() == {}
+    assert b"authorization: bearer hunter2" in heard[0].lower()
+
+
+def test_certificates_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with answering(b"{}", tls=certified(tmp_path)) as (url, _):
+        with pytest.raises(RegistryUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            Registry(url).models()
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(tmp_path / "cert.pem"))
+        assert Registry(url).models() == {}
+        monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
+        with pytest.raises(AccessError, match="exclude each other"):
+            Registry(url)
+        monkeypatch.delenv("MLFLOW_TRACKING_SERVER_CERT_PATH")
+        assert Registry(url).models() == {}
+        monkeypatch.setenv("MLFLOW_TRACKING_CLIENT_CERT_PATH", str(tmp_path / "none.pem"))
+        with pytest.raises(AccessError, match=r"CLIENT_CERT_PATH is '.*none\.pem', which cannot"):
+            Registry(url)
+
+
+@pytest.mark.parametrize(
+    ("uri", "near"),
+    [
+        ("http://127.0.0.1:5000", True),
+        ("http://ana:hunter2@localhost:5000", True),
+        ("http://[::1]:5000", True),
+        ("http://mlflow:5000", False),
+        ("https://192.168.0.7", False),
+        ("http://[bad", False),
+    ],
+)
+def test_whether_a_server_is_on_this_machine(uri: str, near: bool) -> None:
+    assert is_loopback(uri) == near
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from bentos.registry.client import Registry, RegistryUnavailable
 from bentos.registry.sources import (
@@ -72,6 +74,17 @@ def test_every_file(place: Place, store: Store) -> None:
     source = place("1/models/m-1/artifacts")
     assert source.names() == sorted(FILES)
     assert {name: read(source, name) for name in FILES} == FILES
+
+
+def test_what_a_console_makes_as_a_folder_is_no_file() -> None:
+    keys = ["m/", "m/MLmodel", "m/ascenso/", "m/ascenso/manifest.json"]
+    contents = [{"Key": key, "ETag": '"e"', "Size": 0} for key in keys]
+    client = boto3.client(
+        "s3", region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="s"
+    )
+    with Stubber(client) as stubbed:
+        stubbed.add_response("list_objects_v2", {"Contents": contents})
+        assert S3Source(client, "s3://models/m").names() == ["MLmodel", "ascenso/manifest.json"]
 
 
 def test_chunks_are_bounded(place: Place, store: Store) -> None:
