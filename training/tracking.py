@@ -30,6 +30,7 @@ from training.manifest import Predict, Samples, check, versions, write_manifest
 log = logging.getLogger("training")
 
 PRODUCTION_ALIASES = {"production", "champion"}  # which services follow instead of the stage
+DIGEST_TAG = "ascenso.digest"
 CREDENTIALS = re.compile(r"\A(?P<scheme>[^:/@]*://)?(?P<user>[^:]*?)(?::(?P<password>.*))?@", re.S)
 
 
@@ -152,6 +153,8 @@ def upload(
         link(folder / "MLmodel", model.model_id, active.info.run_id)
         digest = write_manifest(folder, samples, libraries)
         client.log_model_artifacts(model.model_id, str(folder))
+        # For versions that are registered from it again, which get no tags of their own.
+        client.set_logged_model_tags(model.model_id, {DIGEST_TAG: f"sha256:{digest}"})
     except BaseException:
         client.finalize_logged_model(model.model_id, "FAILED")
         raise
@@ -173,7 +176,7 @@ def create_version(name: str, model: LoggedModel, digest: str) -> ModelVersion:
         name,
         source=f"models:/{model.model_id}",
         run_id=model.source_run_id,
-        tags={"ascenso.digest": digest},
+        tags={DIGEST_TAG: digest},
         await_creation_for=0,
         model_id=model.model_id,
     )

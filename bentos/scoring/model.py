@@ -5,6 +5,7 @@ from bentos.admission.judge import admit
 from bentos.flavors.mlmodel import MLmodel
 from bentos.promotion.channel import look
 from bentos.registry.client import Registry, Version
+from bentos.registry.digests import signed
 from bentos.registry.sources import open_source
 from bentos.scoring.rows import contract
 from bentos.scoring.tables import Unfit
@@ -30,6 +31,7 @@ def admitted(registry: Registry, version: Version, settings: Settings) -> tuple[
     would refuse it.
     """
     artifacts = Artifacts(settings.home / "cache", settings.cache)
+    version = signed(registry, version)
     uri = registry.artifact_uri(version)
     folder = artifacts.fetch(version, open_source(registry, settings.registry, uri))
     release = admit(

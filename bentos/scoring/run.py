@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pyarrow import ArrowInvalid
 
 from bentos.registry.client import Registry, Version
+from bentos.registry.digests import signed
 from bentos.scoring.job import Job, agree, noted, result
 from bentos.scoring.model import admitted, promoted
 from bentos.scoring.rows import Columns
@@ -64,7 +65,7 @@ def plan(
     target = Folder(output)
     before = noted(target)
     begun = int(before.version) if before else 0
-    version = _version(registry, settings, model, number or begun)
+    version = signed(registry, _version(registry, settings, model, number or begun))
     job = Job.of(version, source, keep)
     if before is None or before == job:
         _, mlmodel = admitted(registry, version, settings)
@@ -72,7 +73,7 @@ def plan(
     agree(target, job)
     scored = set(target.parts())
     left = [part for part in parts if result(part) not in scored]
-    return Run(job, folder.uri, output, registry.uri, len(parts) - len(left), left)
+    return Run(job, folder.uri, output, registry.address, len(parts) - len(left), left)
 
 
 def _check(columns: Columns, model: str, folder: Folder, part: str) -> None:

@@ -82,6 +82,7 @@ def test_every_file_has_its_digest(registry: MlflowClient, tmp_path: Path) -> No
     manifest = (folder / "ascenso" / "manifest.json").read_bytes()
     tags = registry.get_model_version("digested", version.version).tags
     assert tags == {"ascenso.digest": f"sha256:{hashlib.sha256(manifest).hexdigest()}"}
+    assert registry.get_logged_model(logged(version)).tags.items() >= tags.items()
     content = json.loads(manifest)
     present = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
     del present["ascenso/manifest.json"]
