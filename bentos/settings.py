@@ -67,6 +67,7 @@ class RegistrySettings(Section):
     timeout_seconds: PositiveFloat = 10.0
     artifacts: Literal["proxy", "s3"] = "proxy"
     s3_root: str = ""
+    live_alias: str = "live"
 
     @model_validator(mode="after")
     def _s3_needs_a_root(self) -> "RegistrySettings":
@@ -258,6 +259,16 @@ class Settings(BaseSettings):
         return (
             self.challengers.get(model) or self.challengers.get("default") or ChallengerSettings()
         )
+
+    def live_alias(self, model: str) -> str:
+        """The alias that says which version of this registered model serves; none: no alias.
+
+        Never one that is followed: where it points is for people to say.
+        """
+        alias = self.registry.live_alias
+        channel = self.channel(model)
+        followed = {channel.alias, *channel.aliases, self.challenger(model).alias}
+        return "" if alias in followed else alias
 
 
 @cache

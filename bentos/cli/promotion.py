@@ -13,7 +13,9 @@ from bentos.cli.errors import Failed, Unreachable
 from bentos.cli.evidence import Evidence
 from bentos.cli.services import Service, Services, services_option
 from bentos.cli.waiting import Wait, followers
+from bentos.promotion import channel as channels
 from bentos.promotion.ledger import PROMOTED_BY_TAG
+from bentos.registry.access import AccessError
 from bentos.registry.client import (
     NotInRegistry,
     Registry,
@@ -136,14 +138,8 @@ def _nobody(running: list[Service], model: str, channel: Channel) -> Failed:
 def point(registry: Registry, version: Version, channel: Channel) -> None:
     """Point a channel to a version, which then tells who did so."""
     registry.set_tag(version, PROMOTED_BY_TAG, _user())
-    if channel.stage:
-        registry.promote(version.name, version.version, channel.stage)
-        model = registry.models()[version.name]
-        for alias in settings().channel(version.name).aliases:
-            if channel.stage == "Production" and model.alias(alias):
-                registry.set_alias(version.name, version.version, alias)  # which counts more
-    elif channel.alias:
-        registry.set_alias(version.name, version.version, channel.alias)
+    followed = settings().channel(version.name)
+    channels.point(registry, version, followed if str(followed) == str(channel) else channel)
     click.echo(f"The {channel} of {version.name} is version {version.version} now")
 
 
@@ -165,7 +161,7 @@ def registry(uri: str | None) -> Iterator[Registry]:
         opened = Registry((uri or _default_uri()).rstrip("/"))
         with closing(opened.http):
             yield opened
-    except (NotInRegistry, RegistryRefused) as error:
+    except (NotInRegistry, RegistryRefused, AccessError) as error:
         raise Failed(str(error)) from error
     except (RegistryUnavailable, httpx.InvalidURL) as error:
         raise Unreachable(

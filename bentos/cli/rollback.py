@@ -8,9 +8,8 @@ import click
 from bentos.cli.errors import Failed
 from bentos.cli.promotion import bring, registry, registry_option, timeout_option
 from bentos.cli.services import Service, Services, Slot, services_option
-from bentos.promotion.channel import STATE_TAG
-from bentos.promotion.notes import SINCE_TAG
 from bentos.registry.client import Version
+from bentos.registry.tags import SINCE_TAG, state
 from bentos.settings import Channel
 
 FAR_BACK = 1000  # lines of the ledger
@@ -62,7 +61,7 @@ def back(
     for one in _served(services, service, slot):
         if one != live and one in known:
             yield known[one]
-    retired = [version for version in versions if version.tag(STATE_TAG) == "retired"]
+    retired = [version for version in versions if state(version) in ("retired", "stopped")]
     yield from sorted(retired, key=lambda version: version.tag(SINCE_TAG), reverse=True)
 
 

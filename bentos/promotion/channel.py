@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bentos.registry.client import Model, Version
+from bentos.registry.client import Model, Registry, Version
+from bentos.registry.tags import SINCE_TAG, owner, state
 from bentos.settings import Channel
 
-STATE_TAG = "serving.state"
 BY_ALIAS = -1  # no model has this timestamp: once the alias is gone, the stage is looked up
 
 
@@ -49,6 +49,32 @@ def look(
     return Memory(model.last_updated_timestamp, order)
 
 
+def served_last(versions: Sequence[Version], channel: Channel) -> list[Version]:
+    """What the registry says that serves in a channel, or did to the last; the latest first."""
+    found = [
+        version
+        for version in versions
+        if state(version) in ("live", "stopped") and _channel(version) in ("", str(channel))
+    ]
+    return sorted(found, key=lambda version: version.tag(SINCE_TAG), reverse=True)
+
+
+def point(registry: Registry, version: Version, channel: Channel) -> None:
+    """Let a channel point to a version. In a stage, those that it replaces are archived."""
+    if channel.stage:
+        registry.promote(version.name, version.version, channel.stage)
+        model = registry.model(version.name)
+        for alias in filter(model.alias, channel.aliases):  # which count more
+            registry.set_alias(version.name, version.version, alias)
+    elif channel.alias:
+        registry.set_alias(version.name, version.version, channel.alias)
+
+
+def _channel(version: Version) -> str:
+    known = owner(version)
+    return known.channel if known else ""
+
+
 def _order(
     model_timestamp: int, holding: Sequence[Version], remembered: Sequence[str]
 ) -> tuple[str, ...]:
@@ -66,5 +92,4 @@ def _order(
 
 def _evidence(version: Version) -> tuple[bool, int, int]:
     """Among versions that nobody saw being promoted: one marked live, then the latest touched."""
-    live = version.tag(STATE_TAG) == "live"
-    return live, version.last_updated_timestamp, version.number
+    return state(version) == "live", version.last_updated_timestamp, version.number

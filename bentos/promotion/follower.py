@@ -1,24 +1,23 @@
 """Brings one slot to what its channel points to."""
 
 import logging
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from sqlite3 import Error as LedgerError
 from threading import Lock
 from typing import Any
 
-from bentos.admission.cache import Artifacts
-from bentos.admission.columns import PIN_TAG, admit_by_schema
-from bentos.admission.judge import admit
+from bentos.admission.columns import PIN_TAG
 from bentos.flavors.mlmodel import MLmodel
-from bentos.promotion.channel import Memory, look
-from bentos.promotion.ledger import Ledger, What
-from bentos.promotion.notes import Note, Notes, State
-from bentos.promotion.pauses import backoff
+from bentos.promotion.channel import BY_ALIAS, Memory, look, served_last
+from bentos.promotion.chronicle import Chronicle
+from bentos.promotion.ledger import What
+from bentos.promotion.pauses import Patience, longest
+from bentos.promotion.rejected import Rejected, same
+from bentos.promotion.stock import Stock
 from bentos.refusal import Refusal
 from bentos.registry.client import Model, NotInRegistry, Registry, RegistryUnavailable, Version
-from bentos.registry.sources import FileMissing, StoreUnavailable, open_source
+from bentos.registry.digests import signed
+from bentos.registry.sources import FileMissing, StoreUnavailable
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.serving.trial import TRAFFIC_TAG, Trial
@@ -40,23 +39,21 @@ class Follower:
         slot: Slot[Any, Any],
         trial: Trial[Any, Any] | None,
         registry: Registry,
-        artifacts: Artifacts,
-        ledger: Ledger,
-        notes: Notes,
+        stock: Stock,
+        chronicle: Chronicle,
         settings: Settings,
     ) -> None:
         self.slot = slot
         self._trial = trial  # the trial whose challenger this slot holds
         self._registry = registry
-        self._artifacts = artifacts
-        self._ledger = ledger
-        self._notes = notes
+        self._stock = stock
+        self._chronicle = chronicle
         self._settings = settings
-        self._memory = ledger.recall(slot.name, str(slot.channel))
+        self._memory = chronicle.recall()
         self._target: Version | None = None
-        self._refused: Version | None = None
-        self._failures = 0
-        self._not_before = 0.0
+        self._rejected: Rejected | None = None
+        self._vain: Memory | None = None  # with it, nothing was found that served last
+        self._patience = Patience(longest(settings))
         self._bringing = Lock()
 
     def restore(self) -> str | None:
@@ -66,168 +63,183 @@ class Follower:
         """
         if self._trial:
             return None
-        version = self._artifacts.last_good(self.slot.name)
+        version = self._stock.artifacts.last_good(self.slot.name)
         if version is None:
             return None
         try:
-            release = self._admit(version)
+            release = self._stock.admit(self.slot.contract, version)
         except (Refusal, *PASSING) as error:
             log.warning("%s was the last good version, but cannot serve now: %s", version, error)
             return None
         self._swap(release, "restore", "the last good version on disk")
-        return MLmodel(self._artifacts.folder(version)).flavor
+        return MLmodel(self._stock.artifacts.folder(version)).flavor
 
     def follow(self, model: Model | None) -> bool:
         """Look where the channel points now. Returns whether there is something to bring."""
         if model is None:
+            self._memory = None
             return self._nothing(f"{self.slot.name} is not in the registry")
         memory = look(
             model, self.slot.channel, self._memory, lambda: self._registry.versions(model.name)
         )
+        if memory != self._memory and self._by_alias:
+            self._rejected = None  # it moved, perhaps away and back
         if not memory.order:
             self._memory = memory
             return self._nothing(f"no version of {model.name} holds the {self.slot.channel}")
         if memory != self._memory or self._target is None:
-            self._target = self._registry.version(model.name, memory.order[-1])
-            self._keep(memory)
+            self._target = self._read(model.name, memory.order[-1])
+            self._memory = memory
+            self._chronicle.keep(memory)
         self.slot.promised = True
         if self._trial:  # its share may be set on the version at any time
-            self._target = self._registry.version(model.name, memory.order[-1])
+            self._target = self._read(model.name, memory.order[-1])
             self._trial.adjust(self._target.tag(TRAFFIC_TAG))
         self._overtake(self._target)
-        return self._wanted(self._target)
+        return self._wanted(self._target) or self._lacking
 
     def bring(self) -> None:
         """Admit the target and swap to it, or note why not; nothing if nothing is wanted."""
         with self._bringing:
             target = self._target
-            if target is None or not self._wanted(target):
-                return
-            previous = self.slot.previous
-            if previous and _same(previous.version, target):
-                again = replace(previous, version=target)  # its tags name who promoted it now
-                self._swap(again, "rollback", f"the {self.slot.channel} points to it again")
-                return
-            self.slot.candidate = target
-            self._note(target, "admitting")
-            try:
-                self._try(target)
-            except PASSING as error:
-                self._put_off(target, str(error))
-            except Exception:
-                log.exception("bringing %s failed", target)
-                self._put_off(target, "an internal error; see the service's log")
-
-    def _try(self, target: Version) -> None:
-        try:
-            release = self._admit(target)
-        except Refusal as refusal:
-            self._refuse(target, refusal)
-        else:
-            self._failures = 0
-            if release.files and not target.tag(PIN_TAG):
-                self._registry.set_tag(target, PIN_TAG, release.files)
-            if self._target and _same(self._target, target):
-                self._swap(release, "swap", f"the {self.slot.channel} points to it")
+            if target and self._wanted(target):
+                self._bring(target)
+            if self._lacking:
+                self._bring_back()
 
     def retry(self) -> None:
         """Forget refusals and back-off, so that the next look tries again."""
-        self._refused = None
-        self._not_before = 0.0
+        self._rejected = self._vain = None
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Wait no more: what stood in the way may be gone."""
+        self._patience.end()
+
+    def _read(self, name: str, number: str) -> Version:
+        return signed(self._registry, self._registry.version(name, number))
+
+    def _bring(self, target: Version) -> None:
+        previous = self.slot.previous
+        if previous and same(previous.version, target):
+            again = replace(previous, version=target)  # its tags name who promoted it now
+            self._swap(again, "rollback", f"the {self.slot.channel} points to it again")
+            return
+        try:
+            if self._rejected and self._rejected.is_same_promotion(target):
+                target = self._read(target.name, target.version)
+                if not self._is_repaired(self._rejected, target):
+                    return
+            self.slot.candidate = target
+            self._chronicle.note(target, "admitting")
+            self._try(target)
+        except PASSING as error:
+            self._put_off(target, str(error))
+        except Exception:
+            log.exception("bringing %s failed", target)
+            self._put_off(target, "an internal error; see the service's log")
+
+    def _try(self, target: Version) -> None:
+        try:
+            release = self._stock.admit(self.slot.contract, target)
+        except Refusal as refusal:
+            self._refuse(target, refusal)
+        else:
+            self._patience.end()
+            if release.files and not target.tag(PIN_TAG):
+                self._registry.set_tag(target, PIN_TAG, release.files)
+            if self._target and same(self._target, target):
+                self._swap(release, "swap", f"the {self.slot.channel} points to it")
+
+    @property
+    def _lacking(self) -> bool:
+        """Whether nothing serves, although something may have: the channel's version cannot."""
+        waits = self._target is not None or not self.slot.vacates
+        tried = self._memory is None or self._memory == self._vain
+        lacks = self.slot.live is None and self._trial is None
+        return lacks and waits and not tried and self._patience.over
+
+    def _bring_back(self) -> None:
+        """Serve what served last, as a process does that was there then."""
+        memory = self._memory
+        try:
+            for version in served_last(self._registry.versions(self.slot.name), self.slot.channel):
+                if not (self._target and same(self._target, version)) and self._revive(version):
+                    return
+            self._vain = memory
+        except PASSING as error:
+            seconds = self._patience.fail()
+            log.warning("what served last of %s waits %.1f s: %s", self.slot.name, seconds, error)
+
+    def _revive(self, version: Version) -> bool:
+        try:
+            release = self._stock.admit(self.slot.contract, signed(self._registry, version))
+        except Refusal as refusal:
+            log.warning("%s served last, but is refused now: %s", version, refusal)
+            return False
+        self._swap(release, "restore", f"it served last; {self._hindrance()}")
+        return True
+
+    def _hindrance(self) -> str:
+        if self._target is None:
+            return f"no version holds the {self.slot.channel}"
+        return f"{self._target}, which the {self.slot.channel} points to, does not serve"
+
+    @property
+    def _by_alias(self) -> bool:
+        """Whether an alias pointed to the target at the last look."""
+        by = self._memory.model_timestamp if self._memory else None
+        return self.slot.channel.alias is not None or by == BY_ALIAS
 
     def _overtake(self, target: Version | None) -> None:
         """Let a candidate go that the channel points to no more."""
         candidate = self.slot.candidate
-        if candidate and not (target and _same(candidate, target)):
+        if candidate and not (target and same(candidate, target)):
             self.slot.candidate = None
-            self._note(candidate, "retired", f"the {self.slot.channel} moved on before it served")
+            why = f"the {self.slot.channel} moved on before it served"
+            self._chronicle.note(candidate, "retired", why)
 
     def _wanted(self, target: Version) -> bool:
-        live = self.slot.live
-        if live and _same(live.version, target):
+        live, rejected = self.slot.live, self._rejected
+        if live and same(live.version, target):
             self.slot.candidate, self.slot.trouble = None, ""
             return False
-        if self._refused and _same_promotion(self._refused, target):
-            return False
-        return time.monotonic() >= self._not_before
+        if rejected and rejected.is_same_promotion(target):
+            return self._by_alias and rejected.patience.over
+        return self._patience.over
 
-    def _admit(self, version: Version) -> Release:
-        admission, contract = self._settings.admission, self.slot.contract
-        for last_try in (False, True):
-            folder = self._artifacts.folder(version)
-            if not folder.is_dir():
-                uri = self._registry.artifact_uri(version)
-                source = open_source(self._registry, self._settings.registry, uri)
-                folder = self._artifacts.fetch(version, source)
-            try:
-                compiled = self._artifacts.compiled(version)
-                if contract.by_schema:
-                    return admit_by_schema(version, folder, admission, compiled)
-                return admit(version, folder, contract, admission, compiled)
-            except Refusal as refusal:
-                if not folder.is_dir():  # by another process, so that the reason may be wrong
-                    raise StoreUnavailable(f"{folder} was removed meanwhile") from refusal
-                if refusal.reason != "digest" or last_try:
-                    raise
-                log.warning("%s: %s; fetching it once more", version, refusal)
-                self._artifacts.discard(version)
-        raise AssertionError("unreachable")
+    def _is_repaired(self, rejected: Rejected, version: Version) -> bool:
+        folder = self._stock.fetched(version)
+        if rejected.is_repaired(version, folder):
+            self._rejected = None
+            return True
+        rejected.patience.fail()
+        self._stock.artifacts.discard(version)
+        return False
 
     def _swap(self, release: Release, what: What, why: str) -> None:
         before = self.slot.live
         release = replace(release, since=datetime.now(UTC))
-        self._record(what, release.version, why)
+        self._chronicle.record(what, release.version, why)
         self.slot.swap(release, self._settings.admission.keep_previous)
-        self.slot.observer.swapped(str(self.slot.channel), before, release, what)
-        log.info("%s serves (%s, %s): %s", release, what, release.runs, why)
-        state: State = "challenger" if self._trial else "live"
-        self._note(release.version, state, "; ".join(release.warnings))
-        if before and before.version.version != release.version.version:
-            self._note(before.version, "retired", f"replaced by {release}")
-        self._keep_on_disk(release)
+        self._chronicle.swapped(before, release, what, why)
+        self._stock.keep(release, self._kept, last=self._trial is None)
 
-    def _keep_on_disk(self, release: Release) -> None:
-        keep = [kept.version for kept in (self.slot.live, self.slot.previous) if kept]
-        try:
-            if not self._trial:
-                self._artifacts.remember(release.version)
-            self._artifacts.evict(self.slot.name, keep)
-        except (OSError, StoreUnavailable) as error:
-            log.warning("%s serves, but a restart may not find it on disk: %s", release, error)
+    @property
+    def _kept(self) -> list[Version]:
+        return [kept.version for kept in (self.slot.live, self.slot.previous) if kept]
 
     def _refuse(self, version: Version, refusal: Refusal) -> None:
-        self._refused = version
-        self._record("refusal", version, str(refusal))
+        self._rejected = Rejected(version, self._stock.artifacts.folder(version))
         self.slot.refuse(version, refusal)
-        self.slot.observer.refused(self.slot.name, refusal)
-        self._note(version, "refused", str(refusal))
-        self._artifacts.discard(version)
-        log.warning("%s is refused; %s goes on serving: %s", version, self.slot.live, refusal)
-
-    def _note(self, version: Version, state: State, reason: str = "") -> None:
-        self._notes.put(Note(version, state, reason, challenger=self._trial is not None))
+        self._chronicle.refused(version, refusal)
+        self._stock.artifacts.discard(version)
 
     def _put_off(self, target: Version, trouble: str) -> None:
-        self._failures += 1
-        longest = self._settings.registry.max_backoff_seconds
-        seconds = backoff(self._failures, 1.0, longest)
-        self._not_before = time.monotonic() + seconds
+        seconds = self._patience.fail()
         self.slot.trouble = trouble
-        self._note(target, "admitting", trouble)
+        self._chronicle.note(target, "admitting", trouble)
         log.warning("%s waits %.1f s: %s", target, seconds, trouble)
-
-    def _record(self, what: What, version: Version, why: str) -> None:
-        try:
-            self._ledger.record(what, str(self.slot.channel), version, why)
-        except LedgerError as error:
-            log.error("the ledger misses %s of %s (%s): %s", what, version, why, error)
-
-    def _keep(self, memory: Memory) -> None:
-        self._memory = memory
-        try:
-            self._ledger.remember(self.slot.name, str(self.slot.channel), memory)
-        except LedgerError as error:
-            log.error("the order of promotions of %s is not kept: %s", self.slot.name, error)
 
     def _nothing(self, trouble: str) -> bool:
         self._target = None
@@ -236,25 +248,14 @@ class Follower:
         gone = self.slot.live
         if gone and self.slot.vacates:
             self._vacate(gone, trouble)
-        return False
+        return self._lacking
 
     def _vacate(self, gone: Release, why: str) -> None:
-        self._record("vacated", gone.version, why)
+        self._chronicle.record("vacated", gone.version, why)
         self.slot.vacate()
-        self.slot.observer.vacated(str(self.slot.channel), gone)
-        self._note(gone.version, "retired", why)
+        self._chronicle.vacated(gone, why)
         try:
             if not self._trial:
-                self._artifacts.forget(self.slot.name)
+                self._stock.artifacts.forget(self.slot.name)
         except StoreUnavailable as error:
             log.warning("a restart may find %s on disk again: %s", gone, error)
-
-
-def _same(one: Version, other: Version) -> bool:
-    """The same version: a model that was deleted and made anew counts from 1 again."""
-    return (one.version, one.creation_timestamp) == (other.version, other.creation_timestamp)
-
-
-def _same_promotion(one: Version, other: Version) -> bool:
-    """The same version, not promoted again since."""
-    return _same(one, other) and one.last_updated_timestamp == other.last_updated_timestamp

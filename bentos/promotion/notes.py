@@ -1,132 +1,176 @@
 """Notes on the versions in the registry: what serves, what was refused, on how many replicas.
 
-Each process owns one tag, `serving.replica.<id>`; the state is derived from all of them. So many
-processes may write at once: the last one to write derives it from what all have written.
+A process first changes its own record (see `replicas`), then the tags of the version, which are
+derived from the records of all. So many may write at once: the last one to write derives them from
+what all have written.
 """
 
 import logging
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from threading import Lock
-from typing import Literal
 
-from bentos.promotion.channel import STATE_TAG
-from bentos.promotion.ledger import REPLICA, now
-from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable, Version
+import msgspec
+
+from bentos.promotion import replicas
+from bentos.promotion.auditor import Auditor
+from bentos.promotion.ledger import now
+from bentos.promotion.replicas import Census, Record, Said, records
+from bentos.promotion.scribe import Scribe
+from bentos.registry.client import (
+    CallFailed,
+    Model,
+    NotInRegistry,
+    Registry,
+    RegistryUnavailable,
+    Version,
+)
+from bentos.registry.tags import RECORD_TAG, State
 
 log = logging.getLogger(__name__)
 
-State = Literal["admitting", "live", "retired", "refused", "challenger"]
-REASON_TAG = "serving.reason"
-SINCE_TAG = "serving.since"
-REPLICAS_TAG = "serving.replicas"
-REPLICA_TAG = "serving.replica."
-HEARTBEAT = timedelta(seconds=60)
-STALE = 3 * HEARTBEAT
+HOLDING = ("live", "challenger", "admitting")  # what goes on; the most important first
+Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Note:
-    """What this process has to say of a version."""
+    """What this process has to say of a version that a channel led it to."""
 
     version: Version
     state: State
     reason: str = ""
-    challenger: bool = False
+    channel: str = ""
+    runs: str = ""
+
+    @property
+    def key(self) -> Key:
+        """Model and version."""
+        return self.version.name, self.version.version
 
 
 class Notes:
     """The notes of one process, written when the registry can be reached. Thread-safe."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, census: Census, scribe: Scribe) -> None:
         self._registry = registry
-        self._pending: dict[tuple[str, str], Note] = {}
-        self._live: dict[tuple[str, str], Note] = {}
+        self._census = census
+        self._scribe = scribe
+        self._auditor = Auditor(registry, census, scribe)
+        self._pending: dict[Key, Note] = {}
+        self._held: dict[Key, dict[str, Note]] = {}  # what goes on, by channel
+        self._recorded: dict[str, dict[str, Said]] = {}
         self._beaten = datetime.now(UTC)
         self._lock = Lock()
         self._flushing = Lock()
 
     def put(self, note: Note) -> None:
         """Say something of a version; an older word on it that was not yet written is dropped."""
-        key = note.version.name, note.version.version
         with self._lock:
-            if note.challenger and key in self._live:
-                return  # what the champion says of it counts
-            self._pending[key] = note
-            if note.state == "live":
-                self._live[key] = note
-            elif note.state == "retired":
-                self._live.pop(key, None)
+            held = self._held.setdefault(note.key, {})
+            if note.state in HOLDING:
+                held[note.channel] = note
+            else:
+                held.pop(note.channel, None)
+            best = min(held.values(), key=lambda one: HOLDING.index(one.state), default=note)
+            hidden = note.state == "refused" and best.state != "live"
+            self._pending[note.key] = note if hidden else best
+            if not held:
+                del self._held[note.key]
+
+    def see(self, models: Mapping[str, Model], followed: Collection[str]) -> None:
+        """Note from a look what others left behind; asks nobody."""
+        self._auditor.see(models, followed)
 
     def flush(self) -> None:
         """Write what is pending. What fails is kept for the next time."""
         with self._flushing:  # of two threads, the one with the older word could write last
             self._beat()
-            while note := self._next():
-                self._write_or_keep(note)
+            self._write_pending()
+            self._auditor.work()
 
     def close(self) -> None:
-        """Take this process off the count of replicas, if the registry can be reached."""
+        """Take back what this process says, if the registry can be reached."""
         try:
-            for note in list(self._live.values()):
-                self._registry.delete_tag(note.version, REPLICA_TAG + REPLICA)
-                self._count(self._fresh(note.version))
+            for name, said in list(self._recorded.items()):
+                if said:
+                    self._registry.delete_model_tag(name, RECORD_TAG + self._census.me)
+                    self._auditor.audit(name)
         except (RegistryUnavailable, NotInRegistry) as error:
             log.warning("the registry still counts this process as a replica: %s", error)
+            return
+        self._census.close()
 
-    def _next(self) -> Note | None:
+    def _write_pending(self) -> None:
+        """Write all; one that the registry does not take keeps no other waiting."""
         with self._lock:
-            return self._pending.popitem()[1] if self._pending else None
+            taken, self._pending = list(self._pending.values()), {}
+        failed: list[CallFailed] = []
+        for place, note in enumerate(taken):
+            try:
+                self._write(note)
+            except NotInRegistry:
+                log.warning("%s has left the registry; its notes are dropped", note.version)
+            except CallFailed as error:
+                if error.final:
+                    log.warning("the notes of %s are dropped: %s", note.version, error)
+                    continue
+                self._keep([note])
+                failed.append(error)
+            except RegistryUnavailable:
+                self._keep(taken[place:])
+                raise
+        if failed:
+            raise failed[0]
 
-    def _write_or_keep(self, note: Note) -> None:
-        try:
-            self._write(note)
-        except NotInRegistry:
-            log.warning("%s has left the registry; its notes are dropped", note.version)
-        except RegistryUnavailable:
-            with self._lock:
-                self._pending.setdefault((note.version.name, note.version.version), note)
-            raise
+    def _keep(self, notes: list[Note]) -> None:
+        with self._lock:
+            for note in notes:
+                self._pending.setdefault(note.key, note)
 
     def _beat(self) -> None:
-        if datetime.now(UTC) - self._beaten >= HEARTBEAT:
-            self._beaten = datetime.now(UTC)
-            for note in list(self._live.values()):
-                self.put(note)
+        if datetime.now(UTC) - self._beaten < replicas.HEARTBEAT:
+            return
+        for name in [name for name, said in self._recorded.items() if said]:
+            with suppress(NotInRegistry):  # a deleted model may go on serving
+                self._record(name, again=True)
+        self._beaten = datetime.now(UTC)
 
     def _write(self, note: Note) -> None:
-        mine = REPLICA_TAG + REPLICA
+        name, number = note.key
+        self._record(name)
+        version, model = self._registry.version(name, number), self._registry.model(name)
+        if note.state in HOLDING and self._census.me not in records(model):
+            self._record(name, again=True)  # the model was made anew since
+            model = self._registry.model(name)
+        channel = note.channel if note.state == "live" else ""
+        self._scribe.write(version, self._auditor.living(model), note.state, note.reason, channel)
         if note.state == "live":
-            self._registry.set_tag(note.version, mine, now())
-        version = self._fresh(note.version)
-        if note.state == "retired" and version.tag(mine):
-            self._registry.delete_tag(version, mine)
-            version = self._fresh(version)
-        replicas = self._count(version)
-        state = "live" if replicas else note.state
-        if note.reason != version.tag(REASON_TAG):
-            self._registry.set_tag(version, REASON_TAG, note.reason)
-        if state != version.tag(STATE_TAG):
-            self._registry.set_tag(version, STATE_TAG, state)
-            self._registry.set_tag(version, SINCE_TAG, now())
+            self._scribe.point(model, number)
+        if note.state in ("live", "retired"):
+            self._auditor.due(name)  # for those that it leaves behind
 
-    def _fresh(self, version: Version) -> Version:
-        return self._registry.version(version.name, version.version)
+    def _record(self, name: str, again: bool = False) -> None:
+        """Say on the registered model what this process does with its versions."""
+        with self._lock:
+            said = self._said(name)
+        if said == self._recorded.get(name, {}) and not again:
+            return
+        key = RECORD_TAG + self._census.me
+        if said:
+            value = msgspec.json.encode(Record(now(), said)).decode()
+            self._registry.set_model_tag(name, key, value)
+        else:
+            with suppress(NotInRegistry):
+                self._registry.delete_model_tag(name, key)
+        self._recorded[name] = said
 
-    def _count(self, version: Version) -> int:
-        """The replicas that serve a version; those that stopped telling are struck off."""
-        told = [tag for tag in version.tags if tag.key.startswith(REPLICA_TAG)]
-        stale = [tag for tag in told if _age(tag.value) > STALE]
-        for tag in stale:
-            self._registry.delete_tag(version, tag.key)
-        count = len(told) - len(stale)
-        if str(count) != version.tag(REPLICAS_TAG):
-            self._registry.set_tag(version, REPLICAS_TAG, str(count))
-        return count
-
-
-def _age(stamp: str) -> timedelta:
-    try:
-        return datetime.now(UTC) - datetime.fromisoformat(stamp)
-    except (TypeError, ValueError):
-        return timedelta.max
+    def _said(self, name: str) -> dict[str, Said]:
+        said: dict[str, Said] = {}
+        for (model, version), held in self._held.items():
+            if model == name:
+                best = min(held.values(), key=lambda one: HOLDING.index(one.state))
+                said[version] = Said(best.state, best.runs)
+        return said

@@ -14,11 +14,16 @@ from typing import Any
 
 from bentos.admission.cache import Artifacts
 from bentos.flavors.loading import preload
+from bentos.promotion.chronicle import Chronicle
 from bentos.promotion.follower import Follower
 from bentos.promotion.ledger import Ledger
 from bentos.promotion.notes import Notes
-from bentos.promotion.pauses import pause
-from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable
+from bentos.promotion.pauses import longest, pause
+from bentos.promotion.replicas import Census
+from bentos.promotion.scribe import Scribe
+from bentos.promotion.stock import Stock
+from bentos.registry.client import CallFailed, NotInRegistry, Registry, RegistryUnavailable
+from bentos.registry.tags import State
 from bentos.serving.observer import Observer
 from bentos.serving.rack import Rack
 from bentos.serving.slot import Slot
@@ -44,7 +49,8 @@ class Watcher:
         self.observer = observer
         self.registry = Registry(settings.tracking_uri, settings.registry.timeout_seconds)
         self.ledger = Ledger(settings.home / "ledger.db")
-        self.notes = Notes(self.registry)
+        census = Census(settings.home / "replicas")
+        self.notes = Notes(self.registry, census, Scribe(self.registry, settings.live_alias))
         self.artifacts = Artifacts(settings.home / "cache", settings.cache)
         self.racks = racks
         self.followers = [follower for slot in slots for follower in self._followers(slot)]
@@ -94,16 +100,19 @@ class Watcher:
         """One look at the registry for all slots. Raises RegistryUnavailable."""
         with self._looking:
             models = self.registry.models()
+            if self._failures:
+                self._hurry()
             self._add(models)
             for follower in self.followers:
                 try:
                     wanted = follower.follow(models.get(follower.slot.name))
-                except NotInRegistry as error:  # deleted since the call before; look again
+                except (NotInRegistry, CallFailed) as error:  # of one model: the others go on
                     follower.slot.trouble = str(error)
                     continue
                 if wanted:
                     self._bring(follower)
             self._drop(models)
+            self.notes.see(models, {follower.slot.name for follower in self.followers})
         for rack in self.racks:
             rack.known = True
         self.trouble, self.looked_at, self._failures = "", time.time(), 0
@@ -111,18 +120,27 @@ class Watcher:
     def _followers(self, slot: Slot[Any, Any]) -> list[Follower]:
         """Those of a slot's channel and of its challenger's."""
         slot.trial = trial = Trial(slot, self.settings.challenger(slot.name))
+        stock = Stock(self.registry, self.artifacts, self.settings)
+        pairs: tuple[tuple[Slot[Any, Any], Trial[Any, Any] | None, State], ...] = (
+            (slot, None, "live"),
+            (trial.slot, trial, "challenger"),
+        )
         return [
             Follower(
                 held,
                 tried,
                 self.registry,
-                self.artifacts,
-                self.ledger,
-                self.notes,
+                stock,
+                Chronicle(held, self.ledger, self.notes, serving),
                 self.settings,
             )
-            for held, tried in ((slot, None), (trial.slot, trial))
+            for held, tried, serving in pairs
         ]
+
+    def _hurry(self) -> None:
+        """The registry answers again: what waits for it need not wait longer."""
+        for follower in self.followers:
+            follower.hurry()
 
     def _add(self, names: Collection[str]) -> list[Slot[Any, Any]]:
         added = [slot for rack in self.racks for slot in rack.add(names)]
@@ -154,7 +172,8 @@ class Watcher:
         gc.freeze()  # a collection over the libraries' million objects would stop the calls
         while not self._stopping:
             self._look_safely()
-            self._wake.wait(pause(self.settings.registry, self._failures))
+            seconds = pause(self.settings.registry, self._failures, longest(self.settings))
+            self._wake.wait(seconds)
             self._wake.clear()
 
     def _restore(self, follower: Follower) -> str | None:

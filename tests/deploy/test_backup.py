@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bentos.promotion.channel import STATE_TAG
+from bentos.registry.tags import STATE_TAG
 from deploy.local.settings import ROOT
 from tests.deploy.company import Company
 from tests.deploy.judges import judge

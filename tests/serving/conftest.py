@@ -44,14 +44,17 @@ def shelf(registry: Registry, store: Store, request: pytest.FixtureRequest) -> S
 
 @pytest.fixture
 def open_service(shelf: Shelf, server: Server, tmp_path: Path) -> Iterator[Open]:
-    """Services that share one ASCENSO_HOME."""
+    """Services that share one ASCENSO_HOME, unless they are given one of their own."""
     with ExitStack() as stack:
 
         def opened(
-            channel: Channel = PRODUCTION, uri: str = server.url, **sections: dict[str, Any]
+            channel: Channel = PRODUCTION,
+            uri: str = server.url,
+            home: str = "home",
+            **sections: dict[str, Any],
         ) -> Service:
-            home = tmp_path / "home"
-            return stack.enter_context(serving(shelf.name, home, uri, channel, **sections))
+            place = tmp_path / home
+            return stack.enter_context(serving(shelf.name, place, uri, channel, **sections))
 
         yield opened
 

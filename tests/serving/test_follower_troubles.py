@@ -115,7 +115,7 @@ class Halting:
 def halting(monkeypatch: pytest.MonkeyPatch) -> Halting:
     """All admissions may be halted."""
     halting = Halting()
-    monkeypatch.setattr("bentos.promotion.follower.admit", halting)
+    monkeypatch.setattr("bentos.promotion.stock.admit", halting)
     return halting
 
 
@@ -191,7 +191,7 @@ def test_files_that_vanish_while_they_are_judged(
             shutil.rmtree(folder)
         return admit(version, folder, *given)
 
-    monkeypatch.setattr("bentos.promotion.follower.admit", vanishing)
+    monkeypatch.setattr("bentos.promotion.stock.admit", vanishing)
     shelf.promote(shelf.add(1.0))
     service.look()
     assert vanished
@@ -202,6 +202,22 @@ def test_files_that_vanish_while_they_are_judged(
         return service.live == "1"
 
     wait_for(looked, 60)
+
+
+def test_when_the_registry_answers_again_nothing_waits(
+    registry: Registry, shelf: Shelf, open_service: Open
+) -> None:
+    with gated(registry.uri) as gate:
+        service = open_service(uri=gate.url, registry={"max_backoff_seconds": 1000.0})
+        shelf.promote(shelf.add(1.0))
+        for follower in service.watcher.followers:
+            for _ in range(20):  # so often it failed to bring the version
+                follower._patience.fail()
+        gate.shut()
+        service.watcher._look_safely()
+        gate.open()
+        service.look()
+        assert service.ask() == (2.0, "1")
 
 
 def test_who_is_told_what(registry: Registry, shelf: Shelf, open_service: Open) -> None:

@@ -1,58 +1,101 @@
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from bentos.promotion import notes as module
-from bentos.promotion.ledger import REPLICA, stamp
-from bentos.promotion.notes import Note, Notes, State
-from bentos.registry.client import Registry, RegistryUnavailable, Version
+from bentos.promotion import replicas
+from bentos.promotion.ledger import stamp
+from bentos.promotion.notes import Note, Notes
+from bentos.promotion.replicas import Census, records
+from bentos.promotion.scribe import Scribe
+from bentos.registry.client import CallFailed, Registry, RegistryUnavailable, Version
+from bentos.registry.tags import (
+    REASON_TAG,
+    RECORD_TAG,
+    REPLICAS_TAG,
+    STATE_TAG,
+    State,
+    is_foreign,
+)
+from mlflow import MlflowClient
 from tests.serving.gate import gated
 from tests.serving.servers import Server, reading
 from tests.serving.versions import Shelf
 
 Say = Callable[..., None]
+Open = Callable[..., Notes]
 
 
 @pytest.fixture
 def version(shelf: Shelf) -> Version:
     """A version that needs no files."""
-    registry = shelf.registry
-    for path, body in (
-        ("registered-models/create", {"name": shelf.name}),
-        ("model-versions/create", {"name": shelf.name, "source": "s3://models/nowhere"}),
-    ):
-        registry.http.post(f"mlflow/{path}", json=body).raise_for_status()
-    return shelf.version(1)
+    return created(shelf.registry, shelf.name)
 
 
 @pytest.fixture
-def say(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Say:
+def opened(tmp_path: Path) -> Open:
+    """The notes of a replica of one home."""
+
+    def notes(registry: Registry, replica: str = "", alias: str = "live") -> Notes:
+        return Notes(registry, Census(tmp_path, replica), Scribe(registry, lambda model: alias))
+
+    return notes
+
+
+@pytest.fixture
+def say(registry: Registry, opened: Open) -> Say:
     """Several replicas: each with notes of its own, writing under its own name."""
     replicas: dict[str, Notes] = {}
 
-    def said(replica: str, version: Version, state: State | None, reason: str = "") -> None:
-        monkeypatch.setattr(module, "REPLICA", replica)
-        notes = replicas.setdefault(replica, Notes(registry))
+    def said(
+        replica: str,
+        version: Version,
+        state: State | None,
+        reason: str = "",
+        runs: str = "",
+        channel: str = "stage Production",
+    ) -> None:
+        notes = replicas[replica] if replica in replicas else opened(registry, replica)
+        replicas[replica] = notes
         if state is None:
             notes.close()
             return
-        notes.put(Note(version, state, reason))
+        notes.put(Note(version, state, reason, channel, runs))
         notes.flush()
 
     return said
 
 
 def told(registry: Registry, version: Version) -> dict[str, str]:
-    """The tags of a version, less the times."""
+    """What scripts read of a version, less the times."""
     tags = registry.version(version.name, version.version).tags
-    plain = {tag.key.removeprefix("serving."): tag.value for tag in tags}
-    return {
-        key: value
-        for key, value in plain.items()
-        if key != "since" and not key.startswith("replica.")
-    }
+    keys = (STATE_TAG, REASON_TAG, REPLICAS_TAG)
+    return {tag.key.removeprefix("serving."): tag.value for tag in tags if tag.key in keys}
+
+
+def words(registry: Registry, version: Version) -> str:
+    """What people read, with the present moment as NOW."""
+    said = registry.version(version.name, version.version).tag("ascenso")
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "NOW", said)
+
+
+def record(registry: Registry, version: Version, replica: str, at: str) -> None:
+    """Say that some process serves a version, or said so once."""
+    value = f'{{"at": "{at}", "said": {{"{version.version}": {{"state": "live"}}}}}}'
+    registry.set_model_tag(version.name, RECORD_TAG + replica, value)
+
+
+def recorded(registry: Registry, version: Version) -> set[str]:
+    return set(records(registry.model(version.name)))
+
+
+def see(registry: Registry, notes: Notes, *followed: str) -> None:
+    """A look, and what comes of it."""
+    notes.see(registry.models(), followed)
+    notes.flush()
 
 
 def test_the_life_of_a_version(registry: Registry, version: Version, say: Say) -> None:
@@ -104,42 +147,190 @@ def test_several_replicas(registry: Registry, version: Version, say: Say) -> Non
     assert (now["state"], now["replicas"]) == ("retired", "0")
 
 
+def test_the_last_replica_stops(registry: Registry, version: Version, say: Say) -> None:
+    say("a", version, "live")
+    say("a", version, None)
+    assert told(registry, version) == {"state": "stopped", "replicas": "0"}
+    assert words(registry, version).startswith("stopped NOW: no replica runs")
+    assert recorded(registry, version) == set()
+
+
+def test_two_channels_of_one_process(registry: Registry, version: Version, say: Say) -> None:
+    say("a", version, "challenger", channel="alias challenger")
+    assert told(registry, version) == {"state": "challenger", "replicas": "0"}
+    say("a", version, "live")
+    say("a", version, "retired", "no challenger", channel="alias challenger")
+    assert told(registry, version)["state"] == "live"
+
+
+def test_a_restarted_replica_rights_what_its_machine_said(
+    registry: Registry, version: Version, opened: Open, tmp_path: Path
+) -> None:
+    """Killed amid a promotion: the record names the new version, the tags still the old one."""
+    second = created(registry, version.name)
+    before = opened(registry, "before")
+    before.put(Note(version, "live", channel="stage Production"))
+    before.flush()
+    before.put(Note(second, "live", channel="stage Production"))
+    before.put(Note(version, "retired", "replaced", channel="stage Production"))
+    before._record(version.name)
+    before._census._lock.release()  # as the kernel does
+    after = opened(registry, "after")
+    after.put(Note(second, "live", channel="stage Production"))
+    see(registry, after, version.name)
+    assert recorded(registry, version) == {"after"}
+    assert told(registry, version)["state"] == "retired"
+    assert words(registry, version) == f"retired NOW: replaced by {second}"
+    assert told(registry, second) == {"state": "live", "replicas": "1"}
+    see(registry, after, version.name)
+    assert [path.name for path in tmp_path.iterdir()] == ["after"]
+
+
+def test_what_a_killed_replica_served_last_is_said_to_have_stopped(
+    registry: Registry, version: Version, opened: Open
+) -> None:
+    other = created(registry, version.name)
+    before = opened(registry, "before")
+    before.put(Note(version, "live", channel="stage Production"))
+    before.put(Note(other, "admitting", channel="stage Production"))
+    before.flush()
+    before._census._lock.release()
+    see(registry, opened(registry, "after"))  # a neighbour that follows another model
+    assert told(registry, version) == {"state": "stopped", "replicas": "0"}
+    assert words(registry, other) == "retired NOW: no replica goes on with it"
+
+
+def test_a_copy_says_nothing_of_its_source(
+    registry: Registry, version: Version, opened: Open
+) -> None:
+    notes = opened(registry)
+    notes.put(Note(version, "live", channel="stage Production", runs="onnx"))
+    notes.flush()
+    copy = copied(registry, version, f"{version.name}-copy")
+    assert told(registry, copy)["state"] == "live", "MLflow copies tags"
+    see(registry, notes, version.name)
+    assert registry.version(copy.name, "1").tags == ()
+    assert told(registry, version)["state"] == "live"
+
+
+def test_a_copy_that_serves_says_so_of_itself(
+    registry: Registry, version: Version, opened: Open
+) -> None:
+    notes = opened(registry)
+    notes.put(Note(version, "live", "unsigned", "stage Production"))
+    notes.flush()
+    since = registry.version(version.name, "1").tag("serving.since")
+    copy = copied(registry, version, f"{version.name}-copy")
+    notes.put(Note(copy, "live", channel="stage Production"))
+    notes.flush()
+    assert told(registry, copy) == {"state": "live", "replicas": "1", "reason": ""}
+    assert registry.version(copy.name, "1").tag("serving.since") > since
+    assert not is_foreign(registry.version(copy.name, "1"))
+
+
+def test_the_alias_of_what_serves(registry: Registry, version: Version, opened: Open) -> None:
+    def alias() -> str | None:
+        return registry.model(version.name).alias("live")
+
+    notes = opened(registry, "a")
+    second = created(registry, version.name)
+    notes.put(Note(version, "live", channel="stage Production"))
+    notes.flush()
+    assert alias() == "1"
+    notes.put(Note(second, "live", channel="stage Production"))
+    notes.put(Note(version, "retired", channel="stage Production"))
+    notes.flush()
+    assert alias() == "2"
+    registry.set_alias(version.name, "1", "live")  # by hand
+    see(registry, notes, version.name)
+    assert alias() == "2"
+    notes.put(Note(second, "retired", "vacated", channel="stage Production"))
+    notes.flush()
+    assert alias() is None
+
+
+def test_no_alias_where_none_is_wanted(registry: Registry, version: Version, opened: Open) -> None:
+    notes = opened(registry, alias="")
+    notes.put(Note(version, "live"))
+    notes.flush()
+    assert registry.model(version.name).aliases == ()
+
+
+def test_what_the_registry_never_takes_is_dropped(
+    registry: Registry, version: Version, opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refusing(version: Version, key: str, value: str) -> None:
+        if version.name == other.name:
+            raise CallFailed("403: you may not", final=True)
+        write(version, key, value)
+
+    other, write = created(registry, f"{version.name}-2"), registry.set_tag
+    notes = opened(registry)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "set_tag", refusing)
+        notes.put(Note(other, "live"))
+        notes.put(Note(version, "live"))
+        notes.flush()
+    assert told(registry, version)["state"] == "live"
+    assert "you may not" in caplog.text
+
+
+def copied(registry: Registry, version: Version, name: str) -> Version:
+    """A copy as MLflow's button "Promote model" makes it."""
+    MlflowClient(registry.uri).copy_model_version(f"models:/{version.name}/1", name)
+    return registry.version(name, "1")
+
+
+def test_what_people_read(registry: Registry, version: Version, say: Say) -> None:
+    say("a", version, "admitting")
+    assert words(registry, version) == "being checked since NOW"
+    say("a", version, "admitting", "S3 is down")
+    assert words(registry, version) == "being checked since NOW: S3 is down"
+    say("a", version, "live", runs="onnx")
+    assert words(registry, version) == "live since NOW on 1 replica, as onnx"
+    say("b", version, "live", "unsigned", runs="native")
+    assert words(registry, version) == "live since NOW on 2 replicas, as native and onnx; unsigned"
+    say("a", version, "retired", "replaced by gas/2")
+    say("b", version, "retired", "replaced by gas/2")
+    assert words(registry, version) == "retired NOW: replaced by gas/2"
+    say("a", version, "refused", "pickle: log it with skops")
+    assert words(registry, version) == "refused NOW: pickle: log it with skops"
+    keys = sorted(tag.key for tag in registry.version(version.name, "1").tags)
+    shown = [key for key in keys if not key.startswith("mlflow.")]
+    assert shown[0] == "ascenso"
+    assert not [key for key in shown if "replica." in key]
+
+
 def test_replicas_that_stopped_telling_are_struck_off(
     registry: Registry, version: Version, say: Say
 ) -> None:
-    long_ago = stamp(datetime.now(UTC) - module.STALE - timedelta(seconds=1))
-    just_now = stamp(datetime.now(UTC) - module.HEARTBEAT)
-    registry.set_tag(version, "serving.replica.dead", long_ago)
-    registry.set_tag(version, "serving.replica.odd", "yesterday")
-    registry.set_tag(version, "serving.replica.naive", "2026-01-01T00:00:00")
-    registry.set_tag(version, "serving.replica.alive", just_now)
+    long_ago = stamp(datetime.now(UTC) - replicas.STALE - timedelta(seconds=1))
+    record(registry, version, "dead", long_ago)
+    record(registry, version, "odd", "yesterday")
+    record(registry, version, "naive", "2026-01-01T00:00:00")
+    record(registry, version, "alive", stamp(datetime.now(UTC) - replicas.HEARTBEAT))
     say("a", version, "live")
-    keys = {tag.key for tag in registry.version(version.name, "1").tags}
-    assert {key for key in keys if key.startswith("serving.replica.")} == {
-        "serving.replica.alive",
-        "serving.replica.a",
-    }
+    assert recorded(registry, version) == {"alive", "a"}
     assert told(registry, version)["replicas"] == "2"
 
 
 def test_what_is_live_is_told_again(
-    registry: Registry, version: Version, say: Say, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, version: Version, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notes = Notes(registry)
+    notes = opened(registry, "a")
     notes.put(Note(version, "live"))
     notes.flush()
-    key = f"serving.replica.{REPLICA}"
-    first = registry.version(version.name, "1").tag(key)
+    first = records(registry.model(version.name))["a"].at
     notes.flush()
-    assert registry.version(version.name, "1").tag(key) == first
-    monkeypatch.setattr(module, "HEARTBEAT", timedelta(0))
+    assert records(registry.model(version.name))["a"].at == first
+    monkeypatch.setattr(replicas, "HEARTBEAT", timedelta(0))
     notes.flush()
-    assert registry.version(version.name, "1").tag(key) > first
+    assert records(registry.model(version.name))["a"].at > first
 
 
-def test_without_the_registry_notes_wait(server: Server, registry: Registry) -> None:
+def test_without_the_registry_notes_wait(server: Server, registry: Registry, opened: Open) -> None:
     with gated(server.url) as gate, reading(gate.url) as distant:
-        notes = Notes(distant)
+        notes = opened(distant)
         versions = [created(registry, f"waiting-{number}") for number in range(3)]
         gate.shut()
         for version in versions:
@@ -155,14 +346,17 @@ def test_without_the_registry_notes_wait(server: Server, registry: Registry) -> 
 
 
 def created(registry: Registry, name: str) -> Version:
-    registry.http.post("mlflow/registered-models/create", json={"name": name}).raise_for_status()
+    """The next version of a model."""
+    registry.http.post("mlflow/registered-models/create", json={"name": name})
     body = {"name": name, "source": "s3://models/nowhere"}
-    registry.http.post("mlflow/model-versions/create", json=body).raise_for_status()
-    return registry.version(name, "1")
+    made = registry.http.post("mlflow/model-versions/create", json=body).raise_for_status()
+    return registry.version(name, made.json()["model_version"]["version"])
 
 
-def test_a_version_that_left_holds_up_nobody(registry: Registry, version: Version) -> None:
-    notes = Notes(registry)
+def test_a_version_that_left_holds_up_nobody(
+    registry: Registry, version: Version, opened: Open
+) -> None:
+    notes = opened(registry)
     notes.put(Note(version, "live"))
     notes.put(Note(Version("never-there", "1"), "live"))
     notes.flush()
@@ -172,8 +366,8 @@ def test_a_version_that_left_holds_up_nobody(registry: Registry, version: Versio
     assert told(registry, version)["state"] == "retired"
 
 
-def test_many_threads_flush_at_once(registry: Registry) -> None:
-    notes = Notes(registry)
+def test_many_threads_flush_at_once(registry: Registry, opened: Open) -> None:
+    notes = opened(registry)
     versions = [created(registry, f"flushed-{number}") for number in range(6)]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(3):

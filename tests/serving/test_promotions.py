@@ -13,8 +13,9 @@ from typing import Protocol
 import msgspec
 import pytest
 
-from bentos.promotion.channel import STATE_TAG, Memory, look
+from bentos.promotion.channel import Memory, look
 from bentos.registry.client import Alias, Model, Registry, Tag, Version
+from bentos.registry.tags import STATE_TAG
 from bentos.settings import Channel
 
 PRODUCTION = Channel(stage="Production")

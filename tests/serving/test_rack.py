@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bentos.promotion.watcher import Watcher
-from bentos.registry.client import Registry
+from bentos.registry.client import CallFailed, Registry, Version
 from bentos.serving.rack import Rack
 from bentos.serving.release import Contract
 from bentos.serving.slot import Slot
@@ -17,7 +17,7 @@ from bentos.web.metrics import Metrics
 from tests.serving.gate import gated
 from tests.serving.servers import Server, Store
 from tests.serving.service import PRODUCTION, run, settings
-from tests.serving.versions import Shelf
+from tests.serving.versions import Shelf, bad
 from tests.stack import wait_for
 
 SECONDS = 60.0
@@ -44,10 +44,13 @@ def two(registry: Registry, store: Store, prefix: str) -> Shelf:
 
 
 @contextmanager
-def watching(prefix: str, home: Path, uri: str) -> Iterator[tuple[Rack[float, float], Watcher]]:
+def watching(
+    prefix: str, home: Path, uri: str, start: bool = True
+) -> Iterator[tuple[Rack[float, float], Watcher]]:
     rack = Rack(prefix, make)
     watcher = Watcher([], settings(home, uri), Metrics(), [rack])
-    watcher.start()
+    if start:
+        watcher.start()
     try:
         yield rack, watcher
     finally:
@@ -125,12 +128,55 @@ def test_a_refused_model_does_not_keep_the_others_from_being_ready(
     one: Shelf, two: Shelf, prefix: str, server: Server, tmp_path: Path
 ) -> None:
     one.promote(one.add(1.0))
-    version = two.add(1.0)
-    two.registry.delete_tag(version, "ascenso.digest")
-    two.promote(version)
+    bad(two, tmp_path / "bad")
     with watching(prefix, tmp_path, server.url) as (rack, _):
         wait_for(lambda: rack.ready, SECONDS)
         slot = rack.get("two")
         assert slot
         assert slot.refused
         assert live(rack, "one") == "1"
+
+
+def test_any_name_serves(
+    registry: Registry, store: Store, prefix: str, server: Server, tmp_path: Path
+) -> None:
+    """Names that no file, no filter and no header could hold as they are."""
+    source = Shelf(registry, store, f"source-of-{prefix}")
+    of = source.add(1.0)
+    rests = ["a'b\"c", "房" * (255 - len(prefix)), "..", "a b%2F", "\\", "x" * (255 - len(prefix))]
+    for rest in rests:
+        shelf = Shelf(registry, store, f"{prefix}{rest}")
+        registry.http.post("mlflow/registered-models/create", json={"name": shelf.name})
+        body = {"name": shelf.name, "source": of.source, "run_id": of.run_id}
+        registry.http.post(
+            "mlflow/model-versions/create",
+            json=body | {"model_id": of.source.removeprefix("models:/")},
+        ).raise_for_status()
+        shelf.promote("1")
+    with watching(prefix, tmp_path, server.url) as (rack, watcher):
+        wait_for(lambda: rack.ready and all(live(rack, rest) == "1" for rest in rests), SECONDS)
+        assert not watcher.trouble
+        assert sorted(watcher.artifacts.names()) == sorted(f"{prefix}{rest}" for rest in rests)
+
+
+def test_one_model_that_cannot_be_asked_for_keeps_no_other_waiting(
+    one: Shelf, two: Shelf, prefix: str, server: Server, tmp_path: Path
+) -> None:
+    one.promote(one.add(1.0))
+    two.promote(two.add(1.0))
+    with watching(prefix, tmp_path, server.url, start=False) as (rack, watcher):
+        ask = watcher.registry.versions
+
+        def failing(name: str) -> list[Version]:
+            if name == one.name:
+                raise CallFailed("400: never heard of such names", final=True)
+            return ask(name)
+
+        watcher.registry.versions = failing  # type: ignore[method-assign]
+        watcher.start()
+        wait_for(lambda: live(rack, "two") == "1", SECONDS)
+        assert not watcher.trouble
+        slot = rack._slots[one.name]
+        assert "never heard" in slot.trouble
+        watcher.registry.versions = ask  # type: ignore[method-assign]
+        wait_for(lambda: live(rack, "one") == "1", SECONDS)

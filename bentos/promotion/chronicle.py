@@ -1,0 +1,72 @@
+"""Says what happens to a slot wherever it must be known: ledger, registry, metrics, log."""
+
+import logging
+from sqlite3 import Error as LedgerError
+from typing import Any
+
+from bentos.promotion.channel import Memory
+from bentos.promotion.ledger import Ledger, What
+from bentos.promotion.notes import Note, Notes
+from bentos.refusal import Refusal
+from bentos.registry.client import Version
+from bentos.registry.tags import State
+from bentos.serving.release import Release
+from bentos.serving.slot import Slot
+
+log = logging.getLogger(__name__)
+
+
+class Chronicle:
+    """What happens to one slot. `serving` is what its release is: live, or a challenger."""
+
+    def __init__(
+        self, slot: Slot[Any, Any], ledger: Ledger, notes: Notes, serving: State = "live"
+    ) -> None:
+        self._slot = slot
+        self._ledger = ledger
+        self._notes = notes
+        self._serving = serving
+        self._channel = str(slot.channel)
+
+    def record(self, what: What, version: Version, why: str) -> None:
+        """Write a line of the ledger, before anything else is done."""
+        try:
+            self._ledger.record(what, self._channel, version, why)
+        except LedgerError as error:
+            log.error("the ledger misses %s of %s (%s): %s", what, version, why, error)
+
+    def swapped(self, before: Release | None, release: Release, what: What, why: str) -> None:
+        """A release serves now."""
+        self._slot.observer.swapped(self._channel, before, release, what)
+        log.info("%s serves (%s, %s): %s", release, what, release.runs, why)
+        warnings = "; ".join(release.warnings)
+        self.note(release.version, self._serving, warnings, release.runs)
+        if before and before.version.version != release.version.version:
+            self.note(before.version, "retired", f"replaced by {release}")
+
+    def refused(self, version: Version, refusal: Refusal) -> None:
+        """A version may not serve."""
+        self.record("refusal", version, str(refusal))
+        self._slot.observer.refused(self._slot.name, refusal)
+        self.note(version, "refused", str(refusal))
+        log.warning("%s is refused; %s goes on serving: %s", version, self._slot.live, refusal)
+
+    def vacated(self, gone: Release, why: str) -> None:
+        """Nothing serves any more."""
+        self._slot.observer.vacated(self._channel, gone)
+        self.note(gone.version, "retired", why)
+
+    def note(self, version: Version, state: State, reason: str = "", runs: str = "") -> None:
+        """Say on a version what is done with it."""
+        self._notes.put(Note(version, state, reason, self._channel, runs))
+
+    def recall(self) -> Memory | None:
+        """The order of promotions as the last process saw it."""
+        return self._ledger.recall(self._slot.name, self._channel)
+
+    def keep(self, memory: Memory) -> None:
+        """Keep the order of promotions for the next start."""
+        try:
+            self._ledger.remember(self._slot.name, self._channel, memory)
+        except LedgerError as error:
+            log.error("the order of promotions of %s is not kept: %s", self._slot.name, error)

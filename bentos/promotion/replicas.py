@@ -1,0 +1,110 @@
+"""Which processes serve what, and which of them live.
+
+Each process keeps one record on every registered model that it serves. No copy of a version takes
+it along, and the one call of a look brings the records of all processes.
+"""
+
+import logging
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from bentos.promotion.ledger import REPLICA
+from bentos.registry.client import Model
+from bentos.registry.tags import RECORD_TAG, State
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = timedelta(seconds=60)
+STALE = 3 * HEARTBEAT
+PATIENCE_SECONDS = 5.0  # for another process that looks whether this one lives
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a process does with a version."""
+
+    state: State
+    runs: str = ""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What a process does with the versions of a model, and when it last said so."""
+
+    at: str
+    said: dict[str, Said]
+
+    @property
+    def stale(self) -> bool:
+        """Whether the process has stopped saying so."""
+        try:
+            return datetime.now(UTC) - datetime.fromisoformat(self.at) > STALE
+        except (TypeError, ValueError):
+            return True
+
+
+def records(model: Model) -> dict[str, Record]:
+    """The records of a model by process."""
+    return {
+        tag.key.removeprefix(RECORD_TAG): _record(tag.value)
+        for tag in model.tags
+        if tag.key.startswith(RECORD_TAG)
+    }
+
+
+def live(known: Mapping[str, Record]) -> set[str]:
+    """The versions that serve by these records."""
+    said = [pair for record in known.values() for pair in record.said.items()]
+    return {version for version, one in said if one.state == "live"}
+
+
+def _record(value: str) -> Record:
+    try:
+        return msgspec.json.decode(value, type=Record)
+    except msgspec.DecodeError:
+        return Record("", {})
+
+
+class Census:
+    """The processes of one home. Each holds a lock from its start to its end, however it ends."""
+
+    def __init__(self, folder: Path, me: str = "") -> None:
+        self.me = me or f"{REPLICA}-{secrets.token_hex(2)}"
+        self._folder = folder
+        self._lock = FileLock(folder / self.me, thread_local=False)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(PATIENCE_SECONDS)
+        except (OSError, Timeout) as error:
+            log.warning("others will not see at once that this process has ended: %s", error)
+
+    def dead(self) -> set[str]:
+        """Those that ended without taking back what they said."""
+        try:
+            return {path.name for path in self._folder.iterdir() if self._is_dead(path)}
+        except OSError:
+            return set()
+
+    def bury(self, replica: str) -> None:
+        """Forget one that is dead."""
+        self._path(replica).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Leave; what was said is taken back."""
+        self.bury(self.me)
+        self._lock.release()
+
+    def _is_dead(self, path: Path) -> bool:
+        if path.name == self.me:
+            return False
+        try:
+            with FileLock(path, timeout=0, thread_local=False):
+                return True
+        except Timeout:
+            return False
+
+    def _path(self, replica: str) -> Path:
+        return self._folder / replica

@@ -1,0 +1,66 @@
+"""What the services write into the registry: the names of their tags, and whose a tag is.
+
+People read `ascenso`, which MLflow's UI sorts to the front; scripts read `serving.*`. What only
+the services read is hidden: the UI shows no tag whose name begins with `mlflow.`.
+"""
+
+from typing import Literal, cast, get_args
+
+import msgspec
+
+from bentos.registry.entities import Version
+
+State = Literal["admitting", "live", "stopped", "retired", "refused", "challenger"]
+WORDS_TAG = "ascenso"
+STATE_TAG = "serving.state"
+REASON_TAG = "serving.reason"
+SINCE_TAG = "serving.since"
+REPLICAS_TAG = "serving.replicas"
+HIDDEN = "mlflow.ascenso."
+OWNER_TAG = f"{HIDDEN}owner"
+RECORD_TAG = f"{HIDDEN}replica."  # on the registered model, one for each process that serves
+OLD_RECORD_TAG = "serving.replica."  # on the version, where these records were before
+TOLD = (WORDS_TAG, STATE_TAG, REASON_TAG, SINCE_TAG, REPLICAS_TAG, OWNER_TAG)
+STATES = get_args(State)
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Of which version the other tags speak: MLflow copies tags with a version."""
+
+    name: str
+    version: str
+    run_id: str
+    created: int
+    channel: str = ""  # that the version served last
+
+    @classmethod
+    def of(cls, version: Version, channel: str) -> "Owner":
+        """The owner of what is to be written on a version."""
+        return cls(
+            version.name, version.version, version.run_id, version.creation_timestamp, channel
+        )
+
+
+def owner(version: Version) -> Owner | None:
+    """Of which version its tags speak, if they say so."""
+    try:
+        return msgspec.json.decode(version.tag(OWNER_TAG), type=Owner)
+    except msgspec.DecodeError:
+        return None
+
+
+def is_foreign(version: Version) -> bool:
+    """Whether its tags speak of the version that it was copied from."""
+    known = owner(version)
+    return known is not None and known != Owner.of(version, known.channel)
+
+
+def state(version: Version) -> State | None:
+    """What the services say of a version."""
+    said = version.tag(STATE_TAG)
+    return cast(State, said) if said in STATES and not is_foreign(version) else None
+
+
+def is_ours(key: str) -> bool:
+    """Whether the services write this tag of a version."""
+    return key in TOLD or key.startswith(OLD_RECORD_TAG)
