@@ -18,6 +18,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 PATIENCE = 120_000  # ms
+IN_SIGHT = """(element) => [...element.getClientRects()].every(({left, right, top, bottom}) =>
+    element.contains(document.elementFromPoint((left + right) / 2, (top + bottom) / 2)))"""
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def browsing() -> Iterator[Page]:
         browser = playwright.chromium.launch(
             executable_path=EXECUTABLE, args=ARGUMENTS, timeout=PATIENCE
         )
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(PATIENCE)
         yield page
         browser.close()
@@ -49,6 +51,12 @@ class VersionPage:
         """The new registry UI knows only aliases."""
         self.main.get_by_role("switch", name="New model registry UI").click()
         self._dialog_button("Disable")
+
+    def shows(self, text: str) -> bool:
+        """Whether the page holds a text where a person sees it without scrolling anything."""
+        found = self.main.get_by_text(text).first
+        expect(found).to_be_visible(timeout=PATIENCE)
+        return bool(found.evaluate(IN_SIGHT))
 
     def move_to(self, stage: str) -> float:
         """Move the version, "transition existing versions" unticked as it comes."""

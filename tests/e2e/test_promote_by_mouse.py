@@ -23,7 +23,7 @@ def test_by_stage(stack: Stack, versions: Versions, tell: Tell) -> None:
         caller.wait_for(versions.new)
         wait_for(lambda: versions.tags(versions.new).get("serving.state") == "live", 120)
         page.reload()
-        version.main.get_by_text("serving.state").scroll_into_view_if_needed()
+        assert version.shows("live since")
         if path := os.environ.get("README_SCREENSHOT"):
             page.screenshot(path=Path(path))
     check(caller, versions.new, clicked, tell)

@@ -1,0 +1,39 @@
+"""What who promoted sees in MLflow's UI, in a window of 1280 x 800, without scrolling."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.browser import VersionPage, browsing
+from tests.serving.service import Open
+from tests.serving.versions import Shelf, bad
+
+
+@pytest.fixture
+def promoted(shelf: Shelf, open_service: Open, tmp_path: Path) -> Shelf:
+    """Version 1 serves, version 2 is refused."""
+    service = open_service()
+    shelf.promote(shelf.add(1.0))
+    service.look()
+    bad(shelf, tmp_path / "bad")
+    service.look()
+    return shelf
+
+
+@pytest.mark.parametrize(
+    ("number", "outcome"), [("1", "live since"), ("2", "refused"), ("2", "samples: ")]
+)
+def test_the_outcome_is_in_sight(promoted: Shelf, number: str, outcome: str) -> None:
+    with browsing() as page:
+        version = VersionPage(page, promoted.registry.uri, promoted.name, number)
+        assert version.shows(outcome), "in the new registry UI"
+        version.show_stages()
+        assert version.shows(outcome), "in the old registry UI"
+
+
+def test_lists_show_which_version_serves(promoted: Shelf) -> None:
+    with browsing() as page:
+        version = VersionPage(page, promoted.registry.uri, promoted.name, "1")
+        assert version.shows("@ live")
+        page.goto(f"{promoted.registry.uri}/#/models/{promoted.name}")
+        assert version.shows("@ live")
