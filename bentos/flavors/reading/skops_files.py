@@ -108,7 +108,9 @@ def _name(node: dict[str, Any]) -> str:
     loader, module, kind = (node.get(key) for key in ("__loader__", "__module__", "__class__"))
     expect(all(type(one) is str for one in (loader, module, kind)), "a node of the file is none")
     full = f"{module}.{kind}"
-    if "." in str(kind) or _current(full) not in NODES.get(str(loader), ()):
+    if loader not in NODES:
+        raise Unreadable(f"the file opens {full} by {loader}, which is no data")
+    if "." in str(kind) or _current(full) not in NODES[str(loader)]:
         raise Unreviewed(full)
     if loader == "DictNode":
         keys = node["key_types"]["content"]

@@ -183,7 +183,7 @@ def bisecting() -> Any:
 
 POISONED: dict[str, Poison] = {
     "tree: its own child": tree(left_child=(0, 0)),
-    "tree: its own grandchild": tree(left_child=(1, 0)),
+    "tree: its own grandchild": tree(left_child=(2, 0)),
     "tree: a child beyond": tree(right_child=(0, 10**6)),
     "tree: a child below": tree(left_child=(0, -7)),
     "tree: one child": tree(left_child=(0, -1)),

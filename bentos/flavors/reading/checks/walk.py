@@ -28,6 +28,12 @@ COMPILED = (
         ),
     }
 )
+# Checked when they were made, from bytes; a skops file may not name them.
+BOOSTERS = {
+    *("xgboost.core.Booster", "lightgbm.basic.Booster", "catboost.core.CatBoost"),
+    *(f"catboost.core.CatBoost{task}" for task in ("Classifier", "Regressor", "Ranker")),
+}
+SINGLE = {"pandas.api.typing.NAType", "numpy.ma.MaskedConstant"}
 NUMPY = (np.generic, np.dtype, np.random.RandomState, np.random.Generator)
 VALUES = exact(FUNCTIONS) | exact(TYPES)
 
@@ -88,7 +94,10 @@ def _attributes(part: Any, name: str) -> Iterator[Any]:
         return iter([*vars(part).values(), *(part.values() if isinstance(part, dict) else ())])
     if name == "sklearn.impute._iterative._ImputerTriplet":
         return iter(part)
-    if name in COMPILED or name in ("pandas.api.typing.NAType", "numpy.ma.MaskedConstant"):
+    if name in COMPILED | BOOSTERS or name in (
+        "pandas.api.typing.NAType",
+        "numpy.ma.MaskedConstant",
+    ):
         return iter(())
     if callable(part) and _value(part):
         return iter(())

@@ -6,6 +6,7 @@ from typing import Any
 
 from bentos.flavors.reading.instances import new
 from bentos.flavors.reading.names import (
+    MAKERS,
     Begun,
     Held,
     Maker,
@@ -80,7 +81,10 @@ def ordered(*args: Any) -> OrderedDict[Any, Any]:
 @constructor("collections.defaultdict")
 def defaulted(factory: Any = None) -> defaultdict[Any, Any]:
     """An empty one."""
-    expect(factory in (None, int, float, list, dict, str), "a defaultdict calls something")
+    if factory is MAKERS["collections.OrderedDict"]:
+        factory = OrderedDict
+    known = (None, int, float, list, dict, str, OrderedDict)
+    expect(factory in known, "a defaultdict calls something")
     return defaultdict(factory)
 
 
