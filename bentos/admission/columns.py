@@ -97,15 +97,16 @@ def _made(mlmodel: MLmodel, settings: AdmissionSettings, compiled: Path, files: 
         raise Refusal("samples", f"{type(error).__name__} at {what}: {error}") from error
     check_latency(seconds, settings)
     example = _example(opened.schema, samples)
-    said = [opened.note] if opened.note else []
     graph, note = _graph(opened, samples, compiled, files, example) if settings.compile else (
-        None, "admission.compile is off",
+        None, _said(opened, "admission.compile is off"),
     )  # fmt: skip
-    said.append(note)
     if graph is None:
-        return Made(opened.predict, opened.schema, "native", "; ".join(said), example, seconds)
-    seconds = warm_up(graph, samples)
-    return Made(graph, opened.schema, "onnx", "; ".join(said), example, seconds)
+        return Made(opened.predict, opened.schema, "native", note, example, seconds)
+    return Made(graph, opened.schema, "onnx", note, example, warm_up(graph, samples))
+
+
+def _said(opened: Opened, note: str) -> str:
+    return "; ".join(filter(None, (opened.note, note)))
 
 
 def warm_up(predict: Predict, batch: Batch) -> float:
@@ -126,7 +127,7 @@ def _graph(
 
     name = type(opened.model).__name__
     if not type(opened.model).__module__.startswith(COMPILED):
-        return None, f"{name} has no graph"
+        return None, _said(opened, f"{name} has no graph")
     try:
         made = compile_model(opened.model, opened.schema, opened.method)
         session = Session(bytes(made.proto.SerializeToString()))
@@ -135,17 +136,17 @@ def _graph(
         if not proof.holds:
             raise NoGraph(str(proof))
     except NoGraph as error:
-        return None, f"{name} stays native: {error}"
+        return None, _said(opened, f"{name} stays native: {error}")
     except Exception as error:
-        return None, f"{name} stays native: {type(error).__name__}: {error}"
+        return None, _said(opened, f"{name} stays native: {type(error).__name__}: {error}")
     notes = {
-        **session.notes, MADE_BY: fingerprint(), PROOF: str(proof), FILES: files,
+        **session.notes, MADE_BY: fingerprint(), PROOF: _said(opened, str(proof)), FILES: files,
         SCHEMA: msgspec.json.encode(opened.schema).decode(), EXAMPLE: example.decode(),
     }  # fmt: skip
     set_model_props(made.proto, notes)
     graph = bytes(made.proto.SerializeToString())
     keep(graph, path)
-    return Session(graph), str(proof)
+    return Session(graph), notes[PROOF]
 
 
 def _kept(path: Path, files: str) -> Made | None:

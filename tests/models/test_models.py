@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from mlflow.models import infer_signature
 from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -96,6 +97,17 @@ def test_categories_and_labels(models: Models) -> None:
     models.client.set_registered_model_alias("labels", "champion", "1")
     answer = models.served("labels", HOMES.to_dict("records"))
     assert predictions(answer).tolist() == classifier.predict(HOMES).tolist()
+
+
+def test_a_pickle_is_read_as_data(models: Models) -> None:
+    forest = RandomForestRegressor(10, random_state=0).fit(HOMES, PRICE)
+    models.log(forest, "forest", mlflow.sklearn, serialization_format="cloudpickle")
+    models.promote("forest")
+    answer = models.served("forest", HOMES.to_dict("records"))
+    np.testing.assert_allclose(predictions(answer), forest.predict(HOMES), rtol=1e-12)
+    releases = httpx.get(f"{models.url}/releases").json()["releases"]
+    (live,) = [each["live"] for each in releases if each["model"] == "forest"]
+    assert live["note"].startswith("read from a pickle; 20,000 rows are answered alike")
 
 
 def test_a_refusal_reaches_the_caller(models: Models) -> None:
