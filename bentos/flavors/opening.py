@@ -97,17 +97,21 @@ def _sklearn(mlmodel: MLmodel) -> Found:
 
 def _estimator(path: Path, written: str) -> Found:
     """An estimator of a skops file, or of a pickle that is read as data."""
-    if written == "skops":
-        check_skops(path)
-        return Found(read_skops(path))
-    if written not in PICKLES:
+    if written not in {"skops", *PICKLES}:
         raise Refusal("pickle", f"{path.name} was written as {written!r}; skops can be served")
-    from bentos.flavors.reading import Unreadable, read_pickle
+    from bentos.flavors import reading
 
     try:
-        return Found(read_pickle(path.read_bytes()).model, FROM_PICKLE)
-    except Unreadable as error:
+        if written == "skops":
+            return Found(reading.read_skops(path).model)
+        return Found(reading.read_pickle(path.read_bytes()).model, FROM_PICKLE)
+    except reading.Unreviewed as error:
+        if written != "skops":
+            raise Refusal("pickle", str(error)) from error
+    except reading.Unreadable as error:
         raise Refusal("pickle", str(error)) from error
+    check_skops(path)
+    return Found(read_skops(path))  # whose list has the boosters' classes and our own
 
 
 def _catboost(mlmodel: MLmodel) -> Found:
