@@ -4,6 +4,7 @@ import getpass
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 
 import click
 import httpx
@@ -14,7 +15,7 @@ from bentos.cli.evidence import Evidence
 from bentos.cli.services import Service, Services, services_option
 from bentos.cli.waiting import Wait, followers
 from bentos.promotion import channel as channels
-from bentos.promotion.ledger import PROMOTED_BY_TAG
+from bentos.promotion.promoter import PROMOTED_BY_TAG, said
 from bentos.registry.access import AccessError
 from bentos.registry.client import (
     NotInRegistry,
@@ -136,8 +137,8 @@ def _nobody(running: list[Service], model: str, channel: Channel) -> Failed:
 
 
 def point(registry: Registry, version: Version, channel: Channel) -> None:
-    """Point a channel to a version, which then tells who did so."""
-    registry.set_tag(version, PROMOTED_BY_TAG, _user())
+    """Point a channel to a version, which then tells who did so, and when."""
+    registry.set_tag(version, PROMOTED_BY_TAG, said(_user(), str(channel), datetime.now(UTC)))
     followed = settings().channel(version.name)
     channels.point(registry, version, followed if str(followed) == str(channel) else channel)
     click.echo(f"The {channel} of {version.name} is version {version.version} now")

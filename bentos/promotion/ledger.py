@@ -17,10 +17,10 @@ import msgspec
 
 from bentos.database import opened
 from bentos.promotion.channel import Memory
+from bentos.promotion.promoter import promoter
 from bentos.registry.client import Version
 
 What = Literal["swap", "rollback", "refusal", "restore", "vacated"]
-PROMOTED_BY_TAG = "ascenso.promoted_by"
 REPLICA = f"{socket.gethostname()}-{os.getpid()}"
 PATIENCE_SECONDS = 10.0  # for other processes
 SCHEMA = """
@@ -78,7 +78,7 @@ class Ledger:
             version.run_id,
             version.digest,
             what,
-            version.tag(PROMOTED_BY_TAG) or version.user_id,
+            promoter(version, channel, datetime.now(UTC)),
             why,
         )
         with self._open() as db:

@@ -60,7 +60,7 @@ def test_a_line_tells_everything(ledger: Ledger, clock: Clock) -> None:
     (event,) = ledger.history("gas")
     assert event.at == "2026-03-01T12:00:00.000000+00:00"
     assert (event.model, event.version, event.run_id) == ("gas", "7", "run7")
-    assert (event.digest, event.who, event.what) == ("sha256:7", "ana", "swap")
+    assert (event.digest, event.who, event.what) == ("sha256:7", "", "swap")
     assert (event.channel, event.replica) == (CHANNEL, REPLICA)
     assert event.why == "the stage points to it"
 
