@@ -9,6 +9,7 @@
 #   MLFLOW_ARTIFACTS_DESTINATION  where the artifact proxy keeps files   (required)
 #   MLFLOW_HOST, MLFLOW_PORT      where it listens                       (127.0.0.1, 5000)
 #   MLFLOW_WORKERS                server processes                       (1)
+#   MLFLOW_UVICORN_OPTS           such as --timeout-keep-alive 160, above a load balancer's (5 s)
 #   MLFLOW_SERVER_ALLOWED_HOSTS   Host headers it answers to             (localhost, private IPs)
 #   MLFLOW_SERVER_CORS_ALLOWED_ORIGINS    pages that may change something (localhost): its own
 #                                 address too, such as https://mlflow.example.com, or its UI gets 403

@@ -25,6 +25,7 @@ def settings(model: type[BaseModel], prefix: str = "ASCENSO_") -> set[str]:
 READ = {
     "start.sh": set(re.findall(r"\b(?:MLFLOW|PG)[A-Z_]{3,}\b", MLFLOW))
     - {"PGPORT", "PGSSLMODE", "PGSSLROOTCERT"}  # compose's own database needs none
+    - {"MLFLOW_UVICORN_OPTS"}  # nor a load balancer
     - set(re.findall(r"export (\w+)=(?:true|false)", MLFLOW)),  # its own
     "libpq": {"PGPORT", "PGSSLMODE", "PGSSLROOTCERT"},
     "boto3": {
@@ -38,7 +39,7 @@ READ = {
         f"MLFLOW_PASSWORD_{user}" for user in ("TRAINER", "PROMOTER", "SERVICE", "FORECASTER")
     },
     "services": settings(Settings) | {DATA},
-    "uvicorn": {"FORWARDED_ALLOW_IPS"},
+    "uvicorn": {"FORWARDED_ALLOW_IPS", "MLFLOW_UVICORN_OPTS"},
     "bentoml": {"BENTOML_HOST", "BENTOML_PORT", "BENTOML_HOME", "BENTOML_DO_NOT_TRACK"},
 }
 ENVIRONMENT = set().union(*READ.values())

@@ -11,12 +11,14 @@ import pytest
 import yaml
 
 from bentos import contugas, stack
+from bentos.settings import Settings
 from deploy.local.settings import ROOT
 from tests.deploy.environment import ENVIRONMENT
 from tests.deploy.judges import judge, literals
 
 K8S = ROOT / "deploy" / "k8s"
 VERSION = "1.33"
+CALLED_FROM_OUTSIDE = {"service", "mlflow"}
 OVERLAYS = pytest.mark.parametrize("overlay", ["dev", "production"])
 KEYS = set(re.findall(r"\b[A-Z_]{9,}\b", (ROOT / "deploy/compose/keys.sh").read_text()))
 TARGETS = re.findall(r" AS (\w+)\n", (ROOT / "deploy/images/Dockerfile").read_text())
@@ -109,7 +111,7 @@ def test_services_start_alive_and_take_calls_when_they_serve(overlay: str) -> No
         sizes = [asked["cpu"], asked["memory"], most["cpu"], most["memory"]]
         usual = ["500m", "2Gi", "1000m", "4Gi"]
         assert sizes == (["1500m", "4Gi", "2000m", "8Gi"] if app == "itransformer" else usual)
-        module, _, service = container["args"][-1].partition(":")
+        module, _, service = container["args"][2].partition(":")
         assert module == f"bentos.{app}"
         assert hasattr(importlib.import_module(module), service)
     assert found.keys() == {app.name for app in stack.apps}
@@ -219,6 +221,45 @@ def test_mlflow_takes_changes_from_its_own_page() -> None:
     assert hosts < set(config["MLFLOW_SERVER_ALLOWED_HOSTS"].split(","))
     origins = config["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
     assert {f"https://{host}" for host in hosts} == set(origins)
+
+
+def attribute(ingress: dict[str, Any], kind: str, name: str) -> int:
+    """What an Ingress asks of its load balancer."""
+    told = ingress["metadata"]["annotations"][f"alb.ingress.kubernetes.io/{kind}-attributes"]
+    return int(dict(one.split("=") for one in told.split(","))[name])
+
+
+def kept(pod: dict[str, Any]) -> int:
+    """For how many seconds a pod keeps a quiet connection; uvicorn's own are 5."""
+    (container,) = pod["containers"]
+    config = {r["metadata"]["name"]: r["data"] for r in resources("production", "ConfigMap")}
+    given = config[container["envFrom"][0]["configMapRef"]["name"]]
+    told = " ".join([*container.get("args", []), given.get("MLFLOW_UVICORN_OPTS", "")])
+    found = re.search(r"--timeout-keep-alive (\d+)", told)
+    return int(found[1]) if found else 5
+
+
+def test_the_load_balancer_closes_a_connection_before_a_pod_does() -> None:
+    """A call on a connection that the pod closes is a 502; so is one to a pod that has gone."""
+    called = [
+        pod
+        for _, pod, labels in pods("production")
+        if labels["ascenso/part"] in CALLED_FROM_OUTSIDE
+    ]
+    settings = Settings()
+    for ingress in resources("production", "Ingress"):
+        idle = attribute(ingress, "load-balancer", "idle_timeout.timeout_seconds")
+        leaving = attribute(ingress, "target-group", "deregistration_delay.timeout_seconds")
+        assert idle > settings.uploads.seconds
+        for pod in called:
+            (container,) = pod["containers"]
+            stays = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+            assert kept(pod) > idle
+            assert stays > leaving
+            grace = pod["terminationGracePeriodSeconds"]
+            assert grace > stays + settings.services.request_timeout_seconds
+    (namespace,) = resources("production", "Namespace")
+    assert "elbv2.k8s.aws/pod-readiness-gate-inject" in namespace["metadata"]["labels"]
 
 
 @OVERLAYS
