@@ -41,7 +41,7 @@ bento: $(STAMP)  ## Build a bento of the stack, or of one service: make bento SE
 	sed -e 's/^service: .*/service: "bentos.$(SERVICE)"/' \
 	  $(if $(TRAINS),,-e s/requirements.stack.lock/requirements.serving.lock/) \
 	  bentofile.yaml > "$$file"; \
-	ASCENSO_SECURITY__GUARDED='[]' $(BIN)/bentoml build -f "$$file"
+	$(BIN)/bentoml build -f "$$file"
 
 lint: $(STAMP)  ## Check style and types
 	$(BIN)/ruff check

@@ -3,9 +3,12 @@
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import bentoml
+import click
+from _bentoml_sdk import Service
+from starlette.types import ASGIApp
 
 from bentos.promotion.watcher import Watcher
 from bentos.serving.batching import Answer, Row, Run
@@ -25,12 +28,39 @@ log = logging.getLogger(__name__)
 SWITCH_SECONDS = 0.0001
 
 
+class Checked(Service[Any]):  # type: ignore[misc]
+    """A BentoML service that serves only where its apps may; it is built anywhere."""
+
+    __slots__ = ()
+
+    def inject_config(self) -> None:
+        """What BentoML calls before it serves, and before it builds."""
+        command = click.get_current_context(silent=True)
+        if command and command.info_name == "serve":
+            self.check()
+        super().inject_config()
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """What BentoML calls in each worker."""
+        self.check()
+        return cast("ASGIApp", super().to_asgi(is_main))
+
+    def check(self) -> None:
+        """Raise ClickException, which ends the command in one line, where an app may not serve."""
+        for app in self.inner.apps:
+            try:
+                app.check()
+            except ValueError as error:
+                raise click.ClickException(str(error)) from None
+
+
 def quiet() -> dict[str, Any]:
     """The options of `@bentoml.service`, with what costs most per request turned off.
 
     Access log, metrics and tracing of BentoML halve the throughput; `/metrics` is ours.
     """
     return {
+        "service_class": Checked,
         "workers": settings().services.workers,
         "logging": {"access": {"enabled": False}},
         "metrics": {"enabled": False},

@@ -81,6 +81,7 @@ class App:
         self._doors = doors
         guard = Guard(name, gate(), [*writes, RELOAD], keyed)
         self.openness = guard.openness
+        self.check = guard.check  # before the start: raises ValueError where it must not run open
         told = guard.told([*operations, *COMMON_OPERATIONS])
         self._starlette = Starlette(
             routes=[

@@ -65,6 +65,7 @@ def bento(home: Path, request: pytest.FixtureRequest) -> tuple[str, Path]:
     """What it serves, and its folder, as `make bento` builds it."""
     service = ["SERVICE=contugas:Contugas"] if request.param == "contugas" else []
     env = os.environ | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true"}
+    env["ASCENSO_SECURITY__SECRET"] = ""  # none is needed to build
     command = ["make", "-o", ".venv/.installed", f"BIN={SCRIPTS}", "bento", *service]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ from bentos.web.app import App
 from bentos.web.auth.tokens import Insecure
 from bentos.web.auth.users import UserFile
 from bentos.web.docs import Answer, Operation
+from deploy.local.settings import ROOT
 from tests.web.guarded import PASSWORD, bearer, secured
 from tests.web.scrape import value
 from tests.web.serving import serving
@@ -197,7 +201,32 @@ def test_refusals_are_counted(url: str) -> None:
 def test_a_guarded_service_without_a_good_key_does_not_start(tmp_path: Path, secret: str) -> None:
     told = r"small must not run open \(security.guarded\): security.secret has \d bytes"
     with secured(tmp_path, secret=secret), pytest.raises(Insecure, match=told):
-        guarded_app()
+        guarded_app().check()
+
+
+def test_without_a_key_bentoml_builds_but_ends_in_one_line_when_it_shall_serve(
+    tmp_path: Path,
+) -> None:
+    code = "from bentos.keras_api import KerasApi; KerasApi.inject_config()"
+    security = {"ASCENSO_SECURITY__SECRET": "", "ASCENSO_SECURITY__GUARDED": '["keras_api"]'}
+    env = os.environ | security | {"BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "true"}
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *command],
+            env=env,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    built, served = run("-c", code), run("-m", "bentoml", "serve", "bentos.keras_api:KerasApi")
+    assert built.returncode == 0, built.stderr
+    assert served.returncode == 1
+    assert served.stderr.startswith("Error: keras_api must not run open (security.guarded): ")
+    assert served.stderr.count("\n") == 1
 
 
 def test_other_services_need_neither_key_nor_token(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from starlette.authentication import SimpleUser
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -106,7 +108,7 @@ class Guard:
     Where the service is guarded, they need the scope `admin`. `keyed` are those of them that want
     the admin key or the token of an admin even where it is not.
 
-    Raises Insecure when the service wants tokens and there is no key, ValueError for a bad rate.
+    A key is needed when the service starts, not before: `check`. Raises ValueError for a bad rate.
     """
 
     def __init__(self, service: str, gate: Gate, writes: Places = (), keyed: Places = ()) -> None:
@@ -121,15 +123,21 @@ class Guard:
         limit = security.rate_limit
         self._limit = rate(limit, "security.rate_limit") if limit else None
         if self._guarded:
-            self.routes.append(Route(LOGIN.path, self._login().log_in, methods=["POST"]))
+            self.routes.append(Route(LOGIN.path, self._log_in, methods=["POST"]))
 
-    def _login(self) -> Login:
+    def check(self) -> None:
+        """Raise Insecure when the service wants tokens and there is no key."""
+        if not self._guarded:
+            return
         try:
-            return self._gate.login
+            _ = self._gate.login
         except Insecure as error:
             raise Insecure(
                 f"{self._service} must not run open (security.guarded): {error}"
             ) from None
+
+    async def _log_in(self, request: Request) -> Response:
+        return await self._gate.login.log_in(request)
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """`app` behind this door."""
