@@ -1,6 +1,7 @@
 """deploy/k8s: built by kustomize, judged by the schemas of Kubernetes, and by what it names."""
 
 import importlib
+import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -197,7 +198,7 @@ def test_services_budgets_and_scalers_find_their_pods(overlay: str) -> None:
         assert found == [resource["metadata"]["name"]]
     for scaler in resources(overlay, "HorizontalPodAutoscaler"):
         assert scaler["spec"]["scaleTargetRef"]["name"] in named(overlay, "Deployment")
-        assert [m["type"] for m in scaler["spec"]["metrics"]] == ["Resource", "Pods"]
+        assert [m["type"] for m in scaler["spec"]["metrics"]] == ["Resource"]  # always there
     backends = [
         path["backend"]["service"]["name"]
         for ingress in resources(overlay, "Ingress")
@@ -221,6 +222,28 @@ def test_mlflow_takes_changes_from_its_own_page() -> None:
     assert hosts < set(config["MLFLOW_SERVER_ALLOWED_HOSTS"].split(","))
     origins = config["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
     assert {f"https://{host}" for host in hosts} == set(origins)
+
+
+@OVERLAYS
+def test_an_apply_does_not_undo_what_a_scaler_did(overlay: str) -> None:
+    scaled = {
+        r["spec"]["scaleTargetRef"]["name"] for r in resources(overlay, "HorizontalPodAutoscaler")
+    }
+    assert scaled
+    for made in resources(overlay, "Deployment", "StatefulSet"):
+        told = "replicas" in made["spec"]
+        assert told != (made["metadata"]["name"] in scaled), made["metadata"]["name"]
+
+
+def test_the_queue_scales_where_its_metric_is_served(tmp_path: Path) -> None:
+    paths = [os.path.relpath(K8S / p, tmp_path) for p in ("overlays/dev", "monitoring/queue")]
+    overlay = {"resources": paths[:1], "components": paths[1:]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    made = yaml.safe_load_all(judge("kubectl", "kustomize", tmp_path))
+    scalers = [r["spec"] for r in made if r["kind"] == "HorizontalPodAutoscaler"]
+    assert scalers
+    for scaler in scalers:
+        assert [metric["type"] for metric in scaler["metrics"]] == ["Resource", "Pods"]
 
 
 def attribute(ingress: dict[str, Any], kind: str, name: str) -> int:
