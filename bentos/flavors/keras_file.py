@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from bentos.flavors.keras_names import ACTIVATIONS, KINDS, SPECIAL
 from bentos.refusal import Refusal
+from training.pooling import otherwise_on_torch
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 MEGABYTE = 1024 * 1024
@@ -64,10 +65,15 @@ def _as_it_is(function: Any = None, *_: object, **__: object) -> Any:
     return function or _as_it_is
 
 
-def open_keras(path: Path) -> Any:
-    """The model of a `.keras` file. Raises Refusal when the file is not safe to open."""
+def open_keras(path: Path, backend: str = "torch") -> Any:
+    """The model of a `.keras` file, written under one of Keras' backends.
+
+    Raises Refusal when the file is not safe to open, or would answer otherwise here.
+    """
     config, weights = _members(path)
     _check_names(config)
+    if backend != "torch" and (odd := otherwise_on_torch(config)):
+        raise Refusal("load", f"the model is of {backend}, and its {odd}")
     stored = _count(weights)
     keras = keras_on_torch()
     _check_size(keras, config, stored)

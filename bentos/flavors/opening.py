@@ -136,7 +136,7 @@ def _onnx(mlmodel: MLmodel) -> Found:
 
 
 def _keras(mlmodel: MLmodel) -> Found:
-    model = open_keras(keras_path(mlmodel))
+    model = open_keras(keras_path(mlmodel), str(mlmodel.options.get("keras_backend", "torch")))
     return Found(model, network=of_keras(model))
 
 

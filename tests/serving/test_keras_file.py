@@ -48,6 +48,17 @@ def version(folder: Path, file: Path, **options: Any) -> MLmodel:
     return MLmodel(folder)
 
 
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_what_torch_would_answer_otherwise_is_refused(backend: str, tmp_path: Path) -> None:
+    layers = keras.layers
+    pooled = layers.AveragePooling1D(4, 1, padding="same", name="smooth")
+    model = keras.Sequential([keras.Input((5,)), layers.Reshape((5, 1)), pooled, layers.Flatten()])
+    model.save(tmp_path / "m.keras")
+    assert open_keras(tmp_path / "m.keras").count_params() == 0
+    told = rf"the model is of {backend}, and its AveragePooling1D 'smooth' pools \[4\]"
+    refused("load", told, lambda: open_keras(tmp_path / "m.keras", backend))
+
+
 def test_answers_as_where_it_was_made(file: Path, tmp_path: Path) -> None:
     loaded = loading.load(version(tmp_path / "version", file))
     np.testing.assert_allclose(loaded.predict(ROWS), dense().predict(ROWS, verbose=0), rtol=1e-6)

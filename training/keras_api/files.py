@@ -3,9 +3,8 @@
 import json
 import tempfile
 from io import BytesIO
-from itertools import cycle
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated
 from zipfile import BadZipFile, ZipFile
 
 import keras
@@ -18,6 +17,7 @@ from training.data import read_bytes
 from training.errors import InputError
 from training.keras_api.graph import refuse_foreign
 from training.keras_api.scaling import Scaler
+from training.pooling import otherwise_on_torch
 
 Deviation = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -45,49 +45,14 @@ def read_model(location: str) -> keras.Model:
         with ZipFile(BytesIO(content)) as archive:
             config = json.loads(archive.read("config.json"))
         refuse_foreign(config)
-        refuse_uneven_averages(config)
+        if odd := otherwise_on_torch(config):
+            raise InputError(f"The model's {odd}: train it with padding='valid', or a pool of 2.")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.keras")
             path.write_bytes(content)
             return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
         raise InputError(f"{location} is no readable .keras file: {error}") from error
-
-
-def refuse_uneven_averages(node: Any) -> None:
-    """Raise `InputError` for average pooling that Keras computes otherwise on torch.
-
-    Where padding "same" is not as wide on both sides, Keras on torch repeats the border's values,
-    and counts them; under TensorFlow and JAX no padding counts.
-    """
-    if isinstance(node, dict):
-        kind, options = str(node.get("class_name")), node.get("config")
-        if kind.startswith("AveragePooling") and isinstance(options, dict) and is_uneven(options):
-            raise InputError(
-                f"The model's {kind} {options.get('name')!r} pools {options['pool_size']} with "
-                "padding='same', which torch, where it would be served, answers otherwise than "
-                "TensorFlow and JAX: train it with padding='valid', or with a pool of 2."
-            )
-        node = list(node.values())
-    if isinstance(node, list):
-        for each in node:
-            refuse_uneven_averages(each)
-
-
-def is_uneven(options: dict[str, Any]) -> bool:
-    """Whether the padding of a pooling layer may be wider on one side, and change an average.
-
-    A border's value repeated once in a window of two is the average without it.
-    """
-    pools = sizes(options["pool_size"])
-    strides = sizes(options.get("strides") or pools)
-    even = all(p == 1 or (p % 2 and s == 1) for p, s in zip(pools, cycle(strides)))
-    return options.get("padding") == "same" and max(pools) > 2 and not even
-
-
-def sizes(told: int | list[int]) -> list[int]:
-    """Sizes by dimension; one number is for each."""
-    return [told] if isinstance(told, int) else told
 
 
 def read_scaler_file(location: str | None) -> Scaler:
