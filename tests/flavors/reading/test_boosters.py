@@ -105,6 +105,23 @@ def test_trees_of_lightgbm_that_lead_elsewhere_are_refused() -> None:
             read_pickle(data[:start] + b"9" * 1 + data[start + 1 :])
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("num_class=", "7"), ("num_tree_per_iteration=", "1"), ("tree_sizes=", "x"), ("=", "d")],
+)
+def test_texts_of_lightgbm_that_say_otherwise_do_no_harm(name: str, value: str) -> None:
+    model = MODELS["lightgbm"]()
+    data = pickle.dumps(model)
+    start = data.index(name.encode(), data.index(b"leaf_value") if name == "=" else 0) + len(name)
+    data = data[:start] + value.encode() + data[start + 1 :]
+    if name == "tree_sizes=":
+        read: Any = read_pickle(data).model
+        np.testing.assert_array_equal(read.predict_proba(X), model.predict_proba(X))
+    else:
+        with pytest.raises(Unreadable):
+            read_pickle(data)
+
+
 def test_bytes_that_are_no_catboost_are_refused() -> None:
     data = pickle.dumps(MODELS["catboost"]())
     with pytest.raises(Unreadable):

@@ -1,4 +1,4 @@
-"""XGBoost's models, before XGBoost gets them."""
+"""Models of XGBoost and LightGBM, before their own code gets them."""
 
 from typing import Any
 
@@ -116,3 +116,18 @@ def _check_encoding(cats: Any) -> None:
             and ("offsets" in names or len(names["values"]) == count),
             "categories have other names than there are",
         )
+
+
+def check_lightgbm(text: str) -> None:
+    """Refuse other answers than classes: as many are written as trees stand for one row.
+
+    What the trees themselves say is looked at in `booster_files.check_text`.
+    """
+    head, *trees = text.split("\nTree=")
+    facts = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
+    classes, each = int(facts["num_class"]), int(facts["num_tree_per_iteration"])
+    expect(
+        0 < classes == each and len(trees) % each == 0,
+        "a booster has other trees than classes",
+    )
+    expect(not any("\nis_linear=1" in tree for tree in trees), "linear trees are not read")

@@ -1,9 +1,10 @@
 """XGBoost, LightGBM and CatBoost within pickles: their bytes go to their own loaders, checked."""
 
+import re
 from functools import partial
 from typing import Any
 
-from bentos.flavors.reading.checks.boosters import check_xgboost
+from bentos.flavors.reading.checks.boosters import check_lightgbm, check_xgboost
 from bentos.flavors.reading.errors import Damaged
 from bentos.flavors.reading.names import MAKERS, Maker, expect, imported, stateful
 from bentos.flavors.reading.ubj import Ubj
@@ -38,16 +39,28 @@ def lightgbm(args: tuple[Any, ...], state: Any) -> Any:
 
     expect(not args and type(state) is dict, "a booster has no state")
     text = state.get("_handle", state.get("handle"))
-    expect(type(text) is str, "a booster is no text")
+    expect(type(text) is str and "\r" not in text and "\0" not in text, "a booster is no text")
+    text = _harmless(text)
     try:
         check_text(text)
     except Refusal as error:
         raise Damaged(error.message) from error
+    check_lightgbm(text)
     made = imported("lightgbm.basic.Booster")(model_str=text)
     best = state.get("best_iteration")
     expect(type(best) is int, "a booster has no best iteration")
     made.best_iteration = best
     return made
+
+
+def _harmless(text: str) -> str:
+    """The text without what LightGBM trusts in it, and does not need.
+
+    It aborts the process where the lengths of its trees are none, and leaves its memory on
+    parameters of the training that it cannot read.
+    """
+    before, _, after = re.sub(r"\ntree_sizes=.*", "", text).partition("\nparameters:")
+    return before + after.partition("\nend of parameters")[2]
 
 
 def _catboost(name: str, args: tuple[Any, ...], state: Any) -> Any:
