@@ -54,6 +54,7 @@ class Watcher:
         self.artifacts = Artifacts(settings.home / "cache", settings.cache)
         self.racks = racks
         self.followers = [follower for slot in slots for follower in self._followers(slot)]
+        self._named = {slot.name for slot in slots}  # whatever their tags say
         self.trouble = ""  # why the last look failed
         self.looked_at = 0.0  # the last good look, seconds since 1970
         self._failures = 0
@@ -99,7 +100,10 @@ class Watcher:
     def look(self) -> None:
         """One look at the registry for all slots. Raises RegistryUnavailable."""
         with self._looking:
-            models = self.registry.models()
+            known = self.registry.models()
+            models = {
+                n: model for n, model in known.items() if n in self._named or not model.kept_out
+            }
             if self._failures:
                 self._hurry()
             self._add(models)

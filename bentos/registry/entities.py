@@ -2,6 +2,7 @@
 
 import msgspec
 
+SERVE_TAG = "serve"
 DIGEST_TAG = "ascenso.digest"
 
 
@@ -62,3 +63,8 @@ class Model(msgspec.Struct, frozen=True):
     def alias(self, name: str) -> str | None:
         """The version that an alias points to."""
         return next((a.version for a in self.aliases if a.alias == name), None)
+
+    @property
+    def kept_out(self) -> bool:
+        """Whether its tag says that no service shall make a slot for it."""
+        return Tag(SERVE_TAG, "false") in self.tags

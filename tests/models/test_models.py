@@ -130,6 +130,10 @@ def test_what_is_not_promoted_is_not_there(models: Models) -> None:
     assert models.ask(name, {}).status_code == 404
     models.promote(name)
     models.served(name, {"rooms": 2, "size m²": 50})
+    models.client.set_registered_model_tag(name, "serve", "false")
+    wait_for(lambda: models.ask(name, {}).status_code == 404, SECONDS)
+    models.client.delete_registered_model_tag(name, "serve")
+    models.served(name, {"rooms": 2, "size m²": 50})
     models.promote(name, stage="Archived")
     wait_for(lambda: models.ask(name, {}).status_code == 404, SECONDS)
     assert "Those that are" in models.ask(name, {}).json()["detail"]
