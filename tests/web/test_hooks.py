@@ -196,7 +196,9 @@ def test_too_large_without_a_length(service: Service) -> None:
 def test_a_sender_that_goes_away(service: Service) -> None:
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port)) as connection:
-        connection.sendall(b"POST /hooks/mlflow HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        connection.sendall(
+            b"POST /hooks/mlflow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
+        )
     assert httpx.post(service.url, content=BODY, headers=signed()).status_code == 202
     assert service.woken == 1
 
