@@ -72,7 +72,7 @@ def quiet() -> dict[str, Any]:
 
 def tracked(model: str, contract: Contract, run: Run[Row, Answer]) -> Slot[Row, Answer]:
     """The slot of a registered model: its channel and limits are those of the settings."""
-    return Slot(model, contract, run, settings().channel(model), settings().limits, Metrics())
+    return Slot(model, contract, run, settings().channel(model), settings().limits, Metrics(model))
 
 
 def racked(prefix: str, run: Run[Row, Answer]) -> Rack[Row, Answer]:

@@ -7,6 +7,7 @@ be imported before that. The parent process imports the services too, but serves
 import os
 import re
 from pathlib import Path
+from typing import get_args
 
 import psutil
 from anyio.to_thread import run_sync
@@ -23,7 +24,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bentos.refusal import Refusal
+from bentos.refusal import Reason, Refusal
 from bentos.serving.release import Release
 
 MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -76,7 +77,14 @@ DEGRADED = Gauge(
 
 
 class Metrics:
-    """Counts what the serving side tells; an Observer."""
+    """Counts what the serving side tells; an Observer.
+
+    Of a model that is known from the start, refusals count from 0, so that the first is seen.
+    """
+
+    def __init__(self, model: str | None = None) -> None:
+        for reason in get_args(Reason) if model else ():
+            REFUSALS.labels(model, reason)
 
     def queued(self, release: Release, rows: int) -> None:
         """A batch begins, or the queue ran dry."""

@@ -32,7 +32,7 @@ KNOWN = [
     described(n) for n in dir(metrics) if n.isupper() and hasattr(getattr(metrics, n), "_type")
 ]
 SERIES = set().union(*(series for series, _ in KNOWN))
-LABELS = set().union(*(labels for _, labels in KNOWN)) | {"le", "instance", "job"}
+LABELS = set().union(*(labels for _, labels in KNOWN)) | {"le", "instance", "job", "app"}
 
 
 def test_prometheus_takes_its_files() -> None:
@@ -82,3 +82,13 @@ def test_the_parts_find_each_other() -> None:
     images = ("ascenso-services:", "ascenso-stack:")
     each = {n for n, s in COMPOSE["services"].items() if s["image"].startswith(images)}
     assert set(found["names"]) == each
+
+
+def test_kubernetes_has_the_same_alerts_and_labels() -> None:
+    folder = ROOT / "deploy" / "k8s" / "monitoring"
+    assert load(folder / "rules.yaml")["spec"] == ALERTS
+    (endpoint,) = load(folder / "monitor.yaml")["spec"]["endpoints"]
+    assert endpoint["honorLabels"] is True
+    made = {relabeling["targetLabel"] for relabeling in endpoint["relabelings"]}
+    (job,) = load(PROMETHEUS / "prometheus.yml")["scrape_configs"]
+    assert made == {"job"} | {one["target_label"] for one in job["relabel_configs"]}

@@ -12,7 +12,7 @@ from bentos.refusal import Refusal
 from bentos.web.metrics import Metrics, _collect
 from tests.memory import release
 
-metrics = Metrics()
+metrics = Metrics("small")
 metrics.swapped("stage Production", None, release("1"), "swap")
 metrics.swapped("stage Production", release("1"), release("2"), "swap")
 metrics.queued(release("2"), 7)
@@ -46,6 +46,7 @@ def test_workers_are_told_together_and_dead_ones_serve_nothing(tmp_path: Path) -
     assert value_in(text, "ascenso_swaps_total", model="small", what="swap") == 4
     assert value_in(text, "ascenso_batch_rows_sum", model="small") == 10
     assert value_in(text, "ascenso_refusals_total", model="small", reason="pickle") == 2
+    assert 'ascenso_refusals_total{model="small",reason="load"} 0.0' in text
     assert value_in(text, "ascenso_registry_looked_at_seconds") > 1e9
     assert value_in(text, "ascenso_degraded") == 0
     assert not [path for path in tmp_path.iterdir() if path.name in left]
