@@ -1,4 +1,8 @@
-"""XGBoost, LightGBM and CatBoost within pickles: their bytes go to their own loaders, checked."""
+"""XGBoost, LightGBM and CatBoost within pickles: their bytes go to their own loaders.
+
+Those of XGBoost and LightGBM are checked before. CatBoost's are not: its loader can crash on
+bytes that were made for it, as it can on a `cbm` file, so it must run in a process of its own.
+"""
 
 import re
 from functools import partial
