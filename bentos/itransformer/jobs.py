@@ -48,6 +48,7 @@ class Job(msgspec.Struct, frozen=True):
     val_loss: float | None
     version: str | None
     error: str | None
+    serves: bool | None = None  # whether its version is what answers now; None without a version
 
 
 class QueueFull(Exception):

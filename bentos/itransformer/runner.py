@@ -3,6 +3,7 @@
 import logging
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
@@ -54,8 +55,11 @@ class Runner:
     Of all workers of a machine one holds the lock; another takes over when it ends.
     """
 
-    def __init__(self, jobs: Jobs, settings: JobSettings) -> None:
+    def __init__(
+        self, jobs: Jobs, settings: JobSettings, ended: Callable[[], object] = lambda: None
+    ) -> None:
         self.trouble = ""
+        self._ended = ended  # is called when a job has come to its end
         self._jobs = jobs
         self._settings = settings
         self._processes: dict[str, Process] = {}
@@ -117,6 +121,7 @@ class Runner:
         del self._processes[job_id]
         process.log.unlink(missing_ok=True)
         self.wake()
+        self._ended()
 
     def _cut_off(self, job_id: str) -> None:
         run = self._jobs.runs.run(job_id)

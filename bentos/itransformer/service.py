@@ -18,7 +18,7 @@ from bentos.bento.service import Served, quiet, racked
 from bentos.itransformer import calls, uploads
 from bentos.itransformer.catalog import Catalog
 from bentos.itransformer.doors import Kind, ask, keyed, need_mlflow, protected
-from bentos.itransformer.jobs import Jobs, told
+from bentos.itransformer.jobs import Job, Jobs, told
 from bentos.itransformer.messages import (
     OPERATIONS,
     Accepted,
@@ -30,7 +30,7 @@ from bentos.itransformer.messages import (
     Queue,
 )
 from bentos.itransformer.runner import Runner
-from bentos.registry.runs import Runs
+from bentos.registry.runs import Run, Runs
 from bentos.serving.batching import Answered
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -67,11 +67,17 @@ def infer(release: Release, windows: Sequence[Series]) -> list[Floats]:
     return list(release.predict(np.stack([rows.window(columns, seq_len) for rows in windows])))
 
 
+def wake() -> None:
+    """Look at the registry: a job has ended, and may have promoted its version."""
+    if app.watcher:
+        app.watcher.wake()
+
+
 rack = racked(PREFIX, infer)
 runs = Runs(settings().tracking_uri, settings().registry.timeout_seconds)
 catalog = Catalog(runs, settings())
 jobs = Jobs(runs, settings().home / "jobs", settings().jobs.queued)
-runner = Runner(jobs, settings().jobs)
+runner = Runner(jobs, settings().jobs, wake)
 usual = read_settings("itransformer", Training, TRAINING).recipe
 installing = CapacityLimiter(1)
 read_train, read_fine_tune = calls.Calls(calls.Train), calls.Calls(calls.FineTune)
@@ -112,13 +118,21 @@ async def accept(kind: str, call: calls.FineTune, request: dict[str, Any]) -> Re
 
 async def all_jobs(request: Request) -> Response:
     """`GET /jobs`."""
-    found = [told(run) for run in await ask(jobs.all)]
+    found = [job_of(run) for run in await ask(jobs.all)]
     return to_json(Queue(found, len(found)))
 
 
 async def one_job(request: Request) -> Response:
     """`GET /jobs/{job_id}`."""
-    return to_json(told(await ask(jobs.get, request.path_params["job_id"])))
+    return to_json(job_of(await ask(jobs.get, request.path_params["job_id"])))
+
+
+def job_of(run: Run) -> Job:
+    """A run as a job, with whether its version serves here."""
+    job = told(run)
+    slot = rack.get(job.model_name)
+    live = slot.live.version.version if slot and slot.live else None
+    return msgspec.structs.replace(job, serves=job.version == live) if job.version else job
 
 
 async def cancel(request: Request) -> Response:
@@ -142,7 +156,7 @@ async def predictions(request: Request) -> Response:
     body = await read(request.scope, request.receive, settings().limits.body_bytes)
     call = await run_sync(read_predict, body)
     calls.rows(call)
-    slot = rack.get(calls.name(call))
+    slot = await app.slot(rack, calls.name(call))
     if slot is None:
         raise HTTPError(404, unknown(call.model_name))
     series = await run_sync(calls.series, call)

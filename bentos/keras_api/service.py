@@ -132,7 +132,7 @@ decode: Decoder[Call] = Decoder(Call)
 async def predictions(request: Request) -> Response:
     """`POST /predict`."""
     call = decode(await read(request.scope, request.receive, settings().limits.body_bytes))
-    slot = rack.get(call.model_id)
+    slot = await app.slot(rack, call.model_id)
     if slot is None:
         raise HTTPError(404, unknown(call.model_id))
     try:

@@ -96,7 +96,10 @@ class Follower:
             self._target = self._read(model.name, memory.order[-1])
             self._trial.adjust(self._target.tag(TRAFFIC_TAG))
         self._overtake(self._target)
-        return self._wanted(self._target) or self._lacking
+        wanted = self._wanted(self._target)
+        if wanted and not (self._rejected and self._rejected.is_same_promotion(self._target)):
+            self.slot.candidate, self.slot.trouble = self._target, ""  # callers wait for it
+        return wanted or self._lacking
 
     def bring(self) -> None:
         """Admit the target and swap to it, or note why not; nothing if nothing is wanted."""

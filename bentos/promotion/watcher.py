@@ -4,6 +4,7 @@ Polling is the truth: one call to the registry tells of every model. A webhook, 
 only a reason to look at once.
 """
 
+import asyncio
 import gc
 import logging
 import time
@@ -33,6 +34,8 @@ from bentos.settings import Settings
 log = logging.getLogger(__name__)
 
 ADMISSIONS_AT_ONCE = 2
+ASKED_PAUSE = 0.25  # seconds; no more looks than that for those who ask
+ASKED_SECONDS = 3.0
 
 
 class Watcher:
@@ -56,7 +59,8 @@ class Watcher:
         self.followers = [follower for slot in slots for follower in self._followers(slot)]
         self._named = {slot.name for slot in slots}  # whatever their tags say
         self.trouble = ""  # why the last look failed
-        self.looked_at = 0.0  # the last good look, seconds since 1970
+        self.looked_at = 0.0  # when the last good look began, seconds since 1970
+        self._asked = 0.0
         self._failures = 0
         self._stopping = False
         self._wake = Event()
@@ -86,6 +90,18 @@ class Watcher:
         """Look at once."""
         self._wake.set()
 
+    async def looked_anew(self) -> None:
+        """Return once a look has begun and ended, or cannot be had soon."""
+        asked = time.time()
+        if asked - self._asked > ASKED_PAUSE:  # whoever asks for names that are none wakes nobody
+            self._asked = asked
+            self.wake()
+        deadline = asked + ASKED_SECONDS
+        while self.looked_at < asked and not self.trouble:
+            if time.time() > deadline:
+                return
+            await asyncio.sleep(ASKED_PAUSE / 10)
+
     def reload(self, timeout: float = 60.0) -> None:
         """Look now, try refused versions again, and wait until what was found serves or not.
 
@@ -100,6 +116,7 @@ class Watcher:
     def look(self) -> None:
         """One look at the registry for all slots. Raises RegistryUnavailable."""
         with self._looking:
+            began = time.time()
             known = self.registry.models()
             models = {
                 n: model for n, model in known.items() if n in self._named or not model.kept_out
@@ -119,7 +136,7 @@ class Watcher:
             self.notes.see(models, {follower.slot.name for follower in self.followers})
         for rack in self.racks:
             rack.known = True
-        self.trouble, self.looked_at, self._failures = "", time.time(), 0
+        self.trouble, self.looked_at, self._failures = "", began, 0
 
     def _followers(self, slot: Slot[Any, Any]) -> list[Follower]:
         """Those of a slot's channel and of its challenger's."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bentos.serving.trial import Trial
 
 
-RESTORING_PAUSE = 0.02  # seconds
+COMING_PAUSE = 0.02  # seconds
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -80,13 +80,32 @@ class Slot(Generic[Row, Answer]):
         """What serves, as `model/version`, or the model alone."""
         return str(self.live) if self.live else self.name
 
+    @property
+    def coming(self) -> bool:
+        """Whether nothing serves yet, and a version is on its way that nothing holds up."""
+        on_its_way = self.restoring or (self.candidate is not None and not self.trouble)
+        return self.live is None and on_its_way
+
+    @property
+    def hindrance(self) -> str:
+        """Why nothing serves, for a caller."""
+        if self.candidate:
+            waits = f"version {self.candidate.version} is being checked"
+            return f"{waits}, and waits: {self.trouble}" if self.trouble else waits
+        if self.refused and self.promised:
+            why = f"{self.refused.reason}: {self.refused.message}"
+            return f"version {self.refused.version} was refused: {why}"
+        if self.trouble and self.promised:
+            return self.trouble
+        return f"promote one to the {self.channel}"
+
     async def predict(self, rows: Sequence[Row]) -> Answered[Answer]:
         """Answer the rows of one call, in order, all by one release.
 
-        Calls that queued while a worker was restarted wait for the last good version.
+        While nothing serves yet, calls wait for the version that is on its way.
         """
-        while self.restoring and self.live is None:  # noqa: ASYNC110 - it ends in another thread
-            await asyncio.sleep(RESTORING_PAUSE)
+        while self.coming:  # noqa: ASYNC110 - it ends in another thread
+            await asyncio.sleep(COMING_PAUSE)
         return await (self.trial or self.batcher).submit(rows)
 
     def vacate(self) -> None:

@@ -180,6 +180,14 @@ class App:
                 f"The registry cannot be read, what serves goes on: {error}"
             ) from None
 
+    async def slot(self, rack: Rack[Any, Any], name: str) -> Slot[Any, Any] | None:
+        """The slot of a model by its caller's name; the registry is asked for one that is new."""
+        found = rack.get(name)
+        if found is None and self.watcher:
+            await self.watcher.looked_anew()
+            found = rack.get(name)
+        return found
+
     def report(self) -> dict[str, Any]:
         """The service as `/releases` tells it."""
         trouble = self.watcher.trouble if self.watcher else "the service is still starting"

@@ -105,15 +105,19 @@ async def predict(
         async with asyncio.timeout(seconds):
             return await slot.predict(rows)
     except NoRelease:
-        raise NotReady(
-            f"No version of {slot.name} serves yet: promote one to the {slot.channel}"
-        ) from None
+        raise _not_ready(slot) from None
     except QueueFull as error:
         raise Overloaded(f"{slot.name} is overloaded: {error}") from None
     except BadInput as error:
         raise unfit(error) from None
     except TimeoutError:
+        if slot.live is None:
+            raise _not_ready(slot) from None
         raise HTTPError(504, f"{slot.name} took longer than {seconds:.0f} s") from None
+
+
+def _not_ready(slot: Slot[Any, Any]) -> NotReady:
+    return NotReady(f"No version of {slot.name} serves yet: {slot.hindrance}")
 
 
 def unfit(error: BadInput) -> UnprocessableBody:

@@ -100,3 +100,26 @@ def test_the_report_is_json(slot: Slot[float, float]) -> None:
     assert report["live"]["row_ms"] == 1.234
     assert report["previous"] is None
     assert report["refused"]["reason"] == "latency"
+
+
+@pytest.mark.anyio
+async def test_calls_wait_for_the_version_that_is_on_its_way(slot: Slot[float, float]) -> None:
+    slot.promised, slot.candidate = True, Version("small", "1")
+    assert slot.hindrance == "version 1 is being checked"
+    call = asyncio.create_task(slot.predict([1.0]))
+    await asyncio.sleep(0)
+    assert not call.done()
+    slot.swap(release("1"))
+    assert (await call).release is slot.live
+
+
+@pytest.mark.anyio
+async def test_calls_do_not_wait_for_what_is_held_up(slot: Slot[float, float]) -> None:
+    slot.promised, slot.candidate, slot.trouble = True, Version("small", "1"), "S3 is down"
+    with pytest.raises(NoRelease):
+        await slot.predict([1.0])
+    assert slot.hindrance == "version 1 is being checked, and waits: S3 is down"
+    slot.refuse(Version("small", "1"), Refusal("pickle", "log it with skops"))
+    assert slot.hindrance == "version 1 was refused: pickle: log it with skops"
+    slot.promised = False
+    assert slot.hindrance == "promote one to the alias champion"

@@ -1,5 +1,6 @@
 """The loop of a process, in this process, against the real registry and store."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -215,3 +216,15 @@ def test_a_version_deleted_amid_a_look(
         service.watcher.look()
         assert service.ask() == (2.0, "1")
         assert service.slot.report()["trouble"]
+
+
+def test_who_asks_for_a_look_gets_one_that_began_since(
+    shelf: Shelf, server: Server, home: Path
+) -> None:
+    with serving(shelf.name, home, server.url, registry={"poll_seconds": 60}) as service:
+        service.start()
+        wait_for(lambda: service.watcher.looked_at, SECONDS)
+        shelf.promote(shelf.add(1.0))
+        asyncio.run(service.watcher.looked_anew())
+        assert service.slot.candidate or service.live
+        assert service.ask() == (2.0, "1"), "calls wait for what is on its way"

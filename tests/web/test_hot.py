@@ -12,6 +12,7 @@ import httpx
 import pytest
 from starlette.routing import Mount, Router
 
+from bentos.registry.client import Version
 from bentos.settings import LimitSettings
 from bentos.web.hot import Hot
 from bentos.web.query import query_route
@@ -123,6 +124,18 @@ def test_before_a_promotion_it_is_not_ready() -> None:
         )
         slot.swap(release("1", total))
         assert httpx.post(f"{url}/add", json=POINT).status_code == 200
+
+
+def test_while_a_version_is_on_its_way_a_call_waits_and_is_told_so() -> None:
+    slot = small_slot(predict=None)
+    slot.promised, slot.candidate = True, Version("adder", "1")
+    with serving(small_app(slot, timeout=0.2)) as url:
+        answer = httpx.post(f"{url}/add", json=POINT)
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) > 0
+        assert answer.json()["detail"] == (
+            "No version of adder serves yet: version 1 is being checked"
+        )
 
 
 def test_a_call_that_takes_too_long_ends() -> None:
