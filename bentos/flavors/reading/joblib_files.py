@@ -67,7 +67,10 @@ class JoblibMachine(Machine):
         inner.nesting = self.nesting + 1
         if inner.nesting > MAX_NESTING:
             raise Damaged("the file has arrays in arrays in arrays")
+        inner.steps, inner.copied = self.steps, self.copied
         made = inner.run()
+        self.steps, self.copied = inner.steps, inner.copied
         self.names |= inner.names
+        self.versions |= inner.versions
         expect(isinstance(made, np.ndarray), "an array of joblib is none")
         return made

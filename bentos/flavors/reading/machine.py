@@ -52,8 +52,8 @@ class Machine:
         self._below: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
         self._begun: dict[int, Any] = {}  # instances that wait for their state
-        self._steps = 0
-        self._bytes = 0
+        self.steps = 0
+        self.copied = 0
 
     def run(self) -> Any:
         """The object that the stream describes."""
@@ -68,8 +68,8 @@ class Machine:
             raise Damaged(f"this is no whole pickle: {type(error).__name__}: {error}") from error
 
     def _step(self, name: str, arg: Any) -> None:
-        self._steps += 1
-        if self._steps > self.limits.objects:
+        self.steps += 1
+        if self.steps > self.limits.objects:
             raise Damaged(f"the pickle has more than {self.limits.objects:,} steps")
         if name in PUSHED:
             self.stack.append(arg)
@@ -165,12 +165,12 @@ class Machine:
     def weigh(self, made: Any) -> Any:
         """Count what is copied: the same bytes can be asked for again and again."""
         if isinstance(made, np.ndarray | np.generic):
-            self._bytes += made.nbytes
+            self.copied += made.nbytes
         elif isinstance(made, bytes | bytearray):
-            self._bytes += len(made)
+            self.copied += len(made)
         elif isinstance(made, dict | set):
-            self._bytes += 100 * len(made)
-        if self._bytes > self.limits.bytes:
+            self.copied += 100 * len(made)
+        if self.copied > self.limits.bytes:
             raise Damaged(f"the pickle makes copies of more than {self.limits.bytes:,} bytes")
         return made
 

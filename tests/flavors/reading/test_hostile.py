@@ -127,6 +127,13 @@ def test_what_is_asked_for_again_and_again_is_counted() -> None:
         read_pickle(bytes(2 << 20), SMALL)
 
 
+def test_arrays_of_objects_count_together(tmp_path: Path) -> None:
+    path = tmp_path / "many.joblib"
+    joblib.dump([np.arange(1000).astype(object) for _ in range(20)], path)
+    with pytest.raises(Damaged, match="more than 10,000 steps"):
+        read_joblib(path, SMALL)
+
+
 def test_whatever_byte_is_changed_the_reader_says_what_it_is() -> None:
     from sklearn.preprocessing import StandardScaler
 
