@@ -5,12 +5,15 @@ it is made of, or the version that it was copied from, and training tags the log
 of that lies in MLflow's database: whoever can only write to the bucket changes none of it.
 """
 
+import logging
 import re
 
 from msgspec.structs import replace
 
-from bentos.registry.client import NotInRegistry, Registry
+from bentos.registry.client import CallFailed, NotInRegistry, Registry
 from bentos.registry.entities import DIGEST_TAG, Tag, Version
+
+log = logging.getLogger(__name__)
 
 LOGGED = re.compile(r"(?:^models:|/models)/(m-[0-9a-f]{32})(?:/|$)")
 COPIED = re.compile(r"models:/([^/]+)/(\d+)")
@@ -37,6 +40,10 @@ def _found(registry: Registry, version: Version) -> str:
             if not copied:
                 break
             version = registry.version(copied[1], copied[2])
-    except NotInRegistry:  # what it was made of was deleted since
-        pass
+    except NotInRegistry:
+        log.info("what %s was made of is gone from the registry", version)
+    except CallFailed as error:
+        if not error.final:
+            raise
+        log.warning("the digest of %s cannot be looked up: %s", version, error)
     return ""

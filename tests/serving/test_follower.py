@@ -9,6 +9,7 @@ import pytest
 
 import mlflow
 from bentos.promotion import rejected
+from bentos.registry.client import CallFailed, Tag
 from bentos.registry.digests import signed
 from bentos.settings import Channel
 from mlflow import MlflowClient
@@ -332,3 +333,19 @@ def test_a_version_repaired_under_an_alias_is_tried_again(
 
     wait_for(looked, 60)
     assert state(shelf, 2) == "live"
+
+
+def test_a_logged_model_that_may_not_be_read_leaves_its_version_unsigned(
+    shelf: Shelf, open_service: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(model_id: str) -> tuple[Tag, ...]:
+        raise CallFailed(f"403: {model_id} is not yours to read", final=True)
+
+    service = open_service()
+    first = shelf.add(1.0)
+    mlflow.register_model(first.source, shelf.name, await_registration_for=0)
+    monkeypatch.setattr(service.watcher.registry, "logged_tags", forbidden)
+    shelf.promote("2")
+    service.look()
+    assert service.slot.refused
+    assert service.slot.refused.reason == "unsigned"
