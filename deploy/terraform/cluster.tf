@@ -121,5 +121,8 @@ resource "aws_eks_addon" "this" {
   addon_name               = each.key
   configuration_values     = each.value
   service_account_role_arn = each.key == "aws-ebs-csi-driver" ? aws_iam_role.pod["volumes"].arn : null
+  # EKS makes some by itself, and refuses to take those over, or to undo changes by hand.
+  resolve_conflicts_on_create = "OVERWRITE"
+  resolve_conflicts_on_update = "OVERWRITE"
   # No depends_on the nodes: they are not ready before vpc-cni is there.
 }

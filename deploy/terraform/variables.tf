@@ -44,7 +44,7 @@ variable "namespace" {
 variable "kubernetes_version" {
   description = "The minor version of the cluster."
   type        = string
-  default     = "1.33"
+  default     = "1.36"
 }
 
 variable "nodes" {

@@ -17,6 +17,7 @@ from tests.e2e.service import status
 from tests.stack import free_ports, wait_for
 
 IMAGES = ROOT / "deploy" / "images"
+OVERLAY = "deploy/k8s/overlays/production/kustomization.yaml"
 DOCKERFILE = (IMAGES / "Dockerfile").read_text()
 LOCKED = set(
     re.findall(r"^([a-z0-9.-]+)(?:\[[^]]+\])?==", (ROOT / "requirements.lock").read_text(), re.M)
@@ -149,3 +150,53 @@ def test_the_folders_of_an_image_are_enough_to_serve(stage: str, tmp_path: Path)
     finally:
         server.terminate()
         server.wait(120)
+
+
+@pytest.fixture
+def commits(tmp_path: Path) -> Path:
+    """A repository with what push.sh reads, and a docker that writes down what it is told."""
+    names = ("deploy/images/push.sh", "deploy/images/Dockerfile", OVERLAY)
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/told\n[ "$1" != manifest ]\n')
+    docker.chmod(0o755)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "deploy")
+    git(tmp_path, "commit", "-qm", "first")
+    return tmp_path
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True)
+
+
+def push(folder: Path) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"PATH": f"{folder}/bin:{os.environ['PATH']}"}
+    command = [str(folder / "deploy/images/push.sh"), "registry.example"]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+def test_no_tag_is_pushed_twice(commits: Path) -> None:
+    """The repositories take a tag once, and an image of other content needs another."""
+    first = push(commits)
+    assert first.returncode == 0, first.stderr
+    (commits / "deploy/images/Dockerfile").write_text("FROM scratch")
+    refused = push(commits)
+    assert refused.returncode == 1
+    assert "not committed" in refused.stderr
+    git(commits, "commit", "-qam", "second")
+    second = push(commits)
+    told = (commits / "told").read_text()
+    pushed = re.findall(r"^push (\S+)$", told, re.M)
+    assert len(pushed) == len(set(pushed)) == 8
+    tag = second.stdout.split()[-1]
+    assert (commits / OVERLAY).read_text().count(f"newTag: {tag}}}") == 4
+    assert f"push registry.example/ascenso-mlflow:{tag}\n" in told
+
+
+def test_the_script_that_pushes_has_no_fault() -> None:
+    judge("shellcheck", ROOT / "deploy/images/push.sh")

@@ -18,7 +18,7 @@ from tests.deploy.environment import ENVIRONMENT
 from tests.deploy.judges import judge, literals
 
 K8S = ROOT / "deploy" / "k8s"
-VERSION = "1.33"
+VERSION = "1.36"  # under standard support of EKS, as deploy/terraform takes it
 CALLED_FROM_OUTSIDE = {"service", "mlflow"}
 OVERLAYS = pytest.mark.parametrize("overlay", ["dev", "production"])
 KEYS = set(re.findall(r"\b[A-Z_]{9,}\b", (ROOT / "deploy/compose/keys.sh").read_text()))
@@ -168,7 +168,9 @@ def test_what_a_pod_names_exists(overlay: str) -> None:
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         volumes = {volume["name"] for volume in pod["volumes"]}
         assert mounted <= volumes | claims(overlay, name), name
-        if own := re.search(r"(?:^|/)ascenso-(\w+):0\.1\.0$", container["image"]):
+        if own := re.search(
+            r"(?:^|/)ascenso-(\w+):0\.1\.0(?:-[0-9a-f]{12})?$", container["image"]
+        ):
             assert own[1] in TARGETS
             assert {item["path"] for item in items} <= ENVIRONMENT
         else:
@@ -283,6 +285,23 @@ def test_the_load_balancer_closes_a_connection_before_a_pod_does() -> None:
             assert grace > stays + settings.services.request_timeout_seconds
     (namespace,) = resources("production", "Namespace")
     assert "elbv2.k8s.aws/pod-readiness-gate-inject" in namespace["metadata"]["labels"]
+
+
+def test_the_database_shows_who_it_is() -> None:
+    """Each pod that speaks with it knows by whom its certificate is signed."""
+    config = literals("mlflow-env")
+    assert config["PGSSLMODE"] == "verify-full"
+    folder = str(Path(config["PGSSLROOTCERT"]).parent)
+    for name in ("mlflow", "mlflow-migrate"):
+        (pod,) = [pod for made, pod, _ in pods("production") if made == name]
+        (container,) = pod["containers"]
+        (mount,) = [m for m in container["volumeMounts"] if m["mountPath"] == folder]
+        assert {"name": mount["name"], "configMap": {"name": "database-ca"}} in pod["volumes"]
+
+
+def test_the_cluster_that_is_made_has_the_version_that_is_judged() -> None:
+    made = (ROOT / "deploy/terraform/variables.tf").read_text()
+    assert f'default     = "{VERSION}"' in made
 
 
 @OVERLAYS

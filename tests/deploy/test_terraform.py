@@ -104,6 +104,12 @@ def test_the_bucket_is_closed() -> None:
     assert found["aws_db_instance"]["publicly_accessible"] is False
 
 
+def test_an_addon_that_is_there_already_is_taken_over() -> None:
+    (addon,) = [content for kind, _, content in blocks() if kind == "resource aws_eks_addon"]
+    assert addon["resolve_conflicts_on_create"] == addon["resolve_conflicts_on_update"]
+    assert addon["resolve_conflicts_on_create"] == '"OVERWRITE"'
+
+
 def test_kubernetes_takes_the_roles_that_are_made() -> None:
     roles = set(re.findall(r"^    (\w+) += \{ prefix", TEXT, re.M))
     accounts = (ROOT / "deploy/k8s/base/accounts.yaml").read_text()
