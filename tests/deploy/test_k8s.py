@@ -3,6 +3,7 @@
 import importlib
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -337,3 +338,39 @@ def test_every_pod_has_a_policy_beside_the_denial(overlay: str) -> None:
 
 def test_the_script_that_applies_has_no_fault() -> None:
     judge("shellcheck", K8S / "apply.sh")
+
+
+KUBECTL = """#!/bin/sh
+echo "$*" >>{folder}/told
+case "$*" in
+kustomize*) echo 'apiVersion: monitoring.coreos.com/v1' ;;
+api-resources*) echo {resource} ;;
+*go-template*) echo Deployment/contugas-api ;;
+*'-o name') printf 'deployment.apps/mlflow\\ndeployment.apps/redis\\n' ;;
+esac
+"""
+
+
+def applied(folder: Path, resource: str) -> tuple[subprocess.CompletedProcess[str], str]:
+    """What apply.sh says, and what it tells kubectl, on a cluster that serves contugas alone."""
+    kubectl = folder / "kubectl"
+    kubectl.write_text(KUBECTL.format(folder=folder, resource=resource))
+    kubectl.chmod(0o755)
+    env = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    command = [str(K8S / "apply.sh"), str(K8S / "overlays/production")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    return done, (folder / "told").read_text()
+
+
+def test_a_roll_out_waits_for_what_can_be_ready(tmp_path: Path) -> None:
+    done, told = applied(tmp_path, "servicemonitors.monitoring.coreos.com")
+    assert done.returncode == 0, done.stderr
+    waited = re.findall(r"rollout status --timeout=15m (\S+)", told)
+    assert waited == ["deployment.apps/mlflow", "deployment.apps/redis", "Deployment/contugas-api"]
+
+
+def test_a_cluster_without_the_operator_is_told_before_anything_changes(tmp_path: Path) -> None:
+    done, told = applied(tmp_path, "none")
+    assert done.returncode == 1
+    assert "no Prometheus operator" in done.stderr
+    assert "apply" not in told
