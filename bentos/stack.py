@@ -14,12 +14,12 @@ from bentos.web.auth.guard import gate
 from bentos.web.index import index
 
 apps = (
-    models.app,
     contugas.app,
     spotify.app,
     cripto.app,
     keras_api.app,
     itransformer.app,
+    models.app,
 )
 
 if unknown := set(settings().security.guarded) - {app.name for app in apps}:

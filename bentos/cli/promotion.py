@@ -110,7 +110,7 @@ def bring(
 
     Raises Failed, before anything is changed, when no running service follows it.
     """
-    running = services.of(version.name)
+    running = services.of(version.name, unnamed=True)
     before = followers(running, version.name, channel)
     if not before:
         raise _nobody(running, version.name, channel)

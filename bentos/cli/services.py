@@ -81,10 +81,11 @@ class Service(msgspec.Struct, frozen=True):
         """Whether it has a slot of a model."""
         return any(slot.model == model for slot in self.releases)
 
-    def makes(self, model: str) -> bool:
-        """Whether it has none yet, but makes one."""
+    def makes(self, model: str, unnamed: bool = True) -> bool:
+        """Whether it has none yet, but makes one; `unnamed` counts a rack for all names."""
         kept_out = any(fnmatchcase(model, pattern) for pattern in self.excluded)
-        return not self.has(model) and not kept_out and model.startswith(tuple(self.racks))
+        prefixes = tuple(prefix for prefix in self.racks if prefix or unnamed)
+        return not self.has(model) and not kept_out and model.startswith(prefixes)
 
 
 class History(msgspec.Struct, frozen=True):
@@ -126,10 +127,13 @@ class Services:
         alone = self._convert(told, Service)
         return [msgspec.structs.replace(alone, url=self.url)]
 
-    def of(self, model: str) -> list[Service]:
-        """The services that have a slot of a model, or make one. Raises Failed without any."""
+    def of(self, model: str, unnamed: bool = False) -> list[Service]:
+        """The services that have a slot of a model, or make one. Raises Failed without any.
+
+        With `unnamed`, one that makes slots for all names counts, too.
+        """
         services = self.all()
-        found = [one for one in services if one.has(model) or one.makes(model)]
+        found = [one for one in services if one.has(model) or one.makes(model, unnamed)]
         if not found:
             known = sorted({slot.model for one in services for slot in one.releases})
             known += [f"{prefix}*" for one in services for prefix in one.racks]

@@ -52,10 +52,7 @@ def history(
     """
     question = decode_query(query, Question)
     at = _time(question.at) if question.at else None
-    if question.model not in models and not question.model.startswith(racks):
-        raise HTTPError(
-            404, f"No slot here is named {clip(question.model)!r}; there is {', '.join(models)}"
-        )
+    held = question.model in models or question.model.startswith(racks)
     try:
         events = (
             _served(ledger, question.model, at)
@@ -64,6 +61,10 @@ def history(
         )
     except LedgerError as error:
         raise Unavailable(f"The ledger cannot be read: {error}") from error
+    nameless = "" in racks and question.model not in models and not events
+    if not held or nameless:
+        known = ", ".join(models)
+        raise HTTPError(404, f"No slot here is named {clip(question.model)!r}; there is {known}")
     return History(question.model, events)
 
 

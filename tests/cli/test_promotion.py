@@ -65,9 +65,9 @@ def test_nothing_is_promoted_where_nobody_follows(
     stack: Stack, ascenso: Ascenso, versions: Versions
 ) -> None:
     new = versions.copy()
-    told = ascenso("promote", MODEL, new, "--alias", "champion")
+    told = ascenso("promote", MODEL, new, "--alias", "rival")
     assert told.exit_code == 1
-    assert f"No running service follows the alias champion of {MODEL}" in told.stderr
+    assert f"No running service follows the alias rival of {MODEL}" in told.stderr
     assert "contugas follows the stage Production" in told.stderr
     assert "aliases" not in versions.get(new)
     assert "ascenso.promoted_by" not in versions.tags(new)
@@ -132,7 +132,7 @@ def test_what_is_not_in_the_registry_is_named(
         (("one",), "'one' is not a valid integer"),
         (("0",), "0 is not in the range x>=1"),
         (("1", "--stage", "Archived"), "'Archived' is not one of"),
-        (("1", "--stage", "Production", "--alias", "champion"), "--stage or --alias, not both"),
+        (("1", "--stage", "Production", "--alias", "rival"), "--stage or --alias, not both"),
     ],
 )
 def test_a_wrong_call_is_explained(arguments: tuple[str, ...], reason: str) -> None:
