@@ -151,7 +151,8 @@ def kind(process: psutil.Process) -> str:
     with suppress(psutil.Error):
         server = process.environ()[orphans.MARK].rpartition(":")[2]
         words = [Path(word).name for word in process.cmdline() if not word.startswith("-")]
-        return " ".join([server, *words[words[0].startswith("python") :][:1]])
+        programs = words[1:] if words and words[0].startswith("python") else words
+        return f"{server} {programs[0]}" if programs else ""
     return ""
 
 
