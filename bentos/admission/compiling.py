@@ -50,7 +50,8 @@ class Graph:
 def compile_rows(loaded: Loaded, samples: Samples, path: Path) -> Made:
     """A predictor in ONNX Runtime that gives the model's own answers, also kept at `path`.
 
-    It takes rows of float64, any of which may be missing where the model takes that.
+    It takes rows of float64. A missing value is refused where the model has no way for it, even
+    if its arithmetic goes on with NaN.
     """
     batch = samples.batch()
     name = type(loaded.model).__name__
@@ -58,9 +59,8 @@ def compile_rows(loaded: Loaded, samples: Samples, path: Path) -> Made:
         return Made(None, f"{name} has no graph")
     if batch.dtype != np.float64 or batch.ndim != 2:
         return Made(None, "rows that are not all numbers are not compiled here")
-    schema = Schema((Column("", "float64", (batch.shape[1],), nullable=True),))
     try:
-        return _compiled(loaded, schema, batch, path)
+        return _compiled(loaded, _rows_of(batch.shape[1], nullable=True), batch, path)
     except NoGraph as error:
         note = f"{name} stays native: {error}"
     except Exception as error:
@@ -83,12 +83,17 @@ def open_compiled(path: Path) -> Made:
     return Made(graph, notes.get(PROOF, "")) if same else Made(None, "")
 
 
+def _rows_of(width: int, nullable: bool) -> Schema:
+    return Schema((Column("", "float64", (width,), nullable=nullable),))
+
+
 def _compiled(loaded: Loaded, schema: Schema, batch: NDArray[Any], path: Path) -> Made:
     from onnx.helper import set_model_props
 
     compiled = compile_model(loaded.model, schema, loaded.predict_fn)
     session = Session(bytes(compiled.proto.SerializeToString()))
-    rows = probes.rows(schema, Batch({"": batch}), compiled.critical)
+    asked = schema if session.takes_missing else _rows_of(batch.shape[1], nullable=False)
+    rows = probes.rows(asked, Batch({"": batch}), compiled.critical)
 
     def native(asked: Batch) -> Batch:
         return Batch({ANSWER: np.asarray(loaded.predict(asked[""]))})

@@ -27,6 +27,7 @@ READ = {
     - {"PGPORT", "PGSSLMODE", "PGSSLROOTCERT"}  # compose's own database needs none
     - {"MLFLOW_UVICORN_OPTS"}  # nor a load balancer
     - set(re.findall(r"export (\w+)=(?:true|false)", MLFLOW)),  # its own
+    "compose": {"MLFLOW_SITE"},
     "libpq": {"PGPORT", "PGSSLMODE", "PGSSLROOTCERT"},
     "boto3": {
         "AWS_ACCESS_KEY_ID",

@@ -34,6 +34,11 @@ class Session:
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._most = self._door.rows or 2**62
 
+    @property
+    def takes_missing(self) -> bool:
+        """Whether a value of some column may be missing."""
+        return any(entry.missing for entry in self._door.entries)
+
     def __call__(self, batch: Batch) -> Batch:
         """What the model gives for these rows. Raises BadInput for what it would not take."""
         rows = self._enter(batch)

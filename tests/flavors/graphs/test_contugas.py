@@ -1,13 +1,17 @@
 """The anomaly model of contugas answers as a graph as it answers itself."""
 
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bentos.admission.compiling import compile_rows
+from bentos.admission.manifest import Samples
 from bentos.flavors.graphs import Session, compile_model
 from bentos.flavors.graphs.contugas import depth_limit
-from bentos.tensors import Batch, Column, Schema
+from bentos.flavors.loading import Loaded
+from bentos.tensors import BadInput, Batch, Column, Schema
 from tests.flavors.graphs.tables import arrays, proved
 from training.contugas.model import FIELDS, OUTPUTS, AnomalyModel, Floats
 from training.contugas.readings import clean, synthetic
@@ -55,3 +59,14 @@ def test_the_limit_is_where_the_score_crosses_the_threshold(
         trees = len(cluster.paths)
         expected = -trees * 10.24 * np.log2(-score)  # 10.24: c(256)
         assert limit == pytest.approx(expected, rel=1e-3)
+
+
+def test_it_is_admitted_as_a_graph(trained: tuple[AnomalyModel, Floats], tmp_path: Path) -> None:
+    """Its own arithmetic goes on with NaN, which the graph refuses: that is no other answer."""
+    model, X = trained
+    samples = Samples(X[:50].tolist(), model.predict(X[:50]).tolist())
+    made = compile_rows(Loaded(model.predict, model, "predict"), samples, tmp_path / "m.onnx")
+    assert made.predict is not None, made.note
+    np.testing.assert_array_equal(made.predict(X), model.predict(X))
+    with pytest.raises(BadInput, match="may not be missing"):
+        made.predict(np.full((1, 3), np.nan))
