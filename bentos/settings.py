@@ -101,7 +101,9 @@ class ModelSettings(Section):
     """Which registered models are served without a service of their own."""
 
     prefix: str = ""
-    exclude: list[str] = []
+    exclude: list[str] = [
+        "contugas-anomaly", "spotify-popularity", "cripto-*", "keras-*", "itransformer-*",
+    ]  # fmt: skip
 
 
 class AdmissionSettings(Section):
@@ -218,7 +220,9 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr = SecretStr("")  # none: /hooks/mlflow is off
     admin_key: SecretStr = SecretStr("")  # none: what wants it answers 401
     registry: RegistrySettings = RegistrySettings()
-    channels: dict[str, Channel] = {"default": Channel(stage="Production")}
+    channels: dict[str, Channel] = {
+        "default": Channel(stage="Production", aliases=["production", "champion"])
+    }
     challengers: dict[str, ChallengerSettings] = {"default": ChallengerSettings()}
     limits: LimitSettings = LimitSettings()
     services: ServiceSettings = ServiceSettings()

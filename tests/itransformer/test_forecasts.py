@@ -20,6 +20,7 @@ def test_training_is_accepted_and_carried_out(here: Bench, accepted: dict[str, A
     ended = here.job(job_id)
     assert 0 < ended.pop("train_loss") < 10
     assert 0 < ended.pop("val_loss") < 10
+    assert isinstance(ended.pop("serves"), bool)  # by now, or not yet
     assert ended == {
         "job_id": job_id,
         "model_name": "plant",
