@@ -34,7 +34,9 @@ def test_the_files_say_what_holds_without_them() -> None:
     assert settings.services == ServiceSettings()
     assert settings.cache == CacheSettings()
     assert settings.admin == AdminSettings()
-    assert settings.channels == {"default": Channel(stage="Production")}
+    assert settings.channels == {
+        "default": Channel(stage="Production", aliases=["production", "champion"])
+    }
 
 
 def test_every_setting_is_in_a_file() -> None:

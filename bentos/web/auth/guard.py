@@ -65,6 +65,7 @@ class Gate:
         self.origins = Origins(services.cors_origins)
         self.users = Users(configured, UserFile(home / "users.json"))
         self.throttle = Throttle(security.rate_url.get_secret_value())
+        self._failures = rate(security.login_rate, "security.login_rate")
 
     def caller(self, scope: Scope) -> Caller:
         """Whose token came with a request. Raises Unauthorized, or Insecure without a key."""
@@ -92,8 +93,7 @@ class Gate:
     @cached_property
     def login(self) -> Login:
         """What gives tokens."""
-        failures = rate(self.security.login_rate, "security.login_rate")
-        return Login(self.users, self.tokens, self.throttle, failures)
+        return Login(self.users, self.tokens, self.throttle, self._failures)
 
 
 @cache
