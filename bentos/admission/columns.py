@@ -13,11 +13,10 @@ import msgspec
 
 from bentos.admission import probes
 from bentos.admission.budgets import WARM_UP_CALLS, MemoryBudget, within
-from bentos.admission.compiling import COMPILED, MADE_BY, PROOF, PROOF_SECONDS, keep
+from bentos.admission.compiling import COMPILED, MADE_BY, PROOF, keep, proved
 from bentos.admission.judge import check_digests, check_latency
-from bentos.admission.manifest import MANIFEST, sha256
-from bentos.admission.proof import prove
-from bentos.flavors.graphs import NoGraph, Session, compile_model, fingerprint
+from bentos.admission.manifest import sha256
+from bentos.flavors.graphs import NoGraph, Session, fingerprint
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.natives import Predict
 from bentos.flavors.opening import Opened, open_model
@@ -57,7 +56,7 @@ def admit_by_schema(
         mlmodel.refuse_code()
     if settings.pickles == "refuse":
         mlmodel.refuse_pickles()
-    if (folder / MANIFEST).is_file() and version.digest:
+    if version.digest:  # as training signed it, whatever lies in the store now
         check_digests(version, folder)
     files = check_pin(version, folder)
     memory = MemoryBudget(settings.memory_mb)
@@ -123,30 +122,18 @@ def warm_up(predict: Predict, batch: Batch) -> float:
 def _graph(
     opened: Opened, samples: Batch, path: Path, files: str, example: bytes
 ) -> tuple[Predict | None, str]:
-    from onnx.helper import set_model_props
-
     name = type(opened.model).__name__
     if not type(opened.model).__module__.startswith(COMPILED):
         return None, _said(opened, f"{name} has no graph")
     try:
-        made = compile_model(opened.model, opened.schema, opened.method)
-        session = Session(bytes(made.proto.SerializeToString()))
-        rows = probes.rows(opened.schema, samples, made.critical)
-        proof = prove(opened.predict, session, rows, made.kind, PROOF_SECONDS)
-        if not proof.holds:
-            raise NoGraph(str(proof))
+        proto, proof = proved(opened.model, opened.schema, opened.method, opened.predict, samples)
     except NoGraph as error:
         return None, _said(opened, f"{name} stays native: {error}")
     except Exception as error:
         return None, _said(opened, f"{name} stays native: {type(error).__name__}: {error}")
-    notes = {
-        **session.notes, MADE_BY: fingerprint(), PROOF: _said(opened, str(proof)), FILES: files,
-        SCHEMA: msgspec.json.encode(opened.schema).decode(), EXAMPLE: example.decode(),
-    }  # fmt: skip
-    set_model_props(made.proto, notes)
-    graph = bytes(made.proto.SerializeToString())
-    keep(graph, path)
-    return Session(graph), notes[PROOF]
+    schema = msgspec.json.encode(opened.schema).decode()
+    notes = {PROOF: _said(opened, proof), FILES: files, SCHEMA: schema, EXAMPLE: example.decode()}
+    return Session(keep(proto, path, notes)), notes[PROOF]
 
 
 def _kept(path: Path, files: str) -> Made | None:

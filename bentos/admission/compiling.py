@@ -7,10 +7,12 @@ service needs no scikit-learn to answer.
 
 import logging
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from bentos.admission import probes
@@ -19,6 +21,9 @@ from bentos.admission.proof import prove
 from bentos.flavors.graphs import NoGraph, Session, compile_model, fingerprint
 from bentos.flavors.loading import Loaded, Predictor
 from bentos.tensors import Batch, Column, Schema
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +65,7 @@ def compile_rows(loaded: Loaded, samples: Samples, path: Path) -> Made:
     if batch.dtype != np.float64 or batch.ndim != 2:
         return Made(None, "rows that are not all numbers are not compiled here")
     try:
-        return _compiled(loaded, _rows_of(batch.shape[1], nullable=True), batch, path)
+        return _compiled(loaded, batch, path)
     except NoGraph as error:
         note = f"{name} stays native: {error}"
     except Exception as error:
@@ -83,32 +88,39 @@ def open_compiled(path: Path) -> Made:
     return Made(graph, notes.get(PROOF, "")) if same else Made(None, "")
 
 
-def _rows_of(width: int, nullable: bool) -> Schema:
-    return Schema((Column("", "float64", (width,), nullable=nullable),))
+def proved(
+    model: object,
+    schema: Schema,
+    method: str,
+    native: Callable[[Batch], Batch],
+    samples: Batch,
+    may_refuse_missing: bool = False,
+) -> "tuple[ModelProto, str]":
+    """A graph that gives the model's own answers, and what was found when they were compared.
 
-
-def _compiled(loaded: Loaded, schema: Schema, batch: NDArray[Any], path: Path) -> Made:
-    from onnx.helper import set_model_props
-
-    compiled = compile_model(loaded.model, schema, loaded.predict_fn)
+    With `may_refuse_missing` a graph that takes no missing value at all is compared without them,
+    although the schema has them. Raises NoGraph.
+    """
+    compiled = compile_model(model, schema, method)
     session = Session(bytes(compiled.proto.SerializeToString()))
-    asked = schema if session.takes_missing else _rows_of(batch.shape[1], nullable=False)
-    rows = probes.rows(asked, Batch({"": batch}), compiled.critical)
-
-    def native(asked: Batch) -> Batch:
-        return Batch({ANSWER: np.asarray(loaded.predict(asked[""]))})
-
+    whole = may_refuse_missing and not session.takes_missing
+    rows = probes.rows(_required(schema) if whole else schema, samples, compiled.critical)
     proof = prove(native, session, rows, compiled.kind, PROOF_SECONDS)
     if not proof.holds:
         raise NoGraph(str(proof))
-    set_model_props(compiled.proto, {**session.notes, MADE_BY: fingerprint(), PROOF: str(proof)})
-    graph = bytes(compiled.proto.SerializeToString())
-    keep(graph, path)
-    return Made(Graph(graph), str(proof))
+    return compiled.proto, str(proof)
 
 
-def keep(graph: bytes, path: Path) -> None:
-    """Write the graph whole or not at all; without it the next start compiles again."""
+def keep(proto: "ModelProto", path: Path, notes: Mapping[str, str]) -> bytes:
+    """The graph with these notes, written whole or not at all.
+
+    Without the file the next start compiles again.
+    """
+    from onnx.helper import set_model_props
+
+    before = {entry.key: entry.value for entry in proto.metadata_props}
+    set_model_props(proto, {**before, MADE_BY: fingerprint(), **notes})
+    graph = bytes(proto.SerializeToString())
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         partial.write_bytes(graph)
@@ -116,3 +128,19 @@ def keep(graph: bytes, path: Path) -> None:
     except OSError as error:
         log.warning("%s is not kept: %s", path, error)
         partial.unlink(missing_ok=True)
+    return graph
+
+
+def _required(schema: Schema) -> Schema:
+    inputs = tuple(structs.replace(column, nullable=False) for column in schema.inputs)
+    return structs.replace(schema, inputs=inputs)
+
+
+def _compiled(loaded: Loaded, batch: NDArray[Any], path: Path) -> Made:
+    def native(asked: Batch) -> Batch:
+        return Batch({ANSWER: np.asarray(loaded.predict(asked[""]))})
+
+    schema = Schema((Column("", "float64", (batch.shape[1],), nullable=True),))
+    samples = Batch({"": batch})
+    proto, proof = proved(loaded.model, schema, loaded.predict_fn, native, samples, True)
+    return Made(Graph(keep(proto, path, {PROOF: proof})), proof)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from bentos.flavors.fitted import by_name, knowing, with_whole
 from bentos.flavors.keras_file import answer, keras_on_torch, open_keras
 from bentos.flavors.mlmodel import MLmodel
+from bentos.flavors.reading.skops_files import skops_io
 from bentos.flavors.trees import check_trees
 from bentos.refusal import Refusal
 from bentos.tensors.signature import read as read_signature
@@ -117,7 +117,7 @@ def preload(flavor: str) -> None:
     for module in modules[flavor]:
         import_module(module)
     if flavor == "sklearn":
-        _skops()
+        skops_io()
     if flavor == "keras":
         keras_on_torch()
     gc.freeze()
@@ -140,7 +140,7 @@ def _sklearn(mlmodel: MLmodel) -> Loaded:
 
 def read_skops(path: Path) -> Any:
     """The estimator of a skops file. Raises Refusal for types that are not on our list."""
-    skops = _skops()
+    skops = skops_io()
     try:
         model = skops.load(path, trusted=sorted(TRUSTED_TYPES))  # which looks before it makes
     except skops.exceptions.UntrustedTypesFoundException as error:
@@ -152,22 +152,6 @@ def read_skops(path: Path) -> Any:
         ) from error
     check_trees(model)
     return model
-
-
-def _skops() -> ModuleType:
-    """`skops.io`, imported without its list of all estimators.
-
-    Making that list imports every module of scikit-learn, and torch with it: seconds that a
-    restarted service does not have. The list would only widen what we trust.
-    """
-    import sklearn.utils
-
-    everything = sklearn.utils.all_estimators
-    sklearn.utils.all_estimators = list
-    try:
-        return import_module("skops.io")
-    finally:
-        sklearn.utils.all_estimators = everything
 
 
 def _catboost(mlmodel: MLmodel) -> Loaded:

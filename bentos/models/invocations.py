@@ -71,9 +71,7 @@ class Scoring:
 
 def _refusal(error: HTTPError) -> Response:
     status = 400 if error.status == HTTPStatus.UNPROCESSABLE_ENTITY else error.status
-    detail = error.detail
-    said = detail if isinstance(detail, str) else "; ".join(problem.msg for problem in detail)
-    body = {"error_code": CODES.get(status, HTTPStatus(status).name), "message": said}
+    body = {"error_code": CODES.get(status, HTTPStatus(status).name), "message": error.sentence}
     response = to_json(body, status)
     response.headers.update(error.headers)
     return response

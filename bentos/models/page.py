@@ -9,11 +9,6 @@ from urllib.parse import quote
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 
-HEADERS = {
-    "cache-control": "no-cache",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "x-content-type-options": "nosniff",
-}
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>

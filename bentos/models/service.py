@@ -18,6 +18,7 @@ from bentos.web import docs
 from bentos.web.app import NOT_READY, App, to_json
 from bentos.web.docs import Answer, Operation
 from bentos.web.errors import Failure, NotReady
+from bentos.web.headers import PAGE_HEADERS
 
 rack = tabled(run)
 
@@ -30,14 +31,14 @@ async def unknown(request: Request) -> Response:
 
 async def listed(request: Request) -> Response:
     """`GET /`: the models that are promoted."""
-    return HTMLResponse(page.listed(rack.slots), headers=page.HEADERS)
+    return HTMLResponse(page.listed(rack.slots), headers=PAGE_HEADERS)
 
 
 async def model(request: Request) -> Response:
     """`GET /{name}`: what one model takes and gives."""
     slot = find(rack, request.path_params["name"])
     address = str(request.url.replace(query="")).rstrip("/")
-    return HTMLResponse(page.model(slot, address), headers=page.HEADERS)
+    return HTMLResponse(page.model(slot, address), headers=PAGE_HEADERS)
 
 
 async def described(request: Request) -> Response:

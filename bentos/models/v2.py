@@ -121,8 +121,6 @@ def _length(request: Request) -> int | None:
 
 
 def _refusal(error: HTTPError) -> Response:
-    detail = error.detail
-    said = detail if isinstance(detail, str) else "; ".join(problem.msg for problem in detail)
-    response = to_json({"error": said}, 400 if error.status == 422 else error.status)
+    response = to_json({"error": error.sentence}, 400 if error.status == 422 else error.status)
     response.headers.update(error.headers)
     return response

@@ -15,7 +15,14 @@ from bentos.promotion.pauses import Patience, longest
 from bentos.promotion.rejected import Rejected, same
 from bentos.promotion.stock import Stock
 from bentos.refusal import Refusal
-from bentos.registry.client import Model, NotInRegistry, Registry, RegistryUnavailable, Version
+from bentos.registry.client import (
+    CallFailed,
+    Model,
+    NotInRegistry,
+    Registry,
+    RegistryUnavailable,
+    Version,
+)
 from bentos.registry.digests import signed
 from bentos.registry.sources import FileMissing, StoreUnavailable
 from bentos.serving.release import Release
@@ -149,10 +156,18 @@ class Follower:
             self._refuse(target, refusal)
         else:
             self._patience.end()
-            if release.files and not target.tag(PIN_TAG):
-                self._registry.set_tag(target, PIN_TAG, release.files)
+            self._pin(target, release)
             if self._target and same(self._target, target):
                 self._swap(release, "swap", f"the {self.slot.channel} points to it")
+
+    def _pin(self, target: Version, release: Release) -> None:
+        """Note with the version what its files are, as far as this account may."""
+        if not release.files or target.tag(PIN_TAG):
+            return
+        try:
+            self._registry.set_tag(target, PIN_TAG, release.files)
+        except CallFailed as error:
+            log.warning("%s serves, but its files are not noted with it: %s", target, error)
 
     @property
     def _lacking(self) -> bool:

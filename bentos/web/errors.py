@@ -64,6 +64,13 @@ class HTTPError(Exception):
     def __str__(self) -> str:
         return f"{self.status}: {self.detail}"
 
+    @property
+    def sentence(self) -> str:
+        """What is wrong, in words alone."""
+        if isinstance(self.detail, str):
+            return self.detail
+        return "; ".join(problem.msg for problem in self.detail)
+
     def body(self) -> bytes:
         """`{"detail": ...}` as JSON."""
         return msgspec.json.encode({"detail": self.detail})

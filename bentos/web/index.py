@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from bentos.web.app import App, to_json
+from bentos.web.headers import PAGE_HEADERS
 from bentos.web.hooks import route as hook
 from bentos.web.metrics import metrics
 
@@ -33,11 +34,6 @@ _ROW = """<tr><td>{name}</td><td>{serves}</td>
 <td><a href="{name}/docs">docs</a></td>
 <td><a href="{name}/redoc">reference</a></td>
 <td><a href="{name}/releases">releases</a></td></tr>"""
-_HEADERS = {
-    "cache-control": "no-cache",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "x-content-type-options": "nosniff",
-}
 
 
 def index(apps: Sequence[App]) -> list[BaseRoute]:
@@ -48,7 +44,7 @@ def index(apps: Sequence[App]) -> list[BaseRoute]:
 
     async def page(request: Request) -> Response:
         rows = "\n".join(_row(app) for app in apps)
-        return HTMLResponse(_PAGE.format(rows=rows), headers=_HEADERS)
+        return HTMLResponse(_PAGE.format(rows=rows), headers=PAGE_HEADERS)
 
     async def releases(request: Request) -> Response:
         return to_json([app.report() for app in apps])

@@ -13,7 +13,7 @@ from mlflow.types import Schema as MlflowSchema
 from numpy.typing import NDArray
 
 import mlflow
-from bentos.flavors.loading import _skops
+from bentos.flavors.reading.skops_files import skops_io
 from tests.flavors.graphs.tables import TEXTS
 from tests.flavors.logged import (
     LEVELS,
@@ -30,7 +30,7 @@ from tests.flavors.logged import (
 
 
 def _sklearn(model: Any, path: str, **more: Any) -> None:
-    skops = _skops()
+    skops = skops_io()
     trusted = skops.get_untrusted_types(data=skops.dumps(model))
     mlflow.sklearn.save_model(
         model, path, serialization_format="skops", skops_trusted_types=trusted, **more

@@ -11,6 +11,10 @@ from bentos.tensors.batch import Array
 from bentos.tensors.schema import Dtype
 
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+# An array of JSON is JSON.
+SHAPED = [
+    (dtype, shape) for dtype in DTYPES for shape in ((), (2, -1)) if dtype != "json" or not shape
+]
 WORDS = ["", "a", "Größe", "日本", "\x00", '"quoted"\\', "NaN", "null", "1"]
 
 

@@ -14,9 +14,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from bentos.admission import compiling
+from bentos.admission.columns import PIN_TAG, admit_by_schema
 from bentos.admission.judge import admit, check_libraries
 from bentos.refusal import Refusal
-from bentos.registry.client import Version
+from bentos.registry.client import Tag, Version
 from bentos.serving.release import Contract
 from bentos.settings import AdmissionSettings
 from bentos.tensors import BadInput
@@ -221,3 +222,28 @@ def test_a_compiled_form_of_another_model_is_not_used(tmp_path: Path) -> None:
     release = admitted(signed(line(4.0), tmp_path / "third"))
     np.testing.assert_allclose(release.predict(np.array([[2.0]])), [8.0], rtol=1e-5)
     assert compiling.open_compiled(tmp_path / "compiled.onnx").predict
+
+
+def test_a_signed_version_stays_signed_where_its_schema_is_asked(tmp_path: Path) -> None:
+    folder = signed(line(3.0), tmp_path / "model")
+    version = Version("local", "1", tags=(versions.digest_tag(folder),))
+    release = admit_by_schema(version, folder, AdmissionSettings(), tmp_path / "graph.onnx")
+    assert release.schema is not None
+    shutil.rmtree(folder / "ascenso")
+    with pytest.raises(Refusal, match=r"no ascenso/manifest\.json"):
+        admit_by_schema(version, folder, AdmissionSettings(), tmp_path / "graph.onnx")
+
+
+def test_files_are_those_of_the_first_admission(tmp_path: Path) -> None:
+    versions.save(line(3.0), tmp_path / "model")
+    first = admit_by_schema(
+        Version("local", "1"), tmp_path / "model", AdmissionSettings(), tmp_path / "graph.onnx"
+    )
+    pinned = Version("local", "1", tags=(Tag(PIN_TAG, first.files),))
+    again = admit_by_schema(
+        pinned, tmp_path / "model", AdmissionSettings(), tmp_path / "graph.onnx"
+    )
+    assert (again.files, again.runs, again.note) == (first.files, first.runs, first.note)
+    (tmp_path / "model" / "conda.yaml").write_text("name: other\n")
+    with pytest.raises(Refusal, match=f"at the first admission they were {first.files}"):
+        admit_by_schema(pinned, tmp_path / "model", AdmissionSettings(), tmp_path / "graph.onnx")
