@@ -14,6 +14,7 @@ def addresses(settings: Settings, families: Sequence[Family]) -> Table:
     table = Table(show_header=False, title="Ascenso is up", title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    table.add_row("any model", f"{settings.api}/models")
     for family in families:
         table.add_row(family.name, f"{settings.api}/{family.name}")
         table.add_row("  docs", f"{settings.api}/{family.name}/docs")
