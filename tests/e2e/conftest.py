@@ -47,7 +47,7 @@ def detour(stack: Stack) -> Iterator[Detour]:
 def started(
     trained: Versions, detour: Detour, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    trained.point("champion", trained.old)
+    trained.point("steady", trained.old)
     service = Service(tmp_path_factory.mktemp("service") / "home", detour.url)
     service.start()
     try:
@@ -59,8 +59,8 @@ def started(
 
 @pytest.fixture
 def service(started: Service, trained: Versions) -> Service:
-    """The service beside the stack: it follows the alias champion, here the old version."""
-    trained.point("champion", trained.old)
+    """The service beside the stack: it follows the alias steady, here the old version."""
+    trained.point("steady", trained.old)
     wait_for(lambda: serves(started.url, trained.old), 180)
     return started
 

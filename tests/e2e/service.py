@@ -16,7 +16,7 @@ MODEL = "contugas-anomaly"
 
 
 class Service:
-    """`bentoml serve bentos.contugas:Contugas`, following the alias champion."""
+    """`bentoml serve bentos.contugas:Contugas`, following the alias steady."""
 
     def __init__(self, home: Path, registry: str) -> None:
         (port,) = free_ports(1)
@@ -32,7 +32,7 @@ class Service:
         self._env = {
             **env,
             "MLFLOW_TRACKING_URI": registry,
-            "ASCENSO_CHANNELS": json.dumps({MODEL: {"alias": "champion"}}),
+            "ASCENSO_CHANNELS": json.dumps({MODEL: {"alias": "steady"}}),
             "ASCENSO_REGISTRY__TIMEOUT_SECONDS": "2",
             "ASCENSO_REGISTRY__MAX_BACKOFF_SECONDS": "2",
         }

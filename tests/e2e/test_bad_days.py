@@ -107,12 +107,12 @@ def test_a_promotion_waits_for_what_hangs(
         caller.wait_for(versions.old)
         if name == "s3":
             with hanging(stack, name):
-                versions.point("champion", wanted)
+                versions.point("steady", wanted)
                 wait_for(lambda: trouble(service.url), PATIENCE)
         else:
             with hanging(stack, name):
                 wait_for(lambda: trouble(service.url), PATIENCE)
-            versions.point("champion", wanted)
+            versions.point("steady", wanted)
         assert caller.version == versions.old
         caller.wait_for(wanted)
     assert caller.errors == []
@@ -137,7 +137,7 @@ def test_an_mlflow_that_talks_nonsense(
     with Caller(f"{service.url}/predict", versions, RATE) as caller:
         caller.wait_for(versions.old)
         with detour.to_nonsense(body, code) as heard:
-            versions.point("champion", wanted)
+            versions.point("steady", wanted)
             # A connection that the detour broke is a trouble, too, before anything was heard.
             wait_for(lambda: heard and trouble(service.url), PATIENCE)
             assert caller.version == versions.old
@@ -151,7 +151,7 @@ def test_a_start_with_everything_down(
 ) -> None:
     wanted = versions.copy(versions.new)
     service.stop()
-    versions.point("champion", wanted)
+    versions.point("steady", wanted)
     with detour.to_nowhere():
         began = time.monotonic()
         service.start()

@@ -33,7 +33,7 @@ def test_by_alias(stack: Stack, service: Service, versions: Versions, tell: Tell
     with Caller(f"{service.url}/predict", versions, RATE) as caller, browsing() as page:
         version = VersionPage(page, stack.mlflow, MODEL, versions.new)
         assert caller.version == versions.old
-        clicked = version.add_alias("champion")
+        clicked = version.add_alias("steady")
         caller.wait_for(versions.new)
     check(caller, versions.new, clicked, tell)
 
