@@ -8,15 +8,19 @@ import msgspec
 import numpy as np
 from bentoml.validators import ContentType
 from numpy.typing import NDArray
+from starlette.requests import Request
 
-from bentos.bento.native import Native
-from bentos.bento.service import Served, quiet, tracked
+from bentos.bento.native import call
+from bentos.bento.service import OPTIONS, Served
 from bentos.serving.release import Contract, Release
-from bentos.settings import settings
-from bentos.web.app import NOT_READY, App
-from bentos.web.docs import Answer, Operation
+from bentos.settings import Settings
+from bentos.web.app import App
+from bentos.web.auth.gate import Gate
+from bentos.web.endpoint import NOT_READY, Answer, Endpoint
+from bentos.web.following import Following
 from bentos.web.headers import VERSION_HEADER
 from bentos.web.hot import Hot
+from bentos.web.slots import tracked
 
 MODEL = "contugas-anomaly"
 LARGEST = 1e9  # beyond any gauge, and well inside what float32 trees can tell apart
@@ -44,49 +48,39 @@ def judge(release: Release, readings: Sequence[Reading]) -> list[Judgement]:
     return [Judgement(*answer) for answer in release.predict(rows).tolist()]
 
 
-slot = tracked(
-    MODEL,
-    Contract(
-        inputs=dict.fromkeys(Reading.__struct_fields__, "double"),
-        outputs=dict.fromkeys(Judgement.__struct_fields__, "long"),
-    ),
-    judge,
-)
-hot = Hot("contugas", "/predict", slot, Reading, settings().services.request_timeout_seconds)
-native = Native("contugas", slot, Reading, settings().services.request_timeout_seconds)
-app = App(
-    "contugas",
-    "contugas",
-    "1",
-    [slot],
-    hot=[hot],
-    operations=[
-        Operation(
-            "POST",
-            "/predict",
-            "Cluster and anomaly of a reading, or of a list of readings",
-            {200: Answer("As many answers, in order", Judgement | list[Judgement]), **NOT_READY},
-            description=f"The header {VERSION_HEADER} tells which release answered.",
-            body=Reading | list[Reading],
-            examples={
-                "one": {"presion": 1.2, "temperatura": 25.5, "volumen": 100.0},
-                "several": [{"presion": 1.2, "temperatura": 25.5, "volumen": 100.0}] * 2,
-            },
-        )
-    ],
+CONTRACT = Contract(
+    inputs=dict.fromkeys(Reading.__struct_fields__, "double"),
+    outputs=dict.fromkeys(Judgement.__struct_fields__, "long"),
 )
 
 
-@bentoml.asgi_app(app)
-@bentoml.service(name="contugas", **quiet())
-class Contugas(Served):
+def build(settings: Settings, gate: Gate | None = None) -> App:
+    """The service, by these settings."""
+    slot = tracked(settings, MODEL, CONTRACT, judge)
+    hot = Hot("contugas", "/predict", slot, Reading, settings.services.request_timeout_seconds)
+    predict = Endpoint(
+        "POST",
+        hot.path,
+        hot,
+        "Cluster and anomaly of a reading, or of a list of readings",
+        {200: Answer("As many answers, in order", Judgement | list[Judgement]), **NOT_READY},
+        description=f"The header {VERSION_HEADER} tells which release answered.",
+        body=Reading | list[Reading],
+        examples={
+            "one": {"presion": 1.2, "temperatura": 25.5, "volumen": 100.0},
+            "several": [{"presion": 1.2, "temperatura": 25.5, "volumen": 100.0}] * 2,
+        },
+    )
+    return App("contugas", [predict], Following([slot]), gate or Gate(settings))
+
+
+@bentoml.service(name="contugas", **OPTIONS)
+class Contugas(Served, build=build):
     """Anomalies in hourly gas readings."""
 
-    apps = (app,)
-
-    @bentoml.api(input_spec=native.call)
+    @bentoml.api(input_spec=call())
     async def predict_batch(
-        self, rows: list[Reading], ctx: bentoml.Context
+        self, rows: Request, ctx: bentoml.Context
     ) -> Annotated[NDArray[np.int64], ContentType("application/json")]:
         """Answer (n, 3) of presion, temperatura, volumen with (n, 2) of cluster, prediccion."""
-        return await native.answer(rows, ctx)
+        return await self.native.answer(rows, ctx)

@@ -1,14 +1,16 @@
 """Settings: the YAML files of `configs/`, each value overridable by the environment.
 
-`ASCENSO_LIMITS__BATCH_ROWS=64` replaces `limits: batch_rows`. An unknown key, or a value of the
-wrong kind, stops the start with its name.
+`ASCENSO_LIMITS__BATCH_ROWS=64` replaces `limits: batch_rows`. Secrets that the environment has not
+are those that the local stack made. An unknown key, or a value of the wrong kind, stops the start
+with its name.
 """
 
 import os
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+from dotenv import dotenv_values
 from pydantic import (
     AliasChoices,
     BaseModel,
@@ -19,15 +21,18 @@ from pydantic import (
     SecretStr,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     YamlConfigSettingsSource,
 )
 
 CONFIGS = Path(os.environ.get("ASCENSO_CONFIGS", Path(__file__).parents[1] / "configs"))
 TRAINING = CONFIGS / "training.yaml"
+HOME = Path(".ascenso")
 
 
 class Section(BaseModel):
@@ -201,6 +206,30 @@ class AdminSettings(Section):
     protects: list[Literal["deletes", "uploads", "training"]] = ["deletes", "uploads", "training"]
 
 
+class MadeSecrets(PydanticBaseSettingsSource):
+    """The secrets that the local stack made at its first start."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Its value, its key, and whether it is JSON."""
+        return self().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """What the home's `secrets.env` has of the settings."""
+        path = Path(self.current_state.get("home", HOME)) / "secrets.env"
+        try:
+            made = dotenv_values(path, interpolate=False)
+        except OSError as error:
+            raise SettingsError(f"{path} cannot be read: {error}") from error
+        found: dict[str, Any] = {
+            name: made[f"ASCENSO_{name.upper()}"]
+            for name in ("webhook_secret", "admin_key")
+            if made.get(f"ASCENSO_{name.upper()}")
+        }
+        if secret := made.get("ASCENSO_SECURITY__SECRET"):
+            found["security"] = {"secret": secret}
+        return found
+
+
 class Settings(BaseSettings):
     """Everything that may differ from one installation to the next."""
 
@@ -213,7 +242,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # it may be a secret; the message names the setting
     )
 
-    home: Path = Path(".ascenso")
+    home: Path = HOME
     mlflow_tracking_uri: Annotated[
         str | None, Field(validation_alias=AliasChoices("MLFLOW_TRACKING_URI"))
     ] = None
@@ -245,7 +274,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the files."""
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+        files = YamlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, MadeSecrets(settings_cls), files
 
     @property
     def tracking_uri(self) -> str:

@@ -1,6 +1,7 @@
 """spotify: how popular a song is, from its sound and its names."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import bentoml
@@ -8,16 +9,20 @@ import msgspec
 import numpy as np
 from bentoml.validators import ContentType
 from numpy.typing import NDArray
+from starlette.requests import Request
 
-from bentos.bento.native import LISTS, Native
-from bentos.bento.service import Served, quiet, tracked
+from bentos.bento.native import LISTS, call
+from bentos.bento.service import OPTIONS, Served
 from bentos.serving.release import Contract, Release
-from bentos.settings import settings
-from bentos.web.app import NOT_READY, App
-from bentos.web.docs import Answer, Operation
+from bentos.settings import Settings
+from bentos.web.app import App
+from bentos.web.auth.gate import Gate
+from bentos.web.endpoint import NOT_READY, Answer, Endpoint
+from bentos.web.following import Following
 from bentos.web.headers import VERSION_HEADER
 from bentos.web.hot import Hot
-from bentos.web.query import query_route
+from bentos.web.query import query
+from bentos.web.slots import tracked
 from training.spotify.features import FEATURES, OUTPUT, Song, popularity, row
 
 MODEL = "spotify-popularity"
@@ -55,62 +60,53 @@ def estimate(release: Release, songs: Sequence[Song]) -> list[Estimate]:
     return [Estimate(round(value, 2)) for value in popularity(release.predict(rows)).tolist()]
 
 
-slot = tracked(
-    MODEL,
-    Contract(
-        inputs={feature.name: feature.kind for feature in FEATURES}, outputs={OUTPUT: "double"}
-    ),
-    estimate,
+CONTRACT = Contract(
+    inputs={feature.name: feature.kind for feature in FEATURES}, outputs={OUTPUT: "double"}
 )
-hot, unslashed = (
-    Hot("spotify", path, slot, Song, settings().services.request_timeout_seconds)
-    for path in ("/predict/", "/predict")
-)
-native = Native("spotify", slot, Song, settings().services.request_timeout_seconds, LISTS)
-TOLD = (
+DESCRIPTION = (
     f"Names that are null, empty or left out are unknown. The header {VERSION_HEADER} tells "
     "which release answered."
 )
-app = App(
-    "spotify",
-    "spotify",
-    "1",
-    [slot],
-    hot=[hot, unslashed],
-    routes=[query_route("/predict/params", hot)],
-    operations=[
-        Operation(
-            "POST",
-            "/predict/",
-            "Popularity of a song, or of a list of songs; also at /predict",
-            {200: Answer("As many answers, in order", Estimate | list[Estimate]), **NOT_READY},
-            description=TOLD,
-            body=Song | list[Song],
-            examples={"one": EXAMPLE, "several": [EXAMPLE] * 2},
-        ),
-        Operation(
-            "GET",
-            "/predict/params",
-            "Popularity of a song that the query spells",
-            {200: Answer("The same answer as to a POST", Estimate), **NOT_READY},
-            description=TOLD,
-            query=Song,
-            examples={"one": EXAMPLE},
-        ),
-    ],
-)
 
 
-@bentoml.asgi_app(app)
-@bentoml.service(name="spotify", **quiet())
-class Spotify(Served):
+def build(settings: Settings, gate: Gate | None = None) -> App:
+    """The service, by these settings."""
+    slot = tracked(settings, MODEL, CONTRACT, estimate)
+    hot, unslashed = (
+        Hot("spotify", path, slot, Song, settings.services.request_timeout_seconds)
+        for path in ("/predict/", "/predict")
+    )
+    predict = Endpoint(
+        "POST",
+        hot.path,
+        hot,
+        "Popularity of a song, or of a list of songs; also at /predict",
+        {200: Answer("As many answers, in order", Estimate | list[Estimate]), **NOT_READY},
+        description=DESCRIPTION,
+        body=Song | list[Song],
+        examples={"one": EXAMPLE, "several": [EXAMPLE] * 2},
+    )
+    also = replace(predict, path=unslashed.path, handler=unslashed, include_in_schema=False)
+    spelled = Endpoint(
+        "GET",
+        "/predict/params",
+        query(hot),
+        "Popularity of a song that the query spells",
+        {200: Answer("The same answer as to a POST", Estimate), **NOT_READY},
+        description=DESCRIPTION,
+        query=Song,
+        examples={"one": EXAMPLE},
+    )
+    return App("spotify", [predict, also, spelled], Following([slot]), gate or Gate(settings))
+
+
+@bentoml.service(name="spotify", **OPTIONS)
+class Spotify(Served, build=build):
     """Popularity of songs."""
 
-    apps = (app,)
-
-    @bentoml.api(input_spec=native.call)
+    @bentoml.api(input_spec=call(LISTS))
     async def predict_batch(
-        self, rows: list[Song], ctx: bentoml.Context
+        self, rows: Request, ctx: bentoml.Context
     ) -> Annotated[NDArray[np.float64], ContentType("application/json")]:
         """Answer (n, 18), the features in their order, with (n, 1) of popularidad_estimada."""
-        return await native.answer(rows, ctx)
+        return await self.native.answer(rows, ctx)

@@ -18,6 +18,7 @@ from bentos.settings import (
     ServiceSettings,
     Settings,
 )
+from deploy.local import keys
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,19 @@ def test_every_setting_is_in_a_file() -> None:
     for name, field in Settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             assert told[name].keys() == field.annotation.model_fields.keys()
+
+
+def test_secrets_are_those_that_the_local_stack_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = keys.ensure(tmp_path / "secrets.env")
+    monkeypatch.setenv("ASCENSO_HOME", str(tmp_path))
+    monkeypatch.setenv("ASCENSO_ADMIN_KEY", "another")
+    settings = Settings()
+    assert settings.security.secret.get_secret_value() == made["ASCENSO_SECURITY__SECRET"]
+    assert settings.security.guarded == ["keras_api"]
+    assert settings.webhook_secret.get_secret_value() == made["ASCENSO_WEBHOOK_SECRET"]
+    assert settings.admin_key.get_secret_value() == "another"
 
 
 def test_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bentos.serving.slot import Slot
-from bentos.web.auth.guard import Guard, gate
+from bentos.web.app import App
 from bentos.web.body import Decoder, read
 from bentos.web.errors import JSON, HTTPError, Problem, UnprocessableBody
-from bentos.web.hot import predict, version_headers
+from bentos.web.hot import Hot, predict, version_headers
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 Answer = TypeVar("Answer", bound=msgspec.Struct)
@@ -28,28 +27,34 @@ MATRIX = NDArray[np.float64]
 LISTS = list[list[float | bool | str | None]]
 
 
-class Native(Generic[Row, Answer]):
-    """Answers calls of `{"rows": [[1.2, 25.5, 100.0], ...]}`, each row the fields of `row`.
+def call(kind: Any = MATRIX) -> type[bentoml.IODescriptor]:
+    """What `@bentoml.api(input_spec=...)` tells clients of a call's rows.
 
-    Give `call` to `@bentoml.api(input_spec=...)`: it tells clients what rows are, a matrix or
-    lists that also hold text, and checks what comes as strictly as the fast route does.
+    They are a matrix, or LISTS that also hold text. The call itself comes as it is, for Native.
     """
 
-    def __init__(
-        self,
-        service: str,
-        slot: Slot[Row, Answer],
-        row: type[Row],
-        timeout: float,
-        told: Any = MATRIX,
-    ) -> None:
-        self.call = _call(self, told)
-        self._guard = Guard(service, gate())
-        self._slot = slot
-        self._row = row
-        self._timeout = timeout
-        values: Any = tuple[tuple(field.type for field in msgspec.structs.fields(row))]  # type: ignore[misc]
-        rows = Annotated[list[values], msgspec.Meta(max_length=slot.limits.rows_per_call)]
+    class Call(bentoml.IODescriptor):  # type: ignore[misc]
+        rows: kind
+
+        @classmethod
+        async def from_http_request(cls, request: Request, serde: object) -> Any:
+            return cls.model_construct(rows=request)
+
+    return Call
+
+
+class Native(Generic[Row, Answer]):
+    """Answers calls of `{"rows": [[1.2, 25.5, 100.0], ...]}`, each row the fields of a struct.
+
+    They go the way of the first fast route of an app, checked as strictly.
+    """
+
+    def __init__(self, app: App) -> None:
+        hot: Hot[Row, Answer] = next(door for door in app.hot.values() if isinstance(door, Hot))
+        self._guard = app.guard
+        self._hot = hot
+        values: Any = tuple[tuple(field.type for field in msgspec.structs.fields(hot.row))]  # type: ignore[misc]
+        rows = Annotated[list[values], msgspec.Meta(max_length=hot.slot.limits.rows_per_call)]
         self._decode: Decoder[Any] = Decoder(
             msgspec.defstruct("Call", [("rows", rows)], forbid_unknown_fields=True)
         )
@@ -70,17 +75,18 @@ class Native(Generic[Row, Answer]):
                 error_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             )
         try:
-            body = await read(request.scope, request.receive, self._slot.limits.body_bytes)
-            return [self._row(*values) for values in self._decode(body).rows]
+            body = await read(request.scope, request.receive, self._hot.slot.limits.body_bytes)
+            return [self._hot.row(*values) for values in self._decode(body).rows]
         except UnprocessableBody as error:
             raise _refused(error.status, self._told(error.detail[0])) from None
         except HTTPError as error:
             raise _refused(error.status, str(error.detail)) from None
 
-    async def answer(self, rows: list[Row], context: bentoml.Context) -> NDArray[Any]:
-        """The answers to rows: an array (rows, fields of an answer)."""
+    async def answer(self, request: Request, context: bentoml.Context) -> NDArray[Any]:
+        """The answers to a call: an array (rows, fields of an answer)."""
+        rows = await self.read(request)
         try:
-            answered = await predict(self._slot, rows, self._timeout)
+            answered = await predict(self._hot.slot, rows, self._hot.timeout)
         except HTTPError as error:
             context.response.status_code = error.status
             refused = Response(error.body(), headers=error.headers, media_type=JSON)
@@ -89,7 +95,7 @@ class Native(Generic[Row, Answer]):
         return np.array([msgspec.structs.astuple(answer) for answer in answered.answers])
 
     def _told(self, problem: Problem) -> str:
-        columns = self._row.__struct_fields__
+        columns = self._hot.row.__struct_fields__
         match problem.loc:
             case ["body", "rows", int(row), int(column)]:
                 return f"rows[{row}][{column}], {columns[column]}: {problem.msg}"
@@ -97,17 +103,6 @@ class Native(Generic[Row, Answer]):
                 return f"rows[{row}]: {problem.msg}; a row is [{', '.join(columns)}]"
             case _:
                 return f"{'.'.join(map(str, problem.loc))}: {problem.msg}"
-
-
-def _call(door: Native[Any, Any], told: Any) -> type[bentoml.IODescriptor]:
-    class Call(bentoml.IODescriptor):  # type: ignore[misc]
-        rows: told
-
-        @classmethod
-        async def from_http_request(cls, request: Request, serde: object) -> Any:
-            return cls.model_construct(rows=await door.read(request))
-
-    return Call
 
 
 def _refused(status: int, message: str) -> BentoMLException:

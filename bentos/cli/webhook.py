@@ -1,8 +1,8 @@
 """`ascenso webhook`: have MLflow wake the services when an alias moves."""
 
 import click
-from dotenv import dotenv_values
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from bentos.cli.console import console, table
 from bentos.cli.errors import Failed
@@ -84,21 +84,16 @@ def _address(services: Services) -> str:
 def _secret() -> str:
     """The secret of this environment, or else of the local stack."""
     try:
-        secret = settings().webhook_secret.get_secret_value()
-        home = settings().home
-    except ValidationError as error:
+        found = settings()
+    except (ValidationError, SettingsError) as error:
         raise Failed(f"The configuration cannot be used: {error}") from error
-    file = home / "secrets.env"
-    try:
-        secret = secret or dotenv_values(file, interpolate=False).get(SECRET) or ""
-    except OSError as error:
-        raise Failed(f"{SECRET} is not set, and {file} cannot be read: {error}") from error
-    if not secret:
-        raise Failed(
-            f"{SECRET} is not set, and {file} has none: set it to the secret of the services; "
-            "`python -c 'import secrets; print(secrets.token_hex(32))'` makes one for both"
-        )
-    return secret
+    if secret := found.webhook_secret.get_secret_value():
+        return secret
+    raise Failed(
+        f"{SECRET} is not set, and {found.home / 'secrets.env'} has none: set it to the secret of "
+        "the services; `python -c 'import secrets; print(secrets.token_hex(32))'` makes one for "
+        "both"
+    )
 
 
 def _trouble(delivery: Delivery) -> str:

@@ -17,7 +17,7 @@ from starlette.types import Message
 from bentos.itransformer import archives, tied
 from bentos.itransformer.archives import BadArchive, Bounds
 from bentos.itransformer.calls import check_name
-from bentos.settings import UploadSettings, settings
+from bentos.settings import Settings
 from bentos.web.body import decode_query
 from bentos.web.errors import BodyTooLarge, HTTPError, Unavailable
 from bentos.web.packing import unpacked
@@ -113,16 +113,18 @@ def fields(form: FormData) -> Form:
     return decode_query(pairs, Form, "body")
 
 
-def install(file: IO[bytes], form: Form, home: Path, bounds: UploadSettings) -> list[str]:
+def install(file: IO[bytes], form: Form, settings: Settings) -> list[str]:
     """Unpack a bundle and make it a version; give the names of its files.
 
     Raises HTTPError 400 for a bundle that is not as it should be.
     """
-    with passing(home) as folder:
+    bounds = settings.uploads
+    with passing(settings.home) as folder:
         found = unpack(file, folder, bounds.unpacked_bytes)
         name = form.model_name or PurePosixPath(found[PTH]).name.removesuffix(PTH)
         check_name(name)
-        outcome = run(folder, Order(name, form, bounds.memory_bytes), bounds.seconds)
+        order = Order(name, form, bounds.memory_bytes)
+        outcome = run(folder, order, settings.tracking_uri, bounds.seconds)
     if outcome.bad:
         raise HTTPError(400, outcome.error)
     if outcome.error:
@@ -143,15 +145,15 @@ def unpack(file: IO[bytes], folder: Path, most_bytes: int) -> dict[str, str]:
     return found
 
 
-def run(folder: Path, order: Order, seconds: float) -> Outcome:
-    """Let a process of its own read and register what lies in a folder."""
+def run(folder: Path, order: Order, mlflow: str, seconds: float) -> Outcome:
+    """Let a process of its own read what lies in a folder, and register it with `mlflow`."""
     text = msgspec.json.encode(order).decode()
     with (folder / "log").open("wb") as log:
         process = tied.start(
             "bentos.itransformer.install",
             str(folder),
             text,
-            mlflow=settings().tracking_uri,
+            mlflow=mlflow,
             log=log,
         )
     try:

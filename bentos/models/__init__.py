@@ -1,5 +1,5 @@
 """Every promoted model that has no service of its own."""
 
-from bentos.models.service import Models, app
+from bentos.models.service import Models
 
-__all__ = ["Models", "app"]
+__all__ = ["Models"]

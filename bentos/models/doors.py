@@ -6,7 +6,6 @@ from bentos.models.calls import Codecs, Models, Row, ask
 from bentos.protocols.rows import Rows
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
-from bentos.settings import settings
 from bentos.tensors import Batch
 from bentos.web.body import read
 from bentos.web.hot import Door, Header, headers_of
@@ -17,11 +16,11 @@ END = "/predict"
 class Predictions(Door):
     """Rows in, answers out, by the schema of the live release."""
 
-    def __init__(self, slot: Slot[Row, Row]) -> None:
+    def __init__(self, slot: Slot[Row, Row], timeout: float) -> None:
         super().__init__("models", slot.name)
         self.slot = slot
         self._codecs = Codecs(lambda release, schema, most: Rows(schema, most))
-        self._timeout = settings().services.request_timeout_seconds
+        self._timeout = timeout
 
     async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
         """The answers to the rows of a body."""
@@ -42,8 +41,9 @@ class Predictions(Door):
 class Doors:
     """The doors of a rack's models, made at their first calls."""
 
-    def __init__(self, rack: Models) -> None:
+    def __init__(self, rack: Models, timeout: float) -> None:
         self._rack = rack
+        self._timeout = timeout
         self._made: dict[str, Predictions] = {}
 
     def __call__(self, path: str) -> Predictions | None:
@@ -56,5 +56,5 @@ class Doors:
             return None
         door = self._made.get(name)
         if door is None or door.slot is not slot:
-            door = self._made[name] = Predictions(slot)
+            door = self._made[name] = Predictions(slot, self._timeout)
         return door

@@ -5,18 +5,18 @@ Its errors are `{"error_code": ..., "message": ...}`, and wrong input is a 400, 
 """
 
 from http import HTTPStatus
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 from bentos.models.calls import Codecs, Models, ask, find, live
 from bentos.protocols.invocations import Invocations, Unsupported
 from bentos.serving.release import Release
-from bentos.settings import settings
 from bentos.tensors import Batch
 from bentos.web.app import to_json
 from bentos.web.body import read
+from bentos.web.endpoint import NOT_READY, Answer, Endpoint
 from bentos.web.errors import JSON, HTTPError
 from bentos.web.headers import VERSION_HEADER, spelled
 
@@ -24,19 +24,30 @@ CODES = {400: "BAD_REQUEST", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_U
 
 
 class Scoring:
-    """The routes, for the models of a rack."""
+    """The endpoints, for the models of a rack; a call is given up after `timeout` seconds."""
 
-    def __init__(self, rack: Models) -> None:
+    def __init__(self, rack: Models, timeout: float) -> None:
         self._rack = rack
+        self._timeout = timeout
         self._codecs = Codecs(lambda release, schema, most: Invocations(schema, most))
 
     @property
-    def routes(self) -> list[BaseRoute]:
+    def endpoints(self) -> list[Endpoint]:
         """What MLflow's server answers, under the name of each model."""
+        missing = Answer("No such model is promoted; those that are")
+        serves = {200: Answer("It does"), 404: missing, **NOT_READY}
         return [
-            Route("/{name}/invocations", self._invocations, methods=["POST"]),
-            Route("/{name}/ping", self._ping),
-            Route("/{name}/health", self._ping),
+            Endpoint(
+                "POST",
+                "/{name}/invocations",
+                self._invocations,
+                "Answers of a model, as MLflow's scoring server gives them",
+                {200: Answer('{"predictions": [...]}'), 404: missing, **NOT_READY},
+                body=Any,
+                examples={"one": {"dataframe_records": [{"x": 1.5}]}},
+            ),
+            Endpoint("GET", "/{name}/ping", self._ping, "Whether a model serves", serves),
+            Endpoint("GET", "/{name}/health", self._ping, "Whether a model serves", serves),
         ]
 
     async def _invocations(self, request: Request) -> Response:
@@ -56,8 +67,7 @@ class Scoring:
             except Unsupported as error:
                 raise HTTPError(415, str(error)) from None
 
-        seconds = settings().services.request_timeout_seconds
-        answers, release = await ask(slot, decoded, seconds)
+        answers, release = await ask(slot, decoded, self._timeout)
         given = self._codecs.of(slot, release).encode(answers)
         return Response(given, headers={VERSION_HEADER: spelled(str(release))}, media_type=JSON)
 

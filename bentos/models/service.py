@@ -5,94 +5,116 @@ from typing import Any
 import bentoml
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Mount, Route
 
-from bentos.bento.service import Served, quiet, tabled
+from bentos.bento.service import OPTIONS, Served
 from bentos.models import page
 from bentos.models.calls import find, live, run
 from bentos.models.doors import Doors
 from bentos.models.invocations import Scoring
 from bentos.models.openapi import document
 from bentos.models.v2 import OpenInference
+from bentos.settings import Settings
 from bentos.web import docs
-from bentos.web.app import NOT_READY, App, to_json
-from bentos.web.docs import Answer, Operation
+from bentos.web.app import App, to_json
+from bentos.web.auth.gate import Gate
+from bentos.web.endpoint import NOT_READY, Answer, Endpoint
 from bentos.web.errors import Failure, NotReady
+from bentos.web.following import Following
 from bentos.web.headers import PAGE_HEADERS
-
-rack = tabled(run)
-
-
-async def unknown(request: Request) -> Response:
-    """`POST /{name}/predict` where no such model is promoted."""
-    live(find(rack, request.path_params["name"]))
-    raise NotReady("The model came this moment: call again")
+from bentos.web.slots import tabled
 
 
-async def listed(request: Request) -> Response:
-    """`GET /`: the models that are promoted."""
-    return HTMLResponse(page.listed(rack.slots), headers=PAGE_HEADERS)
+class Pages:
+    """What people read of the models of a rack."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.rack = tabled(settings, run)
+        self._assets = docs.Assets()
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """What lies below a model's name."""
+        missing = {404: Answer("No such model is promoted; those that are", Failure)}
+        return [
+            Endpoint("GET", "/", self.listed, "The models", {200: Answer("A page")}),
+            Endpoint(
+                "POST",
+                "/{name}/predict",
+                self.unknown,  # Doors answers for the models that are
+                "Answers of a model to rows of its columns",
+                {200: Answer("One answer or a list, in order"), **missing, **NOT_READY},
+                description="One row or a list of rows, by the model's schema: see /{name}/docs.",
+                body=Any,
+                examples={"one": {"x": 1.5}},
+            ),
+            Endpoint(
+                "GET",
+                "/{name}/openapi.json",
+                self.described,
+                "The OpenAPI document of a model",
+                {200: Answer("It"), **missing, **NOT_READY},
+            ),
+            Endpoint(
+                "GET",
+                "/{name}/docs",
+                docs.reader("Model"),
+                "A page to try a model",
+                {200: Answer("It")},
+            ),
+            Endpoint(
+                "GET", "/{name}/docs/assets/{file:path}", self.asset, include_in_schema=False
+            ),
+        ]
+
+    @property
+    def last(self) -> Endpoint:
+        """The page of a model, whose path is that of anything."""
+        missing = Answer("No such model is promoted; those that are", Failure)
+        answers = {200: Answer("A page"), 404: missing}
+        return Endpoint("GET", "/{name}", self.model, "What a model takes and gives", answers)
+
+    async def unknown(self, request: Request) -> Response:
+        """`POST /{name}/predict` where no such model is promoted."""
+        live(find(self.rack, request.path_params["name"]))
+        raise NotReady("The model came this moment: call again")
+
+    async def listed(self, request: Request) -> Response:
+        """`GET /`: the models that are promoted."""
+        return HTMLResponse(page.listed(self.rack.slots), headers=PAGE_HEADERS)
+
+    async def model(self, request: Request) -> Response:
+        """`GET /{name}`: what one model takes and gives."""
+        slot = find(self.rack, request.path_params["name"])
+        address = str(request.url.replace(query="")).rstrip("/")
+        return HTMLResponse(page.model(slot, address), headers=PAGE_HEADERS)
+
+    async def described(self, request: Request) -> Response:
+        """`GET /{name}/openapi.json`."""
+        slot = find(self.rack, request.path_params["name"])
+        return to_json(document(slot.name, live(slot)))
+
+    async def asset(self, request: Request) -> Response:
+        """`GET /{name}/docs/assets/...`."""
+        return await self._assets.get_response(request.path_params["file"], request.scope)
 
 
-async def model(request: Request) -> Response:
-    """`GET /{name}`: what one model takes and gives."""
-    slot = find(rack, request.path_params["name"])
-    address = str(request.url.replace(query="")).rstrip("/")
-    return HTMLResponse(page.model(slot, address), headers=PAGE_HEADERS)
+def build(settings: Settings, gate: Gate | None = None) -> App:
+    """The service, by these settings."""
+    pages, timeout = Pages(settings), settings.services.request_timeout_seconds
+    return App(
+        "models",
+        [
+            *pages.endpoints,
+            *OpenInference(pages.rack, timeout).endpoints,
+            *Scoring(pages.rack, timeout).endpoints,
+        ],
+        Following(racks=[pages.rack]),
+        gate or Gate(settings),
+        last=[pages.last],
+        doors=Doors(pages.rack, timeout),
+    )
 
 
-async def described(request: Request) -> Response:
-    """`GET /{name}/openapi.json`."""
-    slot = find(rack, request.path_params["name"])
-    return to_json(document(slot.name, live(slot)))
-
-
-def operations() -> list[Operation]:
-    """What the service answers beside what each service does."""
-    missing: Any = {404: Answer("No such model is promoted; those that are", Failure)}
-    said = "One row or a list of rows, by the model's schema: see /{name}/docs."
-    return [
-        Operation("GET", "/{name}", "What a model takes and gives", {200: Answer("A page")}),
-        Operation(
-            "POST", "/{name}/predict", "Answers of a model to rows of its columns",
-            {200: Answer("One answer or a list, in order"), **missing, **NOT_READY},
-            description=said, body=Any, examples={"one": {"x": 1.5}},
-        ),
-        Operation(
-            "POST",
-            "/{name}/invocations",
-            "The same, as MLflow's scoring server",
-            {200: Answer('{"predictions": [...]}'), **missing, **NOT_READY},
-            body=Any,
-            examples={"one": {"dataframe_records": [{"x": 1.5}]}},
-        ),
-    ]  # fmt: skip
-
-
-app = App(
-    "models",
-    "models",
-    "1",
-    [],
-    routes=[
-        Route("/", listed),
-        Route("/{name}/predict", unknown, methods=["POST"]),
-        *OpenInference(rack).routes,
-        *Scoring(rack).routes,
-        Route("/{name}/openapi.json", described),
-        Route("/{name}/docs", docs.reader("Model")),
-        Mount("/{name}/docs/assets", docs.Assets()),
-    ],
-    last=[Route("/{name}", model)],
-    doors=Doors(rack),
-    operations=operations(),
-    racks=[rack],
-)
-
-
-@bentoml.asgi_app(app)
-@bentoml.service(name="models", **quiet())
-class Models(Served):
+@bentoml.service(name="models", **OPTIONS)
+class Models(Served, build=build):
     """Every promoted model that has no service of its own."""
-
-    apps = (app,)

@@ -4,19 +4,19 @@ Format: https://github.com/kserve/open-inference-protocol; errors are `{"error":
 """
 
 import re
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 from bentos.models.calls import Codecs, Models, Row, ask, find, live
 from bentos.protocols.v2 import V2, V2Call
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
-from bentos.settings import settings
 from bentos.tensors import BadInput, Batch, Schema
 from bentos.web.app import to_json
 from bentos.web.body import read
+from bentos.web.endpoint import NOT_READY, Answer, Endpoint
 from bentos.web.errors import JSON, HTTPError, Problem, UnprocessableBody
 from bentos.web.headers import VERSION_HEADER, spelled
 from bentos.web.hot import unfit
@@ -27,23 +27,35 @@ LONGEST = re.compile(r"[0-9]{1,12}")
 
 
 class OpenInference:
-    """The routes, for the models of a rack."""
+    """The endpoints, for the models of a rack; a call is given up after `timeout` seconds."""
 
-    def __init__(self, rack: Models) -> None:
+    def __init__(self, rack: Models, timeout: float) -> None:
         self._rack = rack
+        self._timeout = timeout
         self._codecs = Codecs(_codec)
 
     @property
-    def routes(self) -> list[BaseRoute]:
+    def endpoints(self) -> list[Endpoint]:
         """What the protocol names, below /v2."""
-        places = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+        ready = {200: Answer("They do"), 503: Answer("Some do not yet")}
         return [
-            Route("/v2", self._server),
-            Route("/v2/health/live", self._alive),
-            Route("/v2/health/ready", self._ready),
-            *(Route(f"{place}/infer", self._infer, methods=["POST"]) for place in places),
-            *(Route(f"{place}/ready", self._model_ready) for place in places),
-            *(Route(place, self._metadata) for place in places),
+            Endpoint("GET", "/v2", self._server, "The server", {200: Answer("Its name")}),
+            Endpoint(
+                "GET", "/v2/health/live", self._alive, "Whether it answers", {200: Answer("Yes")}
+            ),
+            Endpoint("GET", "/v2/health/ready", self._ready, "Whether all models serve", ready),
+            *self._of_model("/v2/models/{name}"),
+            *self._of_model("/v2/models/{name}/versions/{version}"),
+        ]
+
+    def _of_model(self, place: str) -> list[Endpoint]:
+        """What is asked of a model, or of the version of it that serves."""
+        known = {200: Answer("It"), 404: Answer("No such model, or another version"), **NOT_READY}
+        infer = "Answers of a model, by the Open Inference Protocol"
+        return [
+            Endpoint("POST", f"{place}/infer", self._infer, infer, known, body=Any),
+            Endpoint("GET", f"{place}/ready", self._model_ready, "Whether a model serves", known),
+            Endpoint("GET", place, self._metadata, "What a model takes and gives", known),
         ]
 
     async def _server(self, request: Request) -> Response:
@@ -86,7 +98,7 @@ class OpenInference:
             calls[:] = [self._codecs.of(slot, release).decode(body, length)]
             return calls[0].batch
 
-        answers, release = await ask(slot, decoded, settings().services.request_timeout_seconds)
+        answers, release = await ask(slot, decoded, self._timeout)
         try:
             given, header = self._codecs.of(slot, release).encode(answers, calls[0])
         except BadInput as error:

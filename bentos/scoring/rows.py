@@ -1,10 +1,9 @@
 """From the rows of a table to a version's answers, by the names in its signature."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import numpy as np
@@ -15,11 +14,7 @@ from pyarrow import compute, types
 from bentos.flavors.mlmodel import MLmodel
 from bentos.scoring.tables import Unfit
 from bentos.serving.release import Contract, Release
-from bentos.web.hot import Hot
 
-# Services that take the rows of their model as they are: a table gets what a call gets, with the
-# same checks before the model and the same rounding after it.
-SERVICES = {"contugas-anomaly": "bentos.contugas", "spotify-popularity": "bentos.spotify"}
 KINDS = {
     "double": pa.float64(),
     "float": pa.float64(),
@@ -33,10 +28,21 @@ TENSOR = {"inputs": "row", "outputs": "answer"}  # what a tensor is called that 
 INDEX = re.compile(r"__index_level_\d+__")  # a column that pandas writes for rows without names
 
 
+class Door(NamedTuple):
+    """What a service does with the rows of its model, where it takes them as they are.
+
+    A table gets what a call gets: the same checks before the model, the same rounding after it.
+    """
+
+    contract: Contract
+    row: type[msgspec.Struct]
+    run: Callable[[Release, Sequence[Any]], Sequence[Any]]
+
+
 def contract(model: str) -> Contract:
     """What a version of this model must take and give."""
     door = _door(model)
-    return door.slot.contract if door else Contract(None, None)
+    return door.contract if door else Contract(None, None)
 
 
 @dataclass(frozen=True)
@@ -108,21 +114,29 @@ class Columns:
         return list(answers.reshape(len(rows), -1).T)
 
 
-def _called(door: Hot[Any, Any], release: Release, given: pa.RecordBatch) -> list[Any]:
+def _called(door: Door, release: Release, given: pa.RecordBatch) -> list[Any]:
     """What the service answers to these rows."""
     try:
         rows = msgspec.convert(given.to_pylist(), list[door.row])  # type: ignore[name-defined]
     except msgspec.ValidationError as error:
         raise Unfit(str(error)) from error
-    answers = door.slot.run(release, rows)
+    answers = door.run(release, rows)
     return list(zip(*map(msgspec.structs.astuple, answers), strict=True))
 
 
-def _door(model: str) -> Hot[Any, Any] | None:
-    if model not in SERVICES:
-        return None
-    door: Hot[Any, Any] = import_module(SERVICES[model]).hot
-    return door
+def _door(model: str) -> Door | None:
+    """That of the model's service, which is imported when it is asked for."""
+    if model == "contugas-anomaly":
+        from bentos.contugas import CONTRACT, Reading, judge
+
+        return Door(CONTRACT, Reading, judge)
+    if model == "spotify-popularity":
+        from bentos.spotify import CONTRACT as SPOTIFY
+        from bentos.spotify import estimate
+        from training.spotify.features import Song
+
+        return Door(SPOTIFY, Song, estimate)
+    return None
 
 
 def _plain(column: pa.Array) -> pa.Array:

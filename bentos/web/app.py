@@ -1,4 +1,4 @@
-"""A service's HTTP face: its own routes, and those that every service has."""
+"""A service's HTTP face: its own endpoints, and those that every service has."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,101 +9,64 @@ from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from bentos.promotion.watcher import Watcher
-from bentos.registry.client import RegistryUnavailable
-from bentos.serving.rack import Rack
-from bentos.serving.slot import Slot
-from bentos.web import docs
-from bentos.web.auth.guard import RELOAD, Guard, Places, gate, inside
-from bentos.web.docs import Answer, Operation
+from bentos.web import docs, history, hooks
+from bentos.web.auth.gate import Gate
+from bentos.web.auth.guard import Guard, inside
+from bentos.web.endpoint import NOT_READY, Answer, Endpoint, routes
 from bentos.web.errors import HANDLERS, JSON, Failure, Unavailable
-from bentos.web.history import OPERATION as HISTORY
-from bentos.web.history import history
-from bentos.web.hooks import OPERATION as HOOK
-from bentos.web.hooks import route as hook
-from bentos.web.hot import Door, Hot
+from bentos.web.following import Following
+from bentos.web.hot import Door
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, metrics
 
-
-class Feed(Protocol):
-    """What a service follows beside the registry, such as data; `trouble` is empty when well."""
-
-    trouble: str
-
-    def start(self) -> None:
-        """Begin to follow."""
-        ...
-
-    def stop(self) -> None:
-        """Stop following."""
-        ...
-
-    def wake(self) -> None:
-        """Look at once."""
-        ...
+VERSION = "1"
 
 
 class App:
-    """An ASGI app. POSTs to a path in `hot`, or to one that `doors` knows, take the fast route;
-    all else goes to Starlette.
+    """An ASGI app. POSTs to an endpoint that a Door answers, or to a path that `doors` knows, take
+    the fast route; all else goes to Starlette.
 
-    `writes` are the places that change something, beside /reload: pages of other origins may not
-    call them, and where the service is guarded they need the scope `admin`.
-    `keyed` are those that want the admin key or the token of an admin where it is not.
+    `last` are endpoints whose paths would hide those that every service has. What all services of
+    a process share, their users and origins, is the `gate`.
     """
 
     def __init__(
         self,
         name: str,
-        title: str,
-        version: str,
-        slots: Sequence[Slot[Any, Any]],
-        hot: Sequence[Hot[Any, Any]] = (),
-        routes: Sequence[BaseRoute] = (),
-        operations: Sequence[Operation] = (),
-        description: str = "",
-        feeds: Sequence[Feed] = (),
-        racks: Sequence[Rack[Any, Any]] = (),
-        writes: Places = (),
-        keyed: Places = (),
-        last: Sequence[BaseRoute] = (),
+        endpoints: Sequence[Endpoint],
+        following: Following,
+        gate: Gate,
+        last: Sequence[Endpoint] = (),
         doors: Callable[[str], Door | None] = lambda path: None,
     ) -> None:
         self.name = name
-        self.fixed = list(slots)
-        self.racks = list(racks)
-        self.feeds = list(feeds)
-        self.watcher: Watcher | None = None
-        self._hot = {route.path: route for route in hot}
+        self.following = following
+        self.hot = {e.path: e.handler for e in endpoints if isinstance(e.handler, Door)}
         self._doors = doors
-        guard = Guard(name, gate(), [*writes, RELOAD], keyed)
-        self.openness = guard.openness
-        self.check = guard.check  # before the start: raises ValueError where it must not run open
-        told = guard.told([*operations, *COMMON_OPERATIONS])
+        self.guard = Guard(name, gate, [*endpoints, *self._common(gate), *last])
         self._starlette = Starlette(
             routes=[
-                *routes,
-                *(Route(path, route, methods=["POST"]) for path, route in self._hot.items()),
-                *self._common_routes(),
-                *guard.routes,
-                *docs.routes(title, version, told, description),
-                *last,  # whose paths would hide those above
+                *docs.routes(name, VERSION, self.guard.endpoints),
+                *routes(self.guard.endpoints),
             ],
             exception_handlers=HANDLERS,
         )
-        self._app = gate().origins.open_to(guard.around(self._dispatch))
+        self._app = self.guard.around(self._dispatch)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         await self._app(scope, receive, send)
 
+    @property
+    def apps(self) -> "Sequence[App]":
+        """Itself; a stack has several."""
+        return [self]
+
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") == "POST":
             path = inside(scope)
-            door = self._hot.get(path) or self._doors(path)
+            door = self.hot.get(path) or self._doors(path)
             if door is not None:
                 await door(scope, receive, send)
                 return
@@ -121,31 +84,42 @@ class App:
 
         await self._starlette(scope, receive, counted)
 
-    @property
-    def slots(self) -> list[Slot[Any, Any]]:
-        """The service's own slots, and those of its racks as they are now."""
-        return [*self.fixed, *(slot for rack in self.racks for slot in rack.slots)]
-
-    @property
-    def ready(self) -> bool:
-        """Whether every slot of its own has a live release, and every rack is ready."""
-        return all(slot.live for slot in self.fixed) and all(rack.ready for rack in self.racks)
-
-    def _common_routes(self) -> list[BaseRoute]:
+    def _common(self, gate: Gate) -> list[Endpoint]:
+        """What every service answers."""
+        slots = "For each slot: channel, live, previous, candidate, refused"
         return [
-            Route("/livez", livez),
-            Route("/readyz", self._readyz),
-            Route("/metrics", metrics),
-            Route("/releases", self._releases),
-            Route("/history", self._history),
-            Route("/reload", self._reload, methods=["POST"]),
-            hook(lambda: self.watcher),
+            Endpoint(
+                "GET",
+                "/releases",
+                self._releases,
+                "What serves, since when, and who was refused why",
+                {200: Answer(slots)},
+            ),
+            history.endpoint(self._history),
+            Endpoint(
+                "POST",
+                "/reload",
+                self._reload,
+                "Look at the registry now",
+                {200: Answer("As /releases, after the look"), 503: Answer("No registry", Failure)},
+                access="admins",
+            ),
+            hooks.endpoint(lambda: self.following.watcher, gate.deliveries),
+            _GET_LIVEZ,
+            Endpoint(
+                "GET",
+                "/readyz",
+                self._readyz,
+                "Whether a release is live",
+                {200: Answer("It is"), **NOT_READY},
+            ),
+            _GET_METRICS,
         ]
 
     async def _readyz(self, request: Request) -> Response:
-        if not self.ready:
-            waiting = [slot.name for slot in self.slots if not slot.live]
-            waiting += [f"{rack.prefix}*" for rack in self.racks if not rack.known]
+        if not self.following.ready:
+            waiting = [slot.name for slot in self.following.slots if not slot.live]
+            waiting += [f"{rack.prefix}*" for rack in self.following.racks if not rack.known]
             raise Unavailable(f"No version serves yet of: {', '.join(waiting)}")
         return PlainTextResponse("ready\n")
 
@@ -153,52 +127,32 @@ class App:
         return to_json(self.report())
 
     async def _history(self, request: Request) -> Response:
-        if self.watcher is None:
-            raise Unavailable("The service is still starting")
-        models = [slot.name for slot in self.slots]
-        racks = tuple(rack.prefix for rack in self.racks)
+        ledger = self.following.started.ledger
+        models = [slot.name for slot in self.following.slots]
+        racks = tuple(rack.prefix for rack in self.following.racks)
         query = request.query_params.multi_items()
-        return to_json(await run_sync(history, self.watcher.ledger, models, racks, query))
+        return to_json(await run_sync(history.history, ledger, models, racks, query))
 
     async def _reload(self, request: Request) -> Response:
-        await self.reload()
+        await self.following.reload()
         return to_json(self.report())
-
-    async def reload(self) -> None:
-        """Look at the registry now, and wait until what was found serves or not.
-
-        Raises Unavailable when the registry cannot be read.
-        """
-        if self.watcher is None:
-            raise Unavailable("The service is still starting")
-        for feed in self.feeds:
-            feed.wake()
-        try:
-            await run_sync(self.watcher.reload)
-        except RegistryUnavailable as error:
-            raise Unavailable(
-                f"The registry cannot be read, what serves goes on: {error}"
-            ) from None
-
-    async def slot(self, rack: Rack[Any, Any], name: str) -> Slot[Any, Any] | None:
-        """The slot of a model by its caller's name; the registry is asked for one that is new."""
-        found = rack.get(name)
-        if found is None and self.watcher:
-            await self.watcher.looked_anew()
-            found = rack.get(name)
-        return found
 
     def report(self) -> dict[str, Any]:
         """The service as `/releases` tells it."""
-        trouble = self.watcher.trouble if self.watcher else "the service is still starting"
-        troubles = [trouble, *(feed.trouble for feed in self.feeds)]
-        return {
-            "service": self.name,
-            "degraded": "; ".join(filter(None, troubles)) or None,
-            "releases": [slot.report() for slot in self.slots],
-            "racks": [rack.prefix for rack in self.racks],
-            "excluded": [pattern for rack in self.racks for pattern in rack.excluded],
-        }
+        return {"service": self.name} | self.following.report()
+
+
+class Site(Protocol):
+    """What BentoML serves: one app, or several behind one port."""
+
+    @property
+    def apps(self) -> Sequence[App]:
+        """The apps in it."""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        ...
 
 
 def to_json(value: object, status: int = 200) -> Response:
@@ -211,23 +165,9 @@ async def livez(request: Request) -> Response:
     return PlainTextResponse("alive\n")
 
 
-NOT_READY = {503: Answer("No version serves yet", Failure)}
-COMMON_OPERATIONS = (
-    Operation(
-        "GET",
-        "/releases",
-        "What serves, since when, and who was refused why",
-        {200: Answer("For each slot: channel, live, previous, candidate, refused")},
-    ),
-    HISTORY,
-    Operation(
-        "POST",
-        "/reload",
-        "Look at the registry now",
-        {200: Answer("As /releases, after the look"), 503: Answer("No registry", Failure)},
-    ),
-    HOOK,
-    Operation("GET", "/livez", "Whether the process answers", {200: Answer("It does")}),
-    Operation("GET", "/readyz", "Whether a release is live", {200: Answer("It is"), **NOT_READY}),
-    Operation("GET", "/metrics", "Metrics for Prometheus", {200: Answer("Text format")}),
+_GET_LIVEZ = Endpoint(
+    "GET", "/livez", livez, "Whether the process answers", {200: Answer("It does")}
+)
+_GET_METRICS = Endpoint(
+    "GET", "/metrics", metrics, "Metrics for Prometheus", {200: Answer("Text format")}
 )

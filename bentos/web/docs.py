@@ -8,8 +8,7 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,64 +17,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from bentos.web.errors import JSON, Problem, Problems
+from bentos.web.endpoint import Answer, Endpoint
+from bentos.web.errors import JSON
 
 REFERENCE = "#/components/schemas/{name}"
 DAY = 86_400  # seconds
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One answer of an operation; `kind` is the msgspec type of its JSON, None for no JSON."""
-
-    meaning: str
-    kind: Any = None
-    example: Any = None
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One route as its reader sees it.
-
-    `body` is the msgspec type of the JSON body, `query` a struct of the query parameters;
-    `examples` are whole requests by name, `answers` go by status. `{name}` in the path is a text.
-    """
-
-    method: str
-    path: str
-    summary: str
-    answers: Mapping[int, Answer]
-    description: str = ""
-    body: Any = None
-    query: type[msgspec.Struct] | None = None
-    examples: Mapping[str, Any] = field(default_factory=dict)
-    bearer: bool = False
-
-    @property
-    def all_answers(self) -> dict[int, Answer]:
-        """`answers`, and the 422 of every operation that takes input."""
-        takes_input = self.body is not None or self.query is not None
-        return ({422: UNPROCESSABLE} if takes_input else {}) | dict(self.answers)
-
-    @property
-    def kinds(self) -> list[Any]:
-        """Every type that the operation reads or writes."""
-        kinds = [self.body, self.query, *(answer.kind for answer in self.all_answers.values())]
-        return [kind for kind in kinds if kind is not None]
-
-
-UNPROCESSABLE = Answer(
-    "A field is missing, unknown, or not of its type",
-    Problems,
-    Problems([Problem(["body", "presion"], "Expected `float`, got `str`", "wrong_type")]),
-)
-
-
 class _Schemas:
     """JSON schemas of all types of a service, made in one call so that names do not clash."""
 
-    def __init__(self, operations: Sequence[Operation]) -> None:
-        self._types = [kind for operation in operations for kind in operation.kinds]
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._types = [kind for endpoint in endpoints for kind in endpoint.kinds]
         schemas, components = msgspec.json.schema_components(self._types, ref_template=REFERENCE)
         self._schemas: list[dict[str, Any]] = list(schemas)
         self.components: dict[str, dict[str, Any]] = components
@@ -89,19 +42,20 @@ class _Schemas:
 
 
 def openapi(
-    title: str, version: str, operations: Sequence[Operation], description: str = ""
+    title: str, version: str, endpoints: Sequence[Endpoint], description: str = ""
 ) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of `operations`; its server is wherever it was read from.
+    """The OpenAPI 3.1 document of `endpoints`; its server is wherever it was read from.
 
-    Of two operations with one path and method the first is told, as the first route answers.
+    Of two endpoints with one path and method the first is described, as the first route answers.
     """
-    schemas = _Schemas(operations)
+    shown = [endpoint for endpoint in endpoints if endpoint.include_in_schema]
+    schemas = _Schemas(shown)
     paths: dict[str, dict[str, Any]] = {}
-    for operation in operations:
-        told = _operation(operation, schemas)
-        paths.setdefault(operation.path, {}).setdefault(operation.method.lower(), told)
+    for endpoint in shown:
+        described = _operation(endpoint, schemas)
+        paths.setdefault(endpoint.template, {}).setdefault(endpoint.method.lower(), described)
     components: dict[str, Any] = {"schemas": schemas.components}
-    if any(operation.bearer for operation in operations):
+    if any(endpoint.bearer for endpoint in shown):
         components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
     return {
         "openapi": "3.1.1",
@@ -112,41 +66,41 @@ def openapi(
     }
 
 
-def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
-    name = re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_")
-    told: dict[str, Any] = {
+def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+    name = re.sub(r"\W+", "_", f"{endpoint.method.lower()}{endpoint.template}").strip("_")
+    described: dict[str, Any] = {
         "operationId": name,
-        "summary": operation.summary,
-        "description": operation.description,
-        "parameters": _parameters(operation, schemas),
+        "summary": endpoint.summary,
+        "description": endpoint.description,
+        "parameters": _parameters(endpoint, schemas),
         "responses": {
             str(status): _response(answer, schemas)
-            for status, answer in sorted(operation.all_answers.items())
+            for status, answer in sorted(endpoint.all_answers.items())
         },
     }
-    if operation.body is not None:
-        examples = {name: {"value": value} for name, value in operation.examples.items()}
-        content = {"schema": schemas.of(operation.body), "examples": examples}
-        told["requestBody"] = {"required": True, "content": {JSON: content}}
-    if operation.bearer:
-        told["security"] = [{"bearer": []}]
-    return told
+    if endpoint.body is not None:
+        examples = {name: {"value": value} for name, value in endpoint.examples.items()}
+        content = {"schema": schemas.of(endpoint.body), "examples": examples}
+        described["requestBody"] = {"required": True, "content": {JSON: content}}
+    if endpoint.bearer:
+        described["security"] = [{"bearer": []}]
+    return described
 
 
-def _parameters(operation: Operation, schemas: _Schemas) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = [
+def _parameters(endpoint: Endpoint, schemas: _Schemas) -> list[dict[str, Any]]:
+    described: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)}", operation.path)
+        for name in re.findall(r"{(\w+)}", endpoint.template)
     ]
-    if operation.query is None:
-        return told
-    struct = schemas.whole(operation.query)
-    example: dict[str, Any] = next(iter(operation.examples.values()), {})
+    if endpoint.query is None:
+        return described
+    struct = schemas.whole(endpoint.query)
+    example: dict[str, Any] = next(iter(endpoint.examples.values()), {})
     for name, schema in struct["properties"].items():
         required = name in struct.get("required", [])
         parameter = {"name": name, "in": "query", "required": required, "schema": schema}
-        told.append(parameter | ({"example": example[name]} if name in example else {}))
-    return told
+        described.append(parameter | ({"example": example[name]} if name in example else {}))
+    return described
 
 
 def _response(answer: Answer, schemas: _Schemas) -> dict[str, Any]:
@@ -212,10 +166,10 @@ class Assets(StaticFiles):
 
 
 def routes(
-    title: str, version: str, operations: Sequence[Operation], description: str = ""
+    title: str, version: str, endpoints: Sequence[Endpoint], description: str = ""
 ) -> list[BaseRoute]:
     """`/openapi.json`, `/docs` (Swagger UI), `/redoc` and their assets."""
-    document = msgspec.json.encode(openapi(title, version, operations, description))
+    document = msgspec.json.encode(openapi(title, version, endpoints, description))
     return [
         _route("/openapi.json", document, JSON),
         _route("/docs", _page(title, _SWAGGER), "text/html"),

@@ -9,7 +9,7 @@ import msgspec
 
 from bentos.promotion.ledger import Event, Ledger
 from bentos.web.body import decode_query
-from bentos.web.docs import Answer, Operation
+from bentos.web.endpoint import Answer, Endpoint, Handler
 from bentos.web.errors import (
     Failure,
     HTTPError,
@@ -87,15 +87,18 @@ def _time(text: str) -> datetime:
         raise UnprocessableBody(problem) from None
 
 
-OPERATION = Operation(
-    "GET",
-    "/history",
-    "What served when, and who was refused why",
-    {
-        200: Answer("The lines of the ledger, oldest first", History),
-        404: Answer("No slot of that name", Failure),
-        503: Answer("The service is still starting", Failure),
-    },
-    description="With `at`, the release that served then.",
-    query=Question,
-)
+def endpoint(handler: Handler) -> Endpoint:
+    """Where the history is asked for."""
+    return Endpoint(
+        "GET",
+        "/history",
+        handler,
+        "What served when, and who was refused why",
+        {
+            200: Answer("The lines of the ledger, oldest first", History),
+            404: Answer("No slot of that name", Failure),
+            503: Answer("The service is still starting", Failure),
+        },
+        description="With `at`, the release that served then.",
+        query=Question,
+    )

@@ -13,18 +13,15 @@ import re
 import time
 from base64 import b64encode
 from collections.abc import Callable
-from functools import cache
 
 from cachetools import TTLCache
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from bentos.promotion.watcher import Watcher
-from bentos.settings import settings
 from bentos.web.body import read
-from bentos.web.docs import Answer, Operation
+from bentos.web.endpoint import Answer, Endpoint
 from bentos.web.errors import Failure, HTTPError, Unavailable, respond
 
 PATH = "/hooks/mlflow"
@@ -91,23 +88,30 @@ def _required(headers: Headers, name: str) -> str:
     return value
 
 
-@cache
-def _deliveries() -> Deliveries:
-    """One memory a process, so that no delivery is repeated to another of its paths."""
-    return Deliveries(settings().webhook_secret.get_secret_value())
-
-
-def route(watcher: Callable[[], Watcher | None], deliveries: Deliveries | None = None) -> Route:
-    """The route that wakes a watcher, once there is one."""
+def endpoint(watcher: Callable[[], Watcher | None], deliveries: Deliveries) -> Endpoint:
+    """Where MLflow wakes a watcher, once there is one."""
 
     async def hook(request: Request) -> Response:
         try:
-            await _wake(request, watcher(), deliveries or _deliveries())
+            await _wake(request, watcher(), deliveries)
         except (HTTPError, ClientDisconnect) as error:  # the stack's router has no handlers
             return await respond(request, error)
         return Response(status_code=202)
 
-    return Route(PATH, hook, methods=["POST"])
+    return Endpoint(
+        "POST",
+        PATH,
+        hook,
+        "Look at the registry soon, because MLflow says so",
+        {
+            202: Answer("Woken"),
+            401: Answer("Not signed with the webhook's secret, too old, or taken before", Failure),
+            404: Answer("Webhooks are off", Failure),
+            413: Answer("The body is too large", Failure),
+            503: Answer("The service is still starting", Failure),
+        },
+        description="For MLflow's webhooks; `ascenso webhook install` sets one up.",
+    )
 
 
 async def _wake(request: Request, watcher: Watcher | None, deliveries: Deliveries) -> None:
@@ -116,18 +120,3 @@ async def _wake(request: Request, watcher: Watcher | None, deliveries: Deliverie
         raise Unavailable("The service is still starting")
     deliveries.take(request.headers, body)
     watcher.wake()
-
-
-OPERATION = Operation(
-    "POST",
-    PATH,
-    "Look at the registry soon, because MLflow says so",
-    {
-        202: Answer("Woken"),
-        401: Answer("Not signed with the webhook's secret, too old, or taken before", Failure),
-        404: Answer("Webhooks are off", Failure),
-        413: Answer("The body is too large", Failure),
-        503: Answer("The service is still starting", Failure),
-    },
-    description="For MLflow's webhooks; `ascenso webhook install` sets one up.",
-)

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Mount, Route, Router
+from starlette.types import Receive, Scope, Send
 
+from bentos.web import hooks
 from bentos.web.app import App, to_json
+from bentos.web.auth.gate import Gate
+from bentos.web.endpoint import routes
 from bentos.web.headers import PAGE_HEADERS
-from bentos.web.hooks import route as hook
 from bentos.web.metrics import metrics
 
 _PAGE = """<!doctype html>
@@ -36,27 +39,42 @@ _ROW = """<tr><td>{name}</td><td>{serves}</td>
 <td><a href="{name}/releases">releases</a></td></tr>"""
 
 
-def index(apps: Sequence[App]) -> list[BaseRoute]:
-    """What a stack answers itself that mounts each app under its name.
+class Index:
+    """Apps behind one port, each under its name.
 
-    `/`, `/releases`, `/metrics`, and `/hooks/mlflow`, for they share one watcher.
+    Its own are `/`, `/releases`, `/metrics`, and `/hooks/mlflow`, for they share one watcher.
     """
 
-    async def page(request: Request) -> Response:
-        rows = "\n".join(_row(app) for app in apps)
+    def __init__(self, apps: Sequence[App], gate: Gate) -> None:
+        if unknown := set(gate.security.guarded) - {app.name for app in apps}:
+            raise ValueError(
+                f"security.guarded names {sorted(unknown)}, and there is no such service"
+            )
+        self.apps = apps
+        hook = hooks.endpoint(lambda: apps[0].following.watcher, gate.deliveries)
+        router = Router(
+            [
+                Route("/", self._page),
+                Route("/releases", self._releases),
+                Route("/metrics", metrics),
+                *routes([hook]),
+                *(Mount(f"/{app.name}", app) for app in apps),
+            ]
+        )
+        self._app = gate.hosts.around(router)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._app(scope, receive, send)
+
+    async def _page(self, request: Request) -> Response:
+        rows = "\n".join(map(_row, self.apps))
         return HTMLResponse(_PAGE.format(rows=rows), headers=PAGE_HEADERS)
 
-    async def releases(request: Request) -> Response:
-        return to_json([app.report() for app in apps])
-
-    return [
-        Route("/", page),
-        Route("/releases", releases),
-        Route("/metrics", metrics),
-        hook(lambda: apps[0].watcher),
-    ]
+    async def _releases(self, request: Request) -> Response:
+        return to_json([app.report() for app in self.apps])
 
 
 def _row(app: App) -> str:
-    serves = ", ".join(str(slot.live or f"no {slot.name} yet") for slot in app.slots)
+    serves = ", ".join(str(slot.live or f"no {slot.name} yet") for slot in app.following.slots)
     return _ROW.format(name=html.escape(app.name), serves=html.escape(serves))

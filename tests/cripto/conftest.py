@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from dotenv import dotenv_values
 
-from bentos.cripto.service import MODELS
+from bentos.cripto.messages import MODELS
 from deploy.local.settings import ROOT
 from tests.cripto.bench import ALIAS, DATA, Bench, registered
 from tests.e2e.service import status

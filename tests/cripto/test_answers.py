@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import skops.io
 
-from bentos.cripto.service import MODELS
+from bentos.cripto.messages import MODELS
 from tests.cripto.bench import outlook, registered
 from tests.e2e.service import status
 from tests.stack import Stack, wait_for

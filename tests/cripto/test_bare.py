@@ -1,6 +1,7 @@
 """What the app answers while it lacks models, prices, or both."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,12 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bentos.cripto import service as cripto
+from bentos.cripto.service import Outlooks
+from bentos.settings import Settings
+from bentos.web.app import App
+from bentos.web.auth.gate import Gate
 from tests.cripto.bench import outlook
 from tests.memory import release
 from tests.web.serving import serving
 from training.cripto.prices import to_csv
-from training.cripto.settings import Settings, Synthetic
+from training.cripto.settings import Settings as Training
+from training.cripto.settings import Synthetic
 from training.cripto.synthetic import synthetic
 from training.settings import read_settings
 
@@ -21,18 +26,21 @@ NOT_LOADED = "Modelos não carregados. Tente novamente em alguns segundos."
 
 
 @pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    """The app without registry and store."""
-    for slot in cripto.slots.values():
-        monkeypatch.setattr(slot, "live", None)
-    monkeypatch.setattr(cripto.coins, "_known", {})
-    with serving(cripto.app) as url, httpx.Client(base_url=url, timeout=60) as client:
+def outlooks(tmp_path: Path) -> Outlooks:
+    """The service, without registry and store."""
+    return Outlooks(Settings(home=tmp_path))
+
+
+@pytest.fixture
+def bare(outlooks: Outlooks) -> Iterator[httpx.Client]:
+    app = App("cripto", outlooks.endpoints, outlooks.following, Gate(Settings()))
+    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
 
 
-def know(coins: pd.DataFrame) -> None:
+def know(outlooks: Outlooks, coins: pd.DataFrame) -> None:
     files = {f"{symbol}/daily.csv": to_csv(coin) for symbol, coin in coins.groupby("symbol")}
-    cripto.coins.update(files, set(files))
+    outlooks.coins.update(files, set(files))
 
 
 def halves(rows: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -58,20 +66,20 @@ def test_before_the_first_load(bare: httpx.Client) -> None:
     assert bare.get("/symbol/%20").status_code == 400
 
 
-def test_before_the_first_prices(bare: httpx.Client) -> None:
-    cripto.slots["classifier_rf"].live = release("1", halves)
+def test_before_the_first_prices(outlooks: Outlooks, bare: httpx.Client) -> None:
+    outlooks.slots["classifier_rf"].live = release("1", halves)
     answer = bare.get("/symbol/BTC")
     assert answer.status_code == 503
     assert answer.json()["detail"] == "Preços não carregados. Tente novamente em alguns segundos."
 
 
-def test_a_model_that_fails_stands_in_the_answer(bare: httpx.Client) -> None:
+def test_a_model_that_fails_stands_in_the_answer(outlooks: Outlooks, bare: httpx.Client) -> None:
     def fail(rows: object) -> np.ndarray[Any, np.dtype[np.float64]]:
         raise ZeroDivisionError
 
-    know(synthetic(Synthetic(days=60, seed=1)))
-    cripto.slots["classifier_rf"].live = release("7", halves)
-    cripto.slots["regressor_rf"].live = release("3", fail)
+    know(outlooks, synthetic(Synthetic(days=60, seed=1)))
+    outlooks.slots["classifier_rf"].live = release("7", halves)
+    outlooks.slots["regressor_rf"].live = release("3", fail)
     told = outlook(bare)
     assert told["total_modelos"] == len(told["modelos"]) == 5
     good = {
@@ -90,8 +98,8 @@ def test_a_model_that_fails_stands_in_the_answer(bare: httpx.Client) -> None:
     assert bare.get("/health").json()["versions"] == {"regressor_rf": "3", "classifier_rf": "7"}
 
 
-def test_a_coin_of_one_day_is_answered(bare: httpx.Client) -> None:
-    made = synthetic(read_settings("cripto", Settings).synthetic)
-    know(made.groupby("symbol").tail(1))
-    cripto.slots["classifier_rf"].live = release("1", halves)
+def test_a_coin_of_one_day_is_answered(outlooks: Outlooks, bare: httpx.Client) -> None:
+    made = synthetic(read_settings("cripto", Training).synthetic)
+    know(outlooks, made.groupby("symbol").tail(1))
+    outlooks.slots["classifier_rf"].live = release("1", halves)
     assert outlook(bare)["modelos"]["classifier_rf"]["probabilidade"] == 0.5

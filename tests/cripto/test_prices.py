@@ -8,7 +8,7 @@ import httpx
 import pandas as pd
 import pytest
 
-from bentos.cripto.service import MODELS
+from bentos.cripto.messages import MODELS
 from deploy.local.settings import BUCKET
 from tests.cripto.bench import ALIAS, PREFIX, Bench, outlook, registered
 from tests.e2e.service import status

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bentos.cripto.service import MODELS
+from bentos.cripto.messages import MODELS
 from tests.cripto.bench import Bench, outlook, versions
 from tests.stack import wait_for
 

@@ -12,11 +12,13 @@ import pytest
 import redis
 
 from bentos import stack
+from bentos.settings import Settings
 from deploy.local.settings import ROOT
 from tests.deploy.environment import ENVIRONMENT, READ
 from tests.deploy.judges import judge, load
 from tests.stack import free_ports, wait_for
 
+NAMES = [app.name for app in stack.build(Settings()).apps]
 FILE = ROOT / "docker-compose.yml"
 COMPOSE = load(FILE)
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -125,13 +127,13 @@ def test_every_address_is_a_container(name: str) -> None:
 def test_every_service_has_a_container_that_runs_it_alone() -> None:
     each = {n: s["command"][-1] for n, s in SERVICES.items() if s.get("profiles") == ["each"]}
     assert {n: c.split(":")[0] for n, c in each.items()} == {
-        app.name: f"bentos.{app.name}" for app in stack.apps
+        name: f"bentos.{name}" for name in NAMES
     }
     ports = [SERVICES[name]["ports"][0] for name in each]
     assert len(set(ports)) == len(ports)
 
 
-@pytest.mark.parametrize("name", [*(app.name for app in stack.apps), "services"])
+@pytest.mark.parametrize("name", [*NAMES, "services"])
 def test_a_service_gets_the_keys_that_it_needs_and_no_others(name: str) -> None:
     service = SERVICES[name]
     given = names(service["secrets"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bentos import contugas, stack
+from bentos import stack
 from bentos.settings import Settings
 from deploy.local.settings import ROOT
 from tests.deploy.environment import ENVIRONMENT
@@ -24,7 +24,11 @@ CALLED_FROM_OUTSIDE = {"service", "mlflow"}
 OVERLAYS = pytest.mark.parametrize("overlay", ["dev", "production"])
 KEYS = set(re.findall(r"\b[A-Z_]{9,}\b", (ROOT / "deploy/compose/keys.sh").read_text()))
 TARGETS = re.findall(r" AS (\w+)\n", (ROOT / "deploy/images/Dockerfile").read_text())
-PATHS = {route.path for route in contugas.app._starlette.routes if hasattr(route, "path")}
+
+
+APPS = stack.build(Settings()).apps
+NAMES = {app.name for app in APPS}
+PATHS = {endpoint.path for endpoint in APPS[0].guard.endpoints}
 
 
 @cache
@@ -116,7 +120,7 @@ def test_services_start_alive_and_take_calls_when_they_serve(overlay: str) -> No
         module, _, service = container["args"][2].partition(":")
         assert module == f"bentos.{app}"
         assert hasattr(importlib.import_module(module), service)
-    assert found.keys() == {app.name for app in stack.apps}
+    assert found.keys() == NAMES
 
 
 @OVERLAYS
@@ -210,7 +214,7 @@ def test_services_budgets_and_scalers_find_their_pods(overlay: str) -> None:
     ]
     assert set(backends) <= named(overlay, "Service")
     if overlay == "production":
-        assert len(backends) == len(set(backends)) == len(stack.apps) + 1
+        assert len(backends) == len(set(backends)) == len(NAMES) + 1
 
 
 def test_mlflow_takes_changes_from_its_own_page() -> None:

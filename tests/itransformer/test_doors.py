@@ -1,37 +1,44 @@
 from pathlib import Path
 
-from pydantic import SecretStr
+from bentos.itransformer.service import build
+from bentos.settings import AdminSettings, Settings
+from bentos.web.app import App
 
-from bentos.itransformer.messages import OPERATIONS
-from bentos.itransformer.service import WRITES
-from bentos.settings import AdminSettings, SecuritySettings
-from bentos.web.auth.guard import Gate, Guard
+WRITING = [
+    "POST /train",
+    "POST /fine_tuning",
+    "DELETE /jobs/{job_id}",
+    "POST /upload_model",
+    "DELETE /delete_model/{model_name:path}",
+    "DELETE /clear_all_models",
+]
 
-WRITING = {
-    "/train",
-    "/fine_tuning",
-    "/jobs/{job_id}",
-    "/upload_model",
-    "/delete_model/{model_name}",
-    "/clear_all_models",
-}
+
+def answering(app: App, status: int) -> set[str]:
+    """The endpoints that may answer so."""
+    seen = app.guard.endpoints
+    return {f"{one.method} {one.path}" for one in seen if status in one.answers}
 
 
 def test_as_it_comes_whoever_may_call_may_not_change_anything(tmp_path: Path) -> None:
-    keyed = [place for place, kind in WRITES.items() if kind != "everything"]
-    assert set(WRITES.values()) == {"everything", *AdminSettings().protects}
-    guard = Guard("itransformer", Gate(SecuritySettings(), tmp_path), WRITES, WRITES)
-    told = guard.told(OPERATIONS)
-    assert {operation.path for operation in told if 401 in operation.answers} == WRITING
-    assert guard.openness.endswith("of an admin opens " + ", ".join(map(" ".join, WRITES)))
-    half = Guard("itransformer", Gate(SecuritySettings(), tmp_path), WRITES, keyed)
-    assert "may call it, DELETE /clear_all_models too; the admin key" in half.openness
+    app = build(Settings(home=tmp_path))
+    assert answering(app, 401) == {*WRITING, "POST /hooks/mlflow"}
+    assert app.guard.openness.endswith("of an admin opens " + ", ".join(WRITING))
+
+
+def test_what_is_not_protected_is_open_but_never_to_clear_everything(tmp_path: Path) -> None:
+    app = build(Settings(home=tmp_path, admin=AdminSettings(protects=[])))
+    free = ", ".join([*WRITING[:-1], "POST /reload"])
+    assert app.guard.openness.endswith(
+        f"may call it, {free} too; the admin key or the token of an admin opens {WRITING[-1]}"
+    )
 
 
 def test_where_it_is_guarded_what_changes_state_needs_an_admin(tmp_path: Path) -> None:
-    security = SecuritySettings(guarded=["itransformer"], secret=SecretStr("s" * 32))
-    told = Guard("itransformer", Gate(security, tmp_path), WRITES).told(OPERATIONS)
-    assert all(operation.bearer for operation in told if operation.path != "/auth/login")
-    assert {operation.path for operation in told if 403 in operation.answers} == WRITING
-    guarded = Guard("itransformer", Gate(security, tmp_path), WRITES, WRITES)
-    assert guarded.openness.startswith("itransformer wants a token, except at /docs, ")
+    security = {"guarded": ["itransformer"], "secret": "s" * 32}
+    app = build(Settings.model_validate({"home": tmp_path, "security": security}))
+    assert answering(app, 403) == {*WRITING, "POST /reload"}
+    own = app.guard.endpoints[:11]
+    assert {one.path for one in own} >= {"/predict", "/jobs"}
+    assert all(one.bearer for one in own)
+    assert app.guard.openness.startswith("itransformer wants a token, except at /docs, ")

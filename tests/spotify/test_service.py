@@ -1,9 +1,12 @@
 """What is around spotify's answers: pages of other origins, docs, metrics, the stack."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
 from bentos import spotify
+from bentos.settings import Settings
 from tests.spotify.songs import ALIAS, MODEL, PLACES, SONG, ask, spelled
 from tests.stack import Stack
 from tests.web.scrape import value
@@ -69,8 +72,9 @@ def test_releases_and_metrics_tell_of_it(client: httpx.Client, url: str, version
     assert value(url, "ascenso_requests_total", service="spotify", route="query", status="200") > 0
 
 
-def test_before_a_promotion_both_routes_say_so() -> None:
-    with serving(spotify.app) as url, httpx.Client(base_url=url, timeout=60) as client:
+def test_before_a_promotion_both_routes_say_so(tmp_path: Path) -> None:
+    app = spotify.build(Settings(home=tmp_path))
+    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as client:
         for place in PLACES:
             answer = ask(client, place, SONG)
             assert answer.status_code == 503

@@ -1,41 +1,25 @@
 """Settings under which the small service wants a token."""
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
-import pytest
 
-from bentos.settings import settings
-from bentos.web.auth.guard import gate
+from bentos.settings import Settings
 from bentos.web.auth.users import UserFile
 
 PASSWORD = "correct horse battery"
 
 
-@contextmanager
-def secured(home: Path, **values: str) -> Iterator[UserFile]:
-    """Guard `small` for apps made within; gives the file of its users.
-
-    `values` are settings of the section security, such as `login_rate`.
-    """
-    told = {"guarded": '["small"]', "secret": secrets.token_hex(32)} | values
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASCENSO_HOME", str(home))
-        for name, value in told.items():
-            patch.setenv(f"ASCENSO_SECURITY__{name.upper()}", value)
-        _forget()
-        try:
-            yield UserFile(home / "users.json")
-        finally:
-            _forget()
+def secured(home: Path, **security: Any) -> Settings:
+    """Settings that guard `small`; `security` are more of that section, such as `login_rate`."""
+    values = {"guarded": ["small"], "secret": secrets.token_hex(32)} | security
+    return Settings.model_validate({"home": home, "security": values})
 
 
-def _forget() -> None:
-    settings.cache_clear()
-    gate.cache_clear()
+def users_of(settings: Settings) -> UserFile:
+    return UserFile(settings.home / "users.json")
 
 
 def login(url: str, name: str = "ana", password: str = PASSWORD) -> httpx.Response:

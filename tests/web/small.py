@@ -7,14 +7,14 @@ from typing import Annotated
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from starlette.routing import BaseRoute
 
 from bentos.serving.release import Contract, Release
 from bentos.serving.slot import Slot
-from bentos.settings import Channel, LimitSettings
+from bentos.settings import Channel, LimitSettings, Settings
 from bentos.web.app import App
-from bentos.web.auth.guard import Places
-from bentos.web.docs import Operation
+from bentos.web.auth.gate import Gate
+from bentos.web.endpoint import Answer, Endpoint
+from bentos.web.following import Following
 from bentos.web.hot import Hot
 from bentos.web.metrics import Metrics
 from tests.memory import INLINE, THREADED, release
@@ -77,9 +77,10 @@ def gated_slot(gated: Gated, limits: LimitSettings = LIMITS) -> Slot[Point, Sum]
 def small_app(
     slot: Slot[Point, Sum],
     timeout: float = 60,
-    routes: Sequence[BaseRoute] = (),
-    operations: Sequence[Operation] = (),
-    writes: Places = (),
+    endpoints: Sequence[Endpoint] = (),
+    settings: Settings | None = None,
 ) -> App:
-    hot = [Hot("small", "/add", slot, Point, timeout)]
-    return App("small", "small", "1", [slot], hot, routes, operations, writes=writes)
+    hot = Hot("small", "/add", slot, Point, timeout)
+    add = Endpoint("POST", hot.path, hot, "Add", {200: Answer("The sum")}, body=Point)
+    gate = Gate(settings or Settings())
+    return App("small", [add, *endpoints], Following([slot]), gate)

@@ -7,13 +7,13 @@ import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route, Router
+from starlette.routing import Mount, Router
 
 from bentos.promotion.watcher import Watcher
 from bentos.refusal import Refusal
 from bentos.registry.client import Version
-from bentos.settings import Settings, settings
-from bentos.web.auth.guard import gate
+from bentos.settings import ServiceSettings, Settings
+from bentos.web.endpoint import Endpoint
 from bentos.web.metrics import Metrics
 from tests.memory import release
 from tests.stack import free_ports
@@ -80,7 +80,7 @@ def test_reload_tells_that_the_registry_is_down_and_goes_on(
     (port,) = free_ports(1)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ana:hunter2@127.0.0.1:{port}")
     app = small_app(small_slot())
-    app.watcher = Watcher(app.slots, Settings(home=tmp_path), Metrics())
+    app.following.watcher = Watcher(app.following.slots, Settings(home=tmp_path), Metrics())
     with serving(app) as url:
         answer = httpx.post(f"{url}/reload")
         assert answer.status_code == 503
@@ -114,7 +114,7 @@ def test_a_route_that_fails_is_told_by_an_id_only(caplog: pytest.LogCaptureFixtu
     async def broken(request: Request) -> Response:
         raise ZeroDivisionError("the route's own secret")
 
-    with serving(small_app(small_slot(), routes=[Route("/broken", broken)])) as url:
+    with serving(small_app(small_slot(), endpoints=[Endpoint("GET", "/broken", broken)])) as url:
         answer = httpx.get(f"{url}/broken")
         assert httpx.get(f"{url}/livez").status_code == 200
     assert answer.status_code == 500
@@ -146,28 +146,15 @@ def test_metrics_count_requests_and_rows_of_batches() -> None:
         assert value(url, "ascenso_requests_total", **seen) - before == 1
 
 
-def _forget() -> None:
-    settings.cache_clear()
-    gate.cache_clear()
-
-
-@pytest.fixture
-def origins(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Sets ASCENSO_SERVICES__CORS_ORIGINS for apps made afterwards."""
-    _forget()
-    yield monkeypatch
-    _forget()
-
-
 def preflight(url: str, origin: str) -> httpx.Response:
     return httpx.options(
         f"{url}/add", headers={"origin": origin, "access-control-request-method": "POST"}
     )
 
 
-def test_pages_of_named_origins_may_call(origins: pytest.MonkeyPatch) -> None:
-    origins.setenv("ASCENSO_SERVICES__CORS_ORIGINS", '["https://app.example.com"]')
-    with serving(small_app(small_slot(version="3"))) as url:
+def test_pages_of_named_origins_may_call() -> None:
+    settings = Settings(services=ServiceSettings(cors_origins=["https://app.example.com"]))
+    with serving(small_app(small_slot(version="3"), settings=settings)) as url:
         page = "https://app.example.com"
         assert preflight(url, page).headers["access-control-allow-origin"] == page
         for body, status in [(POINT, 200), ({}, 422)]:
@@ -194,9 +181,12 @@ def test_pages_of_others_may_not_change_anything(method: str) -> None:
     async def drop(request: Request) -> Response:
         return Response()
 
-    routes = [Route("/drop", drop, methods=["GET", "POST"])]
+    drops = [
+        Endpoint(one, "/drop", drop, access="admins" if one == method else "callers")
+        for one in ("GET", "POST")
+    ]
     page = {"origin": "https://evil.example", "content-type": "text/plain"}
-    with serving(small_app(small_slot(), routes=routes, writes=[(method, "/drop")])) as url:
+    with serving(small_app(small_slot(), endpoints=drops)) as url:
         assert httpx.request(method, f"{url}/drop").status_code == 200
         own = page | {"origin": url}
         assert httpx.request(method, f"{url}/drop", headers=own).status_code == 200

@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +7,14 @@ import jwt
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route, Router
+from starlette.routing import Mount, Router
 
+from bentos.settings import ServiceSettings, Settings
 from bentos.web.app import App
 from bentos.web.auth.tokens import Insecure
 from bentos.web.auth.users import UserFile
-from bentos.web.docs import Answer, Operation
-from deploy.local.settings import ROOT
-from tests.web.guarded import PASSWORD, bearer, secured
+from bentos.web.endpoint import Endpoint
+from tests.web.guarded import PASSWORD, bearer, secured, users_of
 from tests.web.scrape import value
 from tests.web.serving import serving
 from tests.web.small import small_app, small_slot
@@ -34,34 +31,36 @@ async def changed(request: Request) -> Response:
     return PlainTextResponse("changed")
 
 
-def guarded_app() -> App:
+def guarded_app(settings: Settings) -> App:
     """Two numbers are added for users; only admins drop things."""
-    return small_app(
-        small_slot(),
-        routes=[Route("/whoami", whoami), Route("/things/{id}/drop", changed, methods=["POST"])],
-        operations=[
-            Operation("POST", "/add", "Add", {200: Answer("The sum")}),
-            Operation("POST", "/things/{id}/drop", "Drop", {200: Answer("Dropped")}),
-        ],
-        writes=[("POST", "/things/{id}/drop")],
+    drop = Endpoint("POST", "/things/{id}/drop", changed, "Drop", access="admins")
+    endpoints = [Endpoint("GET", "/whoami", whoami), drop]
+    return small_app(small_slot(), endpoints=endpoints, settings=settings)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    opened = ["/docs", "/docs/assets/*", "/livez", "/metrics", "/auth/login"]
+    return secured(
+        tmp_path_factory.mktemp("home"),
+        secret=SECRET,
+        open={"default": opened, "small": ["/releases"]},
     )
 
 
 @pytest.fixture(scope="module")
-def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserFile]:
-    opened = '{"default": ["/docs", "/docs/assets/*", "/livez", "/metrics", "/auth/login"], '
-    opened += '"small": ["/releases"]}'
-    with secured(tmp_path_factory.mktemp("home"), secret=SECRET, open=opened) as users:
-        users.add("ana", PASSWORD, admin=True)
-        users.add("eva", PASSWORD)
-        yield users
+def users(settings: Settings) -> UserFile:
+    users = users_of(settings)
+    users.add("ana", PASSWORD, admin=True)
+    users.add("eva", PASSWORD)
+    return users
 
 
 @pytest.fixture(scope="module", params=["", "/small"], ids=["alone", "mounted"])
-def url(request: pytest.FixtureRequest, users: UserFile) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, settings: Settings, users: UserFile) -> Iterator[str]:
     """The guarded service, alone and mounted under a prefix."""
     prefix: str = request.param
-    app = guarded_app()
+    app = guarded_app(settings)
     with serving(Router([Mount(prefix, app)]) if prefix else app) as url:
         yield url + prefix
 
@@ -200,74 +199,47 @@ def test_refusals_are_counted(url: str) -> None:
 @pytest.mark.parametrize("secret", ["", "short"])
 def test_a_guarded_service_without_a_good_key_does_not_start(tmp_path: Path, secret: str) -> None:
     told = r"small must not run open \(security.guarded\): security.secret has \d bytes"
-    with secured(tmp_path, secret=secret), pytest.raises(Insecure, match=told):
-        guarded_app().check()
-
-
-def test_without_a_key_bentoml_builds_but_ends_in_one_line_when_it_shall_serve(
-    tmp_path: Path,
-) -> None:
-    code = "from bentos.keras_api import KerasApi; KerasApi.inject_config()"
-    security = {"ASCENSO_SECURITY__SECRET": "", "ASCENSO_SECURITY__GUARDED": '["keras_api"]'}
-    env = os.environ | security | {"BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "true"}
-
-    def run(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *command],
-            env=env,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    built, served = run("-c", code), run("-m", "bentoml", "serve", "bentos.keras_api:KerasApi")
-    assert built.returncode == 0, built.stderr
-    assert served.returncode == 1
-    assert served.stderr.startswith("Error: keras_api must not run open (security.guarded): ")
-    assert served.stderr.count("\n") == 1
+    with pytest.raises(Insecure, match=told):
+        guarded_app(secured(tmp_path, secret=secret)).guard.check()
 
 
 def test_other_services_need_neither_key_nor_token(tmp_path: Path) -> None:
-    with (
-        secured(tmp_path, secret="", guarded='["another"]'),
-        serving(small_app(small_slot())) as url,
-    ):
+    with serving(guarded_app(secured(tmp_path, secret="", guarded=["another"]))) as url:
         assert httpx.post(f"{url}/add", json=POINT).status_code == 200
         assert httpx.post(f"{url}/auth/login", json={}).status_code == 404
 
 
 def test_pages_of_other_origins_see_the_refusal(tmp_path: Path) -> None:
     page = "https://app.example.com"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASCENSO_SERVICES__CORS_ORIGINS", f'["{page}"]')
-        with secured(tmp_path), serving(guarded_app()) as url:
-            asked = {"origin": page, "access-control-request-method": "POST"}
-            assert httpx.options(f"{url}/add", headers=asked).status_code == 200
-            answer = httpx.post(f"{url}/add", json=POINT, headers={"origin": page})
-            assert answer.status_code == 401
-            assert answer.headers["access-control-allow-origin"] == page
+    services = ServiceSettings(cors_origins=[page])
+    settings = secured(tmp_path).model_copy(update={"services": services})
+    with serving(guarded_app(settings)) as url:
+        asked = {"origin": page, "access-control-request-method": "POST"}
+        assert httpx.options(f"{url}/add", headers=asked).status_code == 200
+        answer = httpx.post(f"{url}/add", json=POINT, headers={"origin": page})
+        assert answer.status_code == 401
+        assert answer.headers["access-control-allow-origin"] == page
 
 
 def test_calls_of_a_user_are_limited(tmp_path: Path) -> None:
-    with secured(tmp_path, rate_limit="3/minute") as users:
-        for name in ("ana", "eva"):
-            users.add(name, PASSWORD)
-        with serving(guarded_app()) as url:
-            ana, eva = bearer(url, "ana"), bearer(url, "eva")
-            began = time.monotonic()
-            told = [httpx.post(f"{url}/add", json=POINT, headers=ana) for _ in range(5)]
-            took = time.monotonic() - began
-            assert [answer.status_code for answer in told] == [200] * 3 + [429] * 2
-            assert 59 - took <= int(told[-1].headers["retry-after"]) <= 60
-            assert told[-1].json()["detail"].startswith("Calls of ana: 3 per 1 minute at most")
-            assert httpx.post(f"{url}/add", json=POINT, headers=eva).status_code == 200
-            assert {httpx.get(f"{url}/livez").status_code for _ in range(5)} == {200}
+    settings = secured(tmp_path, rate_limit="3/minute")
+    for name in ("ana", "eva"):
+        users_of(settings).add(name, PASSWORD)
+    with serving(guarded_app(settings)) as url:
+        ana, eva = bearer(url, "ana"), bearer(url, "eva")
+        began = time.monotonic()
+        told = [httpx.post(f"{url}/add", json=POINT, headers=ana) for _ in range(5)]
+        took = time.monotonic() - began
+        assert [answer.status_code for answer in told] == [200] * 3 + [429] * 2
+        assert 59 - took <= int(told[-1].headers["retry-after"]) <= 60
+        assert told[-1].json()["detail"].startswith("Calls of ana: 3 per 1 minute at most")
+        assert httpx.post(f"{url}/add", json=POINT, headers=eva).status_code == 200
+        assert {httpx.get(f"{url}/livez").status_code for _ in range(5)} == {200}
 
 
 def test_calls_from_an_address_are_limited_where_nobody_logs_in(tmp_path: Path) -> None:
-    with secured(tmp_path, rate_limit="2/minute", guarded="[]"), serving(guarded_app()) as url:
+    settings = secured(tmp_path, rate_limit="2/minute", guarded=[])
+    with serving(guarded_app(settings)) as url:
         told = [httpx.post(f"{url}/add", json=POINT) for _ in range(3)]
         assert [answer.status_code for answer in told] == [200, 200, 429]
         assert told[-1].json()["detail"].startswith("Calls from 127.0.0.1: 2 per 1 minute")
@@ -277,8 +249,5 @@ def test_calls_from_an_address_are_limited_where_nobody_logs_in(tmp_path: Path) 
     ("setting", "text"), [("rate_limit", "often"), ("login_rate", "5/minute;9/hour")]
 )
 def test_a_wrong_rate_stops_the_start(tmp_path: Path, setting: str, text: str) -> None:
-    with (
-        secured(tmp_path, **{setting: text}),
-        pytest.raises(ValueError, match=f"security.{setting} is '{text}'"),
-    ):
-        guarded_app()
+    with pytest.raises(ValueError, match=f"security.{setting} is '{text}'"):
+        guarded_app(secured(tmp_path, **{setting: text}))

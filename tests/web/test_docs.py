@@ -14,12 +14,12 @@ from playwright.sync_api import Route as Call
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from bentos.web import docs
 from bentos.web.body import Decoder, decode_query, read
-from bentos.web.docs import Answer, Operation
+from bentos.web.endpoint import Answer, Endpoint, routes
 from bentos.web.errors import HANDLERS, JSON, Failure
 from tests.web.serving import serving
 
@@ -56,26 +56,6 @@ class Song(msgspec.Struct, forbid_unknown_fields=True):
 
 
 ONE = {"presion": 1.2, "temperatura": 25.5, "volumen": 100.0}
-OPERATIONS = [
-    Operation(
-        "POST",
-        "/predict",
-        "Judge readings",
-        {200: Answer("One verdict a reading", Verdict | list[Verdict], Verdict(2, 1))},
-        body=Reading | list[Reading],
-        examples={"one": ONE, "bulk": [ONE, ONE]},
-    ),
-    Operation(
-        "GET",
-        "/predict/params",
-        "Rate a song",
-        {200: Answer("How popular it is", float)},
-        query=Song,
-        examples={"one": {"tempo": 120.5}},
-    ),
-    Operation("GET", "/models/{model_id}", "One model", {404: Answer("No such model", Failure)}),
-    Operation("POST", "/cache/clear", "Forget", {200: Answer("Cleared")}, bearer=True),
-]
 decode: Decoder[Reading | list[Reading]] = Decoder(Reading | list[Reading])
 
 
@@ -90,17 +70,44 @@ async def rate(request: Request) -> Response:
     return Response(msgspec.json.encode(song.tempo), media_type=JSON)
 
 
+ENDPOINTS = [
+    Endpoint(
+        "POST",
+        "/predict",
+        predict,
+        "Judge readings",
+        {200: Answer("One verdict a reading", Verdict | list[Verdict], Verdict(2, 1))},
+        body=Reading | list[Reading],
+        examples={"one": ONE, "bulk": [ONE, ONE]},
+    ),
+    Endpoint(
+        "GET",
+        "/predict/params",
+        rate,
+        "Rate a song",
+        {200: Answer("How popular it is", float)},
+        query=Song,
+        examples={"one": {"tempo": 120.5}},
+    ),
+    Endpoint(
+        "GET",
+        "/models/{model_id:path}",
+        rate,
+        "One model",
+        {404: Answer("No such model", Failure)},
+    ),
+    Endpoint("POST", "/cache/clear", predict, "Forget", {200: Answer("Cleared")}, bearer=True),
+    Endpoint("GET", "/hidden", rate, include_in_schema=False),
+]
+
+
 def service() -> Starlette:
-    routes = [
-        Route("/predict", predict, methods=["POST"]),
-        Route("/predict/params", rate),
-        *docs.routes("contugas <b>", "1.2.3", OPERATIONS, "Anomalies in gas readings"),
-    ]
-    return Starlette(routes=routes, exception_handlers=HANDLERS)
+    readers = docs.routes("contugas <b>", "1.2.3", ENDPOINTS, "Anomalies in gas readings")
+    return Starlette(routes=[*routes(ENDPOINTS), *readers], exception_handlers=HANDLERS)
 
 
 def document() -> dict[str, Any]:
-    return docs.openapi("contugas", "1.2.3", OPERATIONS)
+    return docs.openapi("contugas", "1.2.3", ENDPOINTS)
 
 
 def test_the_document_is_openapi() -> None:

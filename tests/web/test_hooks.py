@@ -9,7 +9,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Router
 
-from bentos.web.hooks import LARGEST, OLDEST, PATH, Deliveries, route
+from bentos.web.endpoint import routes
+from bentos.web.hooks import LARGEST, OLDEST, PATH, Deliveries, endpoint
 from tests.web.hooked import BODY, SECRET, Service, Sleeper, sign, signed
 from tests.web.serving import serving
 
@@ -18,7 +19,7 @@ from tests.web.serving import serving
 def service() -> Iterator[Service]:
     service = Service(Deliveries(SECRET))
     # As the stack does: a router alone, which turns no exception into an answer.
-    with serving(Router([route(lambda: service.watcher, service.deliveries)])) as url:
+    with serving(Router(routes([endpoint(lambda: service.watcher, service.deliveries)]))) as url:
         service.url = url + PATH
         yield service
 
@@ -217,7 +218,7 @@ def test_before_the_service_has_started(service: Service) -> None:
 @pytest.mark.parametrize("secret", ["", SECRET])
 def test_without_a_secret_it_is_off(secret: str) -> None:
     sleeper = Sleeper()
-    with serving(Starlette(routes=[route(lambda: sleeper, Deliveries(""))])) as url:
+    with serving(Starlette(routes=routes([endpoint(lambda: sleeper, Deliveries(""))]))) as url:
         answer = httpx.post(url + PATH, content=BODY, headers=signed(secret=secret))
         assert answer.status_code == 404
         assert "ASCENSO_WEBHOOK_SECRET" in said(answer)

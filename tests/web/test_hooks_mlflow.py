@@ -13,7 +13,8 @@ from bentos.registry.webhooks import Webhooks
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.settings import Channel, LimitSettings, RegistrySettings, settings
-from bentos.web.hooks import PATH, Deliveries, route
+from bentos.web.endpoint import routes
+from bentos.web.hooks import PATH, Deliveries, endpoint
 from bentos.web.metrics import Metrics
 from tests.serving.servers import Server, Store, reading, storing, tracking
 from tests.serving.versions import CONTRACT, Shelf
@@ -80,7 +81,7 @@ def test_a_moved_alias_swaps_long_before_the_next_poll(
     server, _ = mlflow
     first, second, third = (shelf.add(slope) for slope in (1.0, 2.0, 3.0))
     slot = watcher.followers[0].slot
-    with serving(Starlette(routes=[route(lambda: watcher, Deliveries(SECRET))])) as url:
+    with serving(Starlette(routes=routes([endpoint(lambda: watcher, Deliveries(SECRET))]))) as url:
         webhooks = Webhooks(shelf.registry)
         installed = webhooks.install(url + PATH, SECRET)
         assert slot.live is None

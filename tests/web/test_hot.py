@@ -14,8 +14,9 @@ from starlette.routing import Mount, Router
 
 from bentos.registry.client import Version
 from bentos.settings import LimitSettings
+from bentos.web.endpoint import Endpoint
 from bentos.web.hot import Hot
-from bentos.web.query import query_route
+from bentos.web.query import query
 from tests.memory import THREADED, release
 from tests.stack import wait_for
 from tests.web.serving import serving
@@ -225,7 +226,7 @@ def test_one_bad_row_among_many_calls_fails_alone() -> None:
 def test_any_name_stands_in_the_header_as_ascii(name: str, told: str, path: str) -> None:
     slot = small_slot(version="3", name=name)
     hot = Hot("small", "/add", slot, Point, 60)
-    with serving(small_app(slot, routes=[query_route("/query", hot)])) as url:
+    with serving(small_app(slot, endpoints=[Endpoint("GET", "/query", query(hot))])) as url:
         if path == "add":
             answer = httpx.post(f"{url}/add", json=POINT)
         else:

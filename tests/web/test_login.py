@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from bentos.web.auth.login import Credentials
-from tests.web.guarded import PASSWORD, login, secured
+from tests.web.guarded import PASSWORD, login, secured, users_of
 from tests.web.serving import serving
 from tests.web.small import small_app, small_slot
 
@@ -18,11 +18,11 @@ from tests.web.small import small_app, small_slot
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A small guarded service with the users ana (an admin) and eva."""
     home = tmp_path_factory.mktemp("home")
-    with secured(home, login_rate="1000/minute") as users:
-        users.add("ana", PASSWORD, admin=True)
-        users.add("eva", PASSWORD)
-        with serving(small_app(small_slot())) as url:
-            yield url
+    settings = secured(home, login_rate="1000/minute")
+    users_of(settings).add("ana", PASSWORD, admin=True)
+    users_of(settings).add("eva", PASSWORD)
+    with serving(small_app(small_slot(), settings=settings)) as url:
+        yield url
 
 
 @pytest.mark.parametrize(("name", "scope"), [("ana", "admin"), ("eva", "")])
@@ -73,21 +73,22 @@ def test_a_malformed_login_is_told(
 
 
 def test_guesses_made_at_once_are_counted(tmp_path: Path) -> None:
-    with secured(tmp_path, login_rate="3/minute") as users:
-        users.add("ana", PASSWORD)
-        with serving(small_app(small_slot())) as url, ThreadPoolExecutor(12) as pool:
-            assert [login(url).status_code for _ in range(4)] == [200] * 4  # these do not count
-            guesses = list(pool.map(lambda n: login(url, "ana", f"guess {n}"), range(12)))
-            told = [answer.status_code for answer in guesses]
-            assert set(told) == {401, 429}
-            assert 3 <= told.count(401) <= 4  # two are looked at at a time
-            refused = next(answer for answer in guesses if answer.status_code == 429)
-            assert 1 <= int(refused.headers["retry-after"]) <= 60
-            assert re.match("Failed logins of ana: 3 per 1 minute", refused.json()["detail"])
-            assert login(url).status_code == 429  # with the right password, too
-            other = login(url, "eva", PASSWORD)
-            assert other.status_code == 429
-            assert other.json()["detail"].startswith("Failed logins from 127.0.0.1: 3 per 1 min")
+    settings = secured(tmp_path, login_rate="3/minute")
+    users_of(settings).add("ana", PASSWORD)
+    app = small_app(small_slot(), settings=settings)
+    with serving(app) as url, ThreadPoolExecutor(12) as pool:
+        assert [login(url).status_code for _ in range(4)] == [200] * 4  # these do not count
+        guesses = list(pool.map(lambda n: login(url, "ana", f"guess {n}"), range(12)))
+        told = [answer.status_code for answer in guesses]
+        assert set(told) == {401, 429}
+        assert 3 <= told.count(401) <= 4  # two are looked at at a time
+        refused = next(answer for answer in guesses if answer.status_code == 429)
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert re.match("Failed logins of ana: 3 per 1 minute", refused.json()["detail"])
+        assert login(url).status_code == 429  # with the right password, too
+        other = login(url, "eva", PASSWORD)
+        assert other.status_code == 429
+        assert other.json()["detail"].startswith("Failed logins from 127.0.0.1: 3 per 1 min")
 
 
 def test_a_password_shows_in_no_trace() -> None:

@@ -14,13 +14,15 @@ import pytest
 from bentoml.exceptions import BentoMLException
 from bentoml.validators import ContentType
 from numpy.typing import NDArray
+from starlette.requests import Request
 
 from bentos.bento.native import Native
+from bentos.bento.native import call as native_call
 from bentos.serving.slot import Slot
-from bentos.settings import LimitSettings
+from bentos.settings import LimitSettings, Settings
 from tests.memory import release
 from tests.stack import wait_for
-from tests.web.guarded import PASSWORD, bearer, secured
+from tests.web.guarded import PASSWORD, bearer, secured, users_of
 from tests.web.serving import serving
 from tests.web.small import (
     Gated,
@@ -37,14 +39,18 @@ Sums = Annotated[NDArray[np.float64], ContentType("application/json")]
 
 
 @contextmanager
-def native(slot: Slot[Point, Sum], timeout: float = 60) -> Iterator[str]:
-    """A BentoML service with a native door into the slot."""
-    door = Native("small", slot, Point, timeout)
+def native(
+    slot: Slot[Point, Sum], timeout: float = 60, settings: Settings | None = None
+) -> Iterator[str]:
+    """A BentoML service with a native door into the slot, before its app."""
+    small = small_app(slot, timeout, settings=settings)
+    door: Native[Point, Sum] = Native(small)
 
+    @bentoml.asgi_app(small)
     @bentoml.service(name="small", metrics={"enabled": False})
     class Small:
-        @bentoml.api(input_spec=door.call)  # type: ignore[untyped-decorator]
-        async def predict_batch(self, rows: list[Point], ctx: bentoml.Context) -> Sums:
+        @bentoml.api(input_spec=native_call())  # type: ignore[untyped-decorator]
+        async def predict_batch(self, rows: Request, ctx: bentoml.Context) -> Sums:
             """Add x and y."""
             return await door.answer(rows, ctx)
 
@@ -205,14 +211,14 @@ def test_a_failing_model_shows_no_trace() -> None:
 
 
 def test_a_guarded_service_is_so_by_this_door_too(tmp_path: Path) -> None:
-    with secured(tmp_path) as users:
-        users.add("ana", PASSWORD)
-        with native(small_slot()) as url, serving(small_app(small_slot())) as app:
-            for token in ("", "Bearer x"):
-                headers = {"authorization": token}
-                answer = httpx.post(f"{url}/predict_batch", json={"rows": []}, headers=headers)
-                assert answer.status_code == 401
-                assert answer.json() == {"error": "Authorization error"}  # BentoML's own words
-            body = {"rows": [[1.0, 2.0]]}
-            answer = httpx.post(f"{url}/predict_batch", json=body, headers=bearer(app))
-            assert answer.json() == [[3.0]]
+    settings = secured(tmp_path)
+    users_of(settings).add("ana", PASSWORD)
+    with native(small_slot(), settings=settings) as url:
+        for token in ("", "Bearer x"):
+            headers = {"authorization": token}
+            answer = httpx.post(f"{url}/predict_batch", json={"rows": []}, headers=headers)
+            assert answer.status_code == 401
+            assert answer.json() == {"error": "Authorization error"}  # BentoML's own words
+        body = {"rows": [[1.0, 2.0]]}
+        answer = httpx.post(f"{url}/predict_batch", json=body, headers=bearer(url))
+        assert answer.json() == [[3.0]]

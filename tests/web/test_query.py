@@ -6,8 +6,9 @@ from starlette.routing import Mount, Router
 
 from bentos.serving.slot import Slot
 from bentos.web.app import App
+from bentos.web.endpoint import Endpoint
 from bentos.web.hot import Hot
-from bentos.web.query import query_route
+from bentos.web.query import query
 from tests.web.serving import serving
 from tests.web.small import Gated, Point, Sum, gated_slot, small_app, small_slot
 
@@ -15,7 +16,7 @@ from tests.web.small import Gated, Point, Sum, gated_slot, small_app, small_slot
 def queried(slot: Slot[Point, Sum], timeout: float = 60) -> App:
     """The small service with a query route."""
     hot = Hot("small", "/add", slot, Point, timeout)
-    return small_app(slot, routes=[query_route("/add/params", hot)])
+    return small_app(slot, endpoints=[Endpoint("GET", "/add/params", query(hot))])
 
 
 @pytest.fixture(scope="module", params=["", "/small"], ids=["alone", "mounted"])

@@ -6,32 +6,21 @@ a token holds as long as its user does, with the same password; a demoted user's
 `admin` at once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cache, cached_property
-from pathlib import Path
 
-from starlette.authentication import SimpleUser
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, compile_path
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bentos.settings import SecuritySettings, ServiceSettings, settings
-from bentos.web.auth.login import LOGIN, Login
-from bentos.web.auth.throttle import Throttle, address, rate
-from bentos.web.auth.tokens import ADMIN, Insecure, Tokens, Unauthorized
-from bentos.web.auth.users import User, UserFile, Users
-from bentos.web.cors import Origins
-from bentos.web.docs import Answer, Operation
+from bentos.web.auth import login
+from bentos.web.auth.gate import Gate
+from bentos.web.auth.throttle import address, rate
+from bentos.web.auth.tokens import ADMIN, Insecure
+from bentos.web.endpoint import Access, Answer, Endpoint
 from bentos.web.errors import Failure, HTTPError
-from bentos.web.headers import first
-from bentos.web.hosts import Hosts
 from bentos.web.metrics import REQUESTS
-
-Place = tuple[str, str]  # method and path, such as ("POST", "/jobs/{id}")
-Places = Iterable[Place]
-RELOAD = ("POST", "/reload")
 
 
 class Forbidden(HTTPError):
@@ -42,88 +31,24 @@ class Forbidden(HTTPError):
         super().__init__(403, detail, {"www-authenticate": challenge})
 
 
-class Caller(SimpleUser):
-    """Whose token came with a request; `scope["user"]`."""
-
-    def __init__(self, name: str, admin: bool) -> None:
-        super().__init__(name)
-        self.admin = admin
-
-
-class Gate:
-    """What all guards of a process share."""
-
-    def __init__(
-        self,
-        security: SecuritySettings,
-        home: Path,
-        services: ServiceSettings = ServiceSettings(),  # noqa: B008 - frozen
-    ) -> None:
-        configured = {name: User(user.hash, user.admin) for name, user in security.users.items()}
-        self.security = security
-        self.hosts = Hosts(services.hosts)
-        self.origins = Origins(services.cors_origins)
-        self.users = Users(configured, UserFile(home / "users.json"))
-        self.throttle = Throttle(security.rate_url.get_secret_value())
-        self._failures = rate(security.login_rate, "security.login_rate")
-
-    def caller(self, scope: Scope) -> Caller:
-        """Whose token came with a request. Raises Unauthorized, or Insecure without a key."""
-        claims = self.tokens.read(_token(scope))
-        user = self.users.get(claims.sub)
-        if user is None or user.mark != claims.mark:
-            raise Unauthorized(
-                f"{claims.sub} was removed or has another password now: log in again",
-                "invalid_token",
-            )
-        return Caller(claims.sub, claims.admin and user.admin)
-
-    def is_admin(self, scope: Scope) -> bool:
-        """Whether a request brought the token of an admin."""
-        try:
-            return self.caller(scope).admin
-        except (Unauthorized, Insecure):
-            return False
-
-    @cached_property
-    def tokens(self) -> Tokens:
-        """Raises Insecure when there is no good key."""
-        return Tokens(self.security)
-
-    @cached_property
-    def login(self) -> Login:
-        """What gives tokens."""
-        return Login(self.users, self.tokens, self.throttle, self._failures)
-
-
-@cache
-def gate() -> Gate:
-    """The gate of this process."""
-    return Gate(settings().security, settings().home, settings().services)
-
-
 class Guard:
-    """The door of one service. `writes` are the places that change something.
-
-    Where the service is guarded, they need the scope `admin`. `keyed` are those of them that want
-    the admin key or the token of an admin even where it is not.
+    """The door of one service: who may call its endpoints, from which pages, and how often.
 
     A key is needed when the service starts, not before: `check`. Raises ValueError for a bad rate.
     """
 
-    def __init__(self, service: str, gate: Gate, writes: Places = (), keyed: Places = ()) -> None:
+    def __init__(self, service: str, gate: Gate, endpoints: Sequence[Endpoint]) -> None:
         security = gate.security
-        self.routes: list[BaseRoute] = []
         self._service = service
         self._gate = gate
         self._guarded = service in security.guarded
-        self._writes, self._keyed = _Set(writes), _Set(keyed)
+        self._writes = _Places(one for one in endpoints if one.access != "callers")
         self._free = security.open.get("default", [])
         self._open = [*self._free, *security.open.get(service, [])]
         limit = security.rate_limit
         self._limit = rate(limit, "security.rate_limit") if limit else None
-        if self._guarded:
-            self.routes.append(Route(LOGIN.path, self._log_in, methods=["POST"]))
+        logins = [login.endpoint(self._log_in)] if self._guarded else []
+        self.endpoints = [*map(self._seen, endpoints), *logins]
 
     def check(self) -> None:
         """Raise Insecure when the service wants tokens and there is no key."""
@@ -140,7 +65,7 @@ class Guard:
         return await self._gate.login.log_in(request)
 
     def around(self, app: ASGIApp) -> ASGIApp:
-        """`app` behind this door."""
+        """`app` behind this door, which pages of the listed origins may call."""
 
         async def behind(scope: Scope, receive: Receive, send: Send) -> None:
             try:
@@ -151,7 +76,7 @@ class Guard:
             else:
                 await app(scope, receive, send)
 
-        return behind
+        return self._gate.origins.open_to(behind)
 
     async def admit(self, scope: Scope) -> None:
         """Raise HTTPError 401, 403 or 429."""
@@ -160,7 +85,7 @@ class Guard:
         self._gate.hosts.check(scope)
         path, method = inside(scope), scope["method"]
         writes = (method, path) in self._writes
-        if writes or path == LOGIN.path:
+        if writes or path == login.PATH:
             self._gate.origins.check(scope)
         caller = None
         if self._guarded and not _matches(path, self._open):
@@ -178,44 +103,42 @@ class Guard:
         """What is open to whoever reaches the service, for the log of the start."""
         if self._guarded:
             return f"{self._service} wants a token, except at {', '.join(self._open)}"
-        told = f"{self._service} wants no token: whoever reaches it may call it"
-        if free := [place for place in self._writes.places if place not in self._keyed.places]:
-            told += f", {_listed(free)} too"
-        if self._keyed.places:
-            told += f"; the admin key or the token of an admin opens {_listed(self._keyed.places)}"
-        return told
+        said = f"{self._service} wants no token: whoever reaches it may call it"
+        if free := self._writes.named("admins"):
+            said += f", {free} too"
+        if keyed := self._writes.named("key"):
+            said += f"; the admin key or the token of an admin opens {keyed}"
+        return said
 
-    def told(self, operations: Iterable[Operation]) -> list[Operation]:
-        """The operations as they are behind this door, and the login."""
-        return [*map(self._told, operations), *([LOGIN] if self._guarded else [])]
-
-    def _told(self, operation: Operation) -> Operation:
-        place, answers = (operation.method, operation.path), dict(operation.answers)
-        if not self._guarded and place in self._keyed:
+    def _seen(self, endpoint: Endpoint) -> Endpoint:
+        """An endpoint as it is behind this door."""
+        answers = dict(endpoint.answers)
+        if not self._guarded and endpoint.access == "key":
             answers.setdefault(401, Answer("It wants X-Admin-Key, or an admin's token", Failure))
-            return replace(operation, answers=answers)
-        if not self._guarded or _matches(operation.path, self._open):
-            return operation
+            return replace(endpoint, answers=answers)
+        if not self._guarded or _matches(endpoint.path, self._open):
+            return endpoint
         answers.setdefault(401, Answer("No token, or one that is not good here", Failure))
-        if place in self._writes:
+        if endpoint.access != "callers":
             answers[403] = Answer(f"The token has not the scope {ADMIN}", Failure)
-        return replace(operation, bearer=True, answers=answers)
+        return replace(endpoint, bearer=True, answers=answers)
 
 
-class _Set:
-    """Places; those that a request may be at are in it."""
+class _Places:
+    """Where endpoints are; a method and a path that lead to one are in it."""
 
-    def __init__(self, places: Places) -> None:
-        self.places = list(places)
-        self._compiled = [(method, compile_path(path)[0]) for method, path in self.places]
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        self._endpoints = list(endpoints)
+        self._compiled = [(one.method, compile_path(one.path)[0]) for one in self._endpoints]
 
-    def __contains__(self, place: Place) -> bool:
+    def __contains__(self, place: tuple[str, str]) -> bool:
         method, path = place
         return any(method == needed and where.match(path) for needed, where in self._compiled)
 
-
-def _listed(places: Places) -> str:
-    return ", ".join(f"{method} {path}" for method, path in places)
+    def named(self, access: Access) -> str:
+        """Those of one kind, as `POST /train, DELETE /jobs/{job_id}`."""
+        places = [f"{one.method} {one.path}" for one in self._endpoints if one.access == access]
+        return ", ".join(dict.fromkeys(places))
 
 
 def inside(scope: Scope) -> str:
@@ -230,10 +153,3 @@ def _matches(path: str, patterns: Iterable[str]) -> bool:
         path.startswith(pattern[:-1]) if pattern.endswith("/*") else path == pattern
         for pattern in patterns
     )
-
-
-def _token(scope: Scope) -> str:
-    scheme, _, token = first(scope, b"authorization").decode("latin-1").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    raise Unauthorized(f"A token is needed: POST {LOGIN.path} gives one")

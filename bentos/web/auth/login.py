@@ -12,7 +12,7 @@ from bentos.web.auth.throttle import Throttle, address
 from bentos.web.auth.tokens import Tokens
 from bentos.web.auth.users import LONGEST, Users
 from bentos.web.body import Decoder, read
-from bentos.web.docs import Answer, Operation
+from bentos.web.endpoint import Answer, Endpoint, Handler
 from bentos.web.errors import JSON, Failure, HTTPError, Overloaded
 
 PATH = "/auth/login"
@@ -80,15 +80,18 @@ class Login:
         return Token(self._tokens.issue(asked.username, user.mark, user.admin))
 
 
-LOGIN = Operation(
-    "POST",
-    PATH,
-    "A token for a user name and a password",
-    {
-        200: Answer("The token", Token),
-        401: Answer("The user name or the password is wrong", Failure),
-        429: Answer("Too many failed logins; Retry-After tells how long to wait", Failure),
-    },
-    body=Credentials,
-    examples={"user": {"username": "ana", "password": "a long sentence of yours"}},
-)
+def endpoint(handler: Handler) -> Endpoint:
+    """Where one logs in."""
+    return Endpoint(
+        "POST",
+        PATH,
+        handler,
+        "A token for a user name and a password",
+        {
+            200: Answer("The token", Token),
+            401: Answer("The user name or the password is wrong", Failure),
+            429: Answer("Too many failed logins; Retry-After tells how long to wait", Failure),
+        },
+        body=Credentials,
+        examples={"user": {"username": "ana", "password": "a long sentence of yours"}},
+    )

@@ -114,9 +114,9 @@ def _keys(settings: SecuritySettings) -> tuple[Any, Any]:
 def _check_secret(secret: bytes) -> None:
     if len(secret) < SHORTEST:
         raise Insecure(
-            f"security.secret has {len(secret)} bytes, and HS256 needs {SHORTEST} or more: set "
-            "ASCENSO_SECURITY__SECRET; `python -c 'import secrets; print(secrets.token_hex(32))'` "
-            "makes one"
+            f"security.secret has {len(secret)} bytes, and HS256 needs {SHORTEST} or more: start "
+            "the local stack once (`make up` makes one), or set ASCENSO_SECURITY__SECRET; "
+            "`python -c 'import secrets; print(secrets.token_hex(32))'` makes one, too"
         )
 
 

@@ -1,0 +1,104 @@
+"""What a service follows: the slots of its models, and feeds beside the registry."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from anyio.to_thread import run_sync
+
+from bentos.promotion.watcher import Watcher
+from bentos.registry.client import RegistryUnavailable
+from bentos.serving.rack import Rack
+from bentos.serving.slot import Slot
+from bentos.web.errors import Unavailable
+
+
+class Feed(Protocol):
+    """What a service follows beside the registry, such as data; `trouble` is empty when well."""
+
+    trouble: str
+
+    def start(self) -> None:
+        """Begin to follow."""
+        ...
+
+    def stop(self) -> None:
+        """Stop following."""
+        ...
+
+    def wake(self) -> None:
+        """Look at once."""
+        ...
+
+
+class Following:
+    """Slots of models that are named, racks of those that are not, and feeds.
+
+    The watcher comes when the service starts; until then nothing can be looked at.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[Slot[Any, Any]] = (),
+        racks: Sequence[Rack[Any, Any]] = (),
+        feeds: Sequence[Feed] = (),
+    ) -> None:
+        self.fixed = list(slots)
+        self.racks = list(racks)
+        self.feeds = list(feeds)
+        self.watcher: Watcher | None = None
+
+    @property
+    def slots(self) -> list[Slot[Any, Any]]:
+        """The service's own slots, and those of its racks as they are now."""
+        return [*self.fixed, *(slot for rack in self.racks for slot in rack.slots)]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every slot of its own has a live release, and every rack is ready."""
+        return all(slot.live for slot in self.fixed) and all(rack.ready for rack in self.racks)
+
+    @property
+    def started(self) -> Watcher:
+        """The watcher. Raises Unavailable before the start."""
+        if self.watcher is None:
+            raise Unavailable("The service is still starting")
+        return self.watcher
+
+    def wake(self) -> None:
+        """Look at the registry soon."""
+        if self.watcher:
+            self.watcher.wake()
+
+    async def reload(self) -> None:
+        """Look at the registry now, and wait until what was found serves or not.
+
+        Raises Unavailable when the registry cannot be read.
+        """
+        watcher = self.started
+        for feed in self.feeds:
+            feed.wake()
+        try:
+            await run_sync(watcher.reload)
+        except RegistryUnavailable as error:
+            raise Unavailable(
+                f"The registry cannot be read, what serves goes on: {error}"
+            ) from None
+
+    async def slot(self, rack: Rack[Any, Any], name: str) -> Slot[Any, Any] | None:
+        """The slot of a model by its caller's name; the registry is asked for one that is new."""
+        found = rack.get(name)
+        if found is None and self.watcher:
+            await self.watcher.looked_anew()
+            found = rack.get(name)
+        return found
+
+    def report(self) -> dict[str, Any]:
+        """What serves, and what is wrong, as `/releases` has it."""
+        trouble = self.watcher.trouble if self.watcher else "the service is still starting"
+        troubles = [trouble, *(feed.trouble for feed in self.feeds)]
+        return {
+            "degraded": "; ".join(filter(None, troubles)) or None,
+            "releases": [slot.report() for slot in self.slots],
+            "racks": [rack.prefix for rack in self.racks],
+            "excluded": [pattern for rack in self.racks for pattern in rack.excluded],
+        }
