@@ -6,9 +6,11 @@ with its name.
 """
 
 import os
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -33,6 +35,8 @@ from pydantic_settings import (
 CONFIGS = Path(os.environ.get("ASCENSO_CONFIGS", Path(__file__).parents[1] / "configs"))
 TRAINING = CONFIGS / "training.yaml"
 HOME = Path(".ascenso")
+T = TypeVar("T")
+NEWEST = "newest version"
 
 
 class Section(BaseModel):
@@ -42,25 +46,37 @@ class Section(BaseModel):
 
 
 class Channel(Section):
-    """What a slot follows: a stage or an alias.
+    """What a slot follows: a stage, an alias, or the newest version.
 
-    Of a model that has one of the `aliases`, the first of them is followed instead of the stage.
+    Of a model that has one of the `aliases`, the first of them is followed instead.
     """
 
     stage: Literal["Production", "Staging"] | None = None
     alias: str | None = None
+    newest: bool = False
     aliases: list[str] = []
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> "Channel":
-        if (self.stage is None) == (self.alias is None):
-            raise ValueError("a channel is either a stage or an alias: give exactly one")
+    def _exactly_one(self) -> "Channel":
+        if [self.stage is not None, self.alias is not None, self.newest].count(True) != 1:
+            raise ValueError(
+                "a channel is a stage, an alias, or the newest version (newest: true): give "
+                "exactly one"
+            )
         if self.alias and self.aliases:
             raise ValueError("a channel that is an alias has no other aliases")
         return self
 
     def __str__(self) -> str:
+        if self.newest:
+            return NEWEST
         return f"stage {self.stage}" if self.stage else f"alias {self.alias}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Channel":
+        """The channel that is written so by `str`."""
+        kind, _, name = text.partition(" ")
+        return cls.model_validate({"newest": True} if text == NEWEST else {kind: name})
 
 
 class RegistrySettings(Section):
@@ -250,7 +266,8 @@ class Settings(BaseSettings):
     admin_key: SecretStr = SecretStr("")  # none: what wants it answers 401
     registry: RegistrySettings = RegistrySettings()
     channels: dict[str, Channel] = {
-        "default": Channel(stage="Production", aliases=["production", "champion"])
+        "default": Channel(stage="Production", aliases=["production", "champion"]),
+        "prod.*": Channel(newest=True, aliases=["production", "champion"]),
     }
     challengers: dict[str, ChallengerSettings] = {"default": ChallengerSettings()}
     limits: LimitSettings = LimitSettings()
@@ -284,15 +301,11 @@ class Settings(BaseSettings):
 
     def channel(self, model: str) -> Channel:
         """The channel that the slot of this registered model follows."""
-        return (
-            self.channels.get(model) or self.channels.get("default") or Channel(stage="Production")
-        )
+        return _of(model, self.channels, Channel(stage="Production"))
 
     def challenger(self, model: str) -> ChallengerSettings:
         """How the challenger of this registered model is tried."""
-        return (
-            self.challengers.get(model) or self.challengers.get("default") or ChallengerSettings()
-        )
+        return _of(model, self.challengers, ChallengerSettings())
 
     def live_alias(self, model: str) -> str:
         """The alias that says which version of this registered model serves; none: no alias.
@@ -303,6 +316,12 @@ class Settings(BaseSettings):
         channel = self.channel(model)
         followed = {channel.alias, *channel.aliases, self.challenger(model).alias}
         return "" if alias in followed else alias
+
+
+def _of(model: str, known: Mapping[str, T], otherwise: T) -> T:
+    """What is said of a model: by its name, by the first pattern that matches it, by default."""
+    patterns = (name for name in known if name != "default" and fnmatchcase(model, name))
+    return known[model] if model in known else known.get(next(patterns, "default"), otherwise)
 
 
 @cache

@@ -36,7 +36,8 @@ def test_the_files_say_what_holds_without_them() -> None:
     assert settings.cache == CacheSettings()
     assert settings.admin == AdminSettings()
     assert settings.channels == {
-        "default": Channel(stage="Production", aliases=["production", "champion"])
+        "default": Channel(stage="Production", aliases=["production", "champion"]),
+        "prod.*": Channel(newest=True, aliases=["production", "champion"]),
     }
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 promote_option = click.option(
-    "--promote", is_flag=True, help="Move the new version to Production at once."
+    "--promote", is_flag=True, help="Let the services follow the new version at once."
 )
 config_option = click.option(
     "--config",

@@ -3,8 +3,9 @@
 import logging
 import os
 import re
+import subprocess
+import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,6 @@ from training.manifest import Predict, Samples, check, versions, write_manifest
 
 log = logging.getLogger("training")
 
-PRODUCTION_ALIASES = {"production", "champion"}  # which services follow instead of the stage
 DIGEST_TAG = "ascenso.digest"
 CREDENTIALS = re.compile(r"\A(?P<scheme>[^:/@]*://)?(?P<user>[^:]*?)(?::(?P<password>.*))?@", re.S)
 
@@ -203,16 +203,17 @@ def link(path: Path, model_id: str, run_id: str) -> None:
 
 
 def promote(version: ModelVersion) -> None:
-    """Move a version to the stage Production and archive the one that was there."""
-    client = MlflowClient()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*[Mm]odel registry stages", FutureWarning)
-        client.transition_model_version_stage(
-            version.name, version.version, "Production", archive_existing_versions=True
-        )
-    for alias in PRODUCTION_ALIASES & client.get_registered_model(version.name).aliases.keys():
-        client.set_registered_model_alias(version.name, alias, version.version)
-    log.info("%s version %s is in Production.", version.name, version.version)
+    """Let the channel that services follow point to a version, by the command that people use.
+
+    Raises `RegistryError` when it cannot.
+    """
+    words = ["promote", version.name, str(version.version), "--no-wait"]
+    command = [sys.executable, "-m", "bentos.cli", *words, "--registry", mlflow.get_tracking_uri()]
+    asked = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 - it is ours
+    if asked.returncode:
+        why = asked.stderr.strip()
+        raise RegistryError(f"{version.name}/{version.version} is not promoted: {why}")
+    log.info("%s", asked.stdout.strip())
 
 
 def announce(version: ModelVersion) -> None:
@@ -221,7 +222,7 @@ def announce(version: ModelVersion) -> None:
     log.info("Registered %s version %s:", version.name, version.version)
     log.info("  %s/#/models/%s/versions/%s", uri, version.name, version.version)
     log.info(
-        "Promote it there (stage Production), or with: ascenso promote %s %s",
+        "Promote it there, or with: ascenso promote %s %s",
         version.name,
         version.version,
     )

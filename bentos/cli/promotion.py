@@ -4,7 +4,6 @@ import getpass
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 
 import click
 import httpx
@@ -15,7 +14,6 @@ from bentos.cli.evidence import Evidence
 from bentos.cli.services import Service, Services, services_option
 from bentos.cli.waiting import Wait, followers
 from bentos.promotion import channel as channels
-from bentos.promotion.promoter import PROMOTED_BY_TAG, said
 from bentos.registry.access import AccessError
 from bentos.registry.client import (
     NotInRegistry,
@@ -47,9 +45,14 @@ timeout_option = click.option(
 @click.argument("model")
 @click.argument("version", type=click.IntRange(min=1))
 @click.option(
-    "--stage", type=click.Choice(["Production", "Staging"]), help="[default: Production]"
+    "--stage",
+    type=click.Choice(["Production", "Staging"]),
+    help="Move it to a stage. [default: what configs/channels.yaml says of the model]",
 )
-@click.option("--alias", help="Move an alias, instead of a stage.")
+@click.option("--alias", help="Move an alias to it.")
+@click.option(
+    "--to", metavar="MODEL", help="Promote a copy in another model, as MLflow's button does."
+)
 @click.option(
     "--when-agreed",
     "agreement",
@@ -80,6 +83,7 @@ def promote(
     version: int,
     stage: str | None,
     alias: str | None,
+    to: str | None,
     agreement: float | None,
     calls: int,
     evidence_timeout: float,
@@ -90,31 +94,38 @@ def promote(
 ) -> None:
     """Promote VERSION of MODEL, and wait until the services serve or refuse it.
 
-    In a stage, the version that it replaces is archived.
+    In a stage, the version that it replaces is archived. Where the newest version serves, an
+    older one is copied, so that it is the newest.
     """
-    channel = _channel(stage, alias)
+    name = to or model
+    channel = _channel(name, stage, alias)
     with registry(registry_uri) as opened:
         found = find(opened, model, version)
         if agreement is not None:
             Evidence(agreement, calls).wait(services, found, evidence_timeout)
         if no_wait:
-            point(opened, found, channel)
+            point(opened, found, channel, name)
         else:
-            bring(services, opened, found, channel, timeout)
+            bring(services, opened, found, channel, timeout, name)
 
 
 def bring(
-    services: Services, registry: Registry, version: Version, channel: Channel, timeout: float
+    services: Services,
+    registry: Registry,
+    version: Version,
+    channel: Channel,
+    timeout: float,
+    model: str,
 ) -> None:
-    """Promote a version and wait until it serves wherever its channel is followed.
+    """Promote a version and wait until it serves wherever the model's channel is followed.
 
     Raises Failed, before anything is changed, when no running service follows it.
     """
-    running = services.of(version.name, unnamed=True)
-    before = followers(running, version.name, channel)
+    running = services.of(model, unnamed=True)
+    before = followers(running, model, channel)
     if not before:
-        raise _nobody(running, version.name, channel)
-    point(registry, version, channel)
+        raise _nobody(running, model, channel)
+    version = point(registry, version, channel, model)
     for service in running:
         slot = before.get(service.service)
         # An alias that is set to where it pointed leaves no trace for the services to notice.
@@ -136,12 +147,13 @@ def _nobody(running: list[Service], model: str, channel: Channel) -> Failed:
     )
 
 
-def point(registry: Registry, version: Version, channel: Channel) -> None:
-    """Point a channel to a version, which then tells who did so, and when."""
-    registry.set_tag(version, PROMOTED_BY_TAG, said(_user(), str(channel), datetime.now(UTC)))
-    followed = settings().channel(version.name)
-    channels.point(registry, version, followed if str(followed) == str(channel) else channel)
-    click.echo(f"The {channel} of {version.name} is version {version.version} now")
+def point(registry: Registry, version: Version, channel: Channel, model: str) -> Version:
+    """Point the channel of a model to a version; give the version that it points to then."""
+    followed = settings().channel(model)
+    channel = followed if str(followed) == str(channel) else channel
+    pointed = channels.point(registry, version, channel, _user(), model)
+    click.echo(f"The {channel} of {model} is version {pointed.version} now")
+    return pointed
 
 
 def find(registry: Registry, model: str, number: int) -> Version:
@@ -180,10 +192,12 @@ def _default_uri() -> str:
         raise Failed(f"The configuration cannot be used: {error}") from error
 
 
-def _channel(stage: str | None, alias: str | None) -> Channel:
+def _channel(model: str, stage: str | None, alias: str | None) -> Channel:
     if stage and alias:
         raise click.UsageError("Give --stage or --alias, not both")
-    return Channel.model_validate({"alias": alias} if alias else {"stage": stage or "Production"})
+    if not (stage or alias):
+        return settings().channel(model)
+    return Channel.model_validate({"alias": alias} if alias else {"stage": stage})
 
 
 def _user() -> str:

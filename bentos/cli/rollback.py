@@ -21,7 +21,10 @@ FAR_BACK = 1000  # lines of the ledger
 @registry_option
 @services_option
 def rollback(model: str, timeout: float, registry_uri: str | None, services: Services) -> None:
-    """Promote the version of MODEL that served before the present one, and wait for it."""
+    """Promote the version of MODEL that served before the present one, and wait for it.
+
+    Where the newest version serves, a copy of it becomes the newest.
+    """
     service, slot = _only_slot(services, model)
     with registry(registry_uri) as opened:
         versions = opened.versions(model)
@@ -30,8 +33,7 @@ def rollback(model: str, timeout: float, registry_uri: str | None, services: Ser
         if target is None:
             raise Failed(f"No version of {model} served before the present one ({present})")
         click.echo(f"Rolling {model} back to version {target.version} from {present}")
-        kind, _, name = slot.channel.partition(" ")
-        bring(services, opened, target, Channel.model_validate({kind: name}), timeout)
+        bring(services, opened, target, Channel.parse(slot.channel), timeout, model)
 
 
 def _only_slot(services: Services, model: str) -> tuple[Service, Slot]:

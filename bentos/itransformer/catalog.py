@@ -11,10 +11,11 @@ import msgspec
 
 from bentos.admission.cache import Artifacts
 from bentos.itransformer.uploads import passing
+from bentos.promotion.channel import resolve
 from bentos.registry.client import Model, NotInRegistry, Version
 from bentos.registry.runs import Runs
 from bentos.registry.sources import open_source
-from bentos.settings import Channel, Settings
+from bentos.settings import Settings
 from training.itransformer.names import PREFIX, registered_name
 
 LOGGED_MODEL = re.compile(r"/models/(m-[0-9a-f]+)/artifacts")
@@ -100,11 +101,11 @@ class Catalog:
         return folder / "version"
 
     def _chosen(self, model: Model) -> Version | None:
-        channel: Channel = self._settings.channel(model.name)
-        versions = sorted(self.runs.versions(model.name), key=lambda version: version.number)
-        alias = model.alias(channel.alias) if channel.alias else None
-        promoted = [v for v in versions if v.stage == channel.stage or v.version == alias]
-        return next(reversed(promoted or versions), None)
+        versions = {version.version: version for version in self.runs.versions(model.name)}
+        channel = self._settings.channel(model.name)
+        promoted = resolve(model, channel, lambda: list(versions.values())).target
+        newest = max(versions.values(), key=lambda version: version.number, default=None)
+        return versions.get(promoted or "", newest)
 
     def _listed(self, version: Version) -> Listed:
         changed = datetime.fromtimestamp(version.last_updated_timestamp / 1000, UTC)

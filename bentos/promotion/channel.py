@@ -1,6 +1,7 @@
-"""Which version a channel points to.
+"""Which version a channel points to, and how it is pointed to another: said here and nowhere else.
 
-An alias names its version. A stage may hold several: the mouse leaves the old one in Production
+An alias names its version. The newest version is the one with the highest number that nobody
+archived. A stage may hold several: the mouse leaves the old one in Production
 unless "archive existing" is ticked, and then MLflow reports the highest number, not the one that
 was promoted last. What tells them apart: a transition writes one and the same timestamp to the
 version and to its registered model, while an edit of a description touches only one of the two
@@ -8,45 +9,52 @@ version and to its registered model, while an edit of a description touches only
 """
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
+from bentos.promotion.promoter import PROMOTED_BY_TAG, said
 from bentos.registry.client import Model, Registry, Version
-from bentos.registry.tags import SINCE_TAG, owner, state
+from bentos.registry.tags import SINCE_TAG, is_ours, owner, state
 from bentos.settings import Channel
 
 BY_ALIAS = -1  # no model has this timestamp: once the alias is gone, the stage is looked up
 
 
-class Memory(msgspec.Struct, frozen=True):
-    """What the last look saw: the versions in order of their promotion; the last one serves."""
+class Promotions(msgspec.Struct, frozen=True):
+    """The versions that a channel holds, in order of their promotion; the last one serves."""
 
     model_timestamp: int
     order: tuple[str, ...]
 
+    @property
+    def target(self) -> str | None:
+        """The version that the channel points to."""
+        return self.order[-1] if self.order else None
 
-def look(
+
+def resolve(
     model: Model,
     channel: Channel,
-    memory: Memory | None,
     versions: Callable[[], Sequence[Version]],
-) -> Memory:
-    """The versions that the channel holds, the one to serve last.
+    before: Promotions | None = None,
+) -> Promotions:
+    """Where the channel points now; `before` is what the last look saw.
 
     `versions` asks the registry for all versions of the model; it is called only when something
     in the stage may have changed.
     """
+    now = model.last_updated_timestamp
     for alias in channel.aliases:
         if target := model.alias(alias):
-            return Memory(BY_ALIAS, (target,))
-    if channel.alias:
-        target = model.alias(channel.alias)
-        return Memory(model.last_updated_timestamp, (target,) if target else ())
-    if memory and memory.model_timestamp == model.last_updated_timestamp:
-        return memory
+            return Promotions(BY_ALIAS, (target,))
+    if channel.stage is None:
+        target = model.alias(channel.alias) if channel.alias else _newest(model)
+        return Promotions(now, (target,) if target else ())
+    if before and before.model_timestamp == now:
+        return before
     holding = [version for version in versions() if version.stage == channel.stage]
-    order = _order(model.last_updated_timestamp, holding, memory.order if memory else ())
-    return Memory(model.last_updated_timestamp, order)
+    return Promotions(now, _order(now, holding, before.order if before else ()))
 
 
 def served_last(versions: Sequence[Version], channel: Channel) -> list[Version]:
@@ -59,15 +67,52 @@ def served_last(versions: Sequence[Version], channel: Channel) -> list[Version]:
     return sorted(found, key=lambda version: version.tag(SINCE_TAG), reverse=True)
 
 
-def point(registry: Registry, version: Version, channel: Channel) -> None:
-    """Let a channel point to a version. In a stage, those that it replaces are archived."""
+def point(
+    registry: Registry, version: Version, channel: Channel, user: str, model_name: str = ""
+) -> Version:
+    """Let a channel point to a version, which notes that `user` did so; give where it points then.
+
+    In a stage, the versions that it replaces are archived. A version that is not the newest
+    becomes so as a copy of itself. The channel of another model gets a copy, too.
+    """
+    if model_name not in ("", version.name):
+        version = _copy(registry, version, model_name, channel, user)
+    model = registry.model(version.name)
+    aliases = [alias for alias in (channel.alias, *channel.aliases) if alias]
+    known = [alias for alias in aliases if alias == channel.alias or model.alias(alias)]
+    if channel.newest and not known and _newest(model) != version.version:
+        return _copy(registry, version, version.name, channel, user)
+    registry.set_tag(version, PROMOTED_BY_TAG, said(user, str(channel), datetime.now(UTC)))
     if channel.stage:
         registry.promote(version.name, version.version, channel.stage)
-        model = registry.model(version.name)
-        for alias in filter(model.alias, channel.aliases):  # which count more
-            registry.set_alias(version.name, version.version, alias)
-    elif channel.alias:
-        registry.set_alias(version.name, version.version, channel.alias)
+    for alias in known:
+        registry.set_alias(version.name, version.version, alias)
+    return version
+
+
+def cause(channel: Channel) -> str:
+    """Why a version is to serve, in words."""
+    return "it is the newest version" if channel.newest else f"the {channel} points to it"
+
+
+def lack(channel: Channel, model: str) -> str:
+    """Why no version of a model is to serve, in words."""
+    return (
+        f"{model} has no version"
+        if channel.newest
+        else f"no version of {model} holds the {channel}"
+    )
+
+
+def _copy(registry: Registry, version: Version, name: str, channel: Channel, user: str) -> Version:
+    by = {PROMOTED_BY_TAG: said(user, str(channel), datetime.now(UTC))}
+    tags = {tag.key: tag.value for tag in version.tags if not is_ours(tag.key)} | by
+    return registry.copy(version, name, tags)
+
+
+def _newest(model: Model) -> str | None:
+    numbers = [version.number for version in model.latest_versions if version.stage != "Archived"]
+    return str(max(numbers)) if numbers else None
 
 
 def _channel(version: Version) -> str:

@@ -4,7 +4,7 @@ import logging
 from sqlite3 import Error as LedgerError
 from typing import Any
 
-from bentos.promotion.channel import Memory
+from bentos.promotion.channel import Promotions
 from bentos.promotion.ledger import Ledger, What
 from bentos.promotion.notes import Note, Notes
 from bentos.refusal import Refusal
@@ -60,13 +60,13 @@ class Chronicle:
         """Say on a version what is done with it."""
         self._notes.put(Note(version, state, reason, self._channel, runs))
 
-    def recall(self) -> Memory | None:
+    def recall(self) -> Promotions | None:
         """The order of promotions as the last process saw it."""
         return self._ledger.recall(self._slot.name, self._channel)
 
-    def keep(self, memory: Memory) -> None:
+    def keep(self, seen: Promotions) -> None:
         """Keep the order of promotions for the next start."""
         try:
-            self._ledger.remember(self._slot.name, self._channel, memory)
+            self._ledger.remember(self._slot.name, self._channel, seen)
         except LedgerError as error:
             log.error("the order of promotions of %s is not kept: %s", self._slot.name, error)

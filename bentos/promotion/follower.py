@@ -8,7 +8,7 @@ from typing import Any
 
 from bentos.admission.columns import PIN_TAG
 from bentos.flavors.mlmodel import MLmodel
-from bentos.promotion.channel import BY_ALIAS, Memory, look, served_last
+from bentos.promotion.channel import BY_ALIAS, Promotions, cause, lack, resolve, served_last
 from bentos.promotion.chronicle import Chronicle
 from bentos.promotion.ledger import What
 from bentos.promotion.pauses import Patience, longest
@@ -56,10 +56,10 @@ class Follower:
         self._stock = stock
         self._chronicle = chronicle
         self._settings = settings
-        self._memory = chronicle.recall()
+        self._seen = chronicle.recall()
         self._target: Version | None = None
         self._rejected: Rejected | None = None
-        self._vain: Memory | None = None  # with it, nothing was found that served last
+        self._vain: Promotions | None = None  # with it, nothing was found that served last
         self._patience = Patience(longest(settings))
         self._bringing = Lock()
 
@@ -84,23 +84,22 @@ class Follower:
     def follow(self, model: Model | None) -> bool:
         """Look where the channel points now. Returns whether there is something to bring."""
         if model is None:
-            self._memory = None
+            self._seen = None
             return self._nothing(f"{self.slot.name} is not in the registry")
-        memory = look(
-            model, self.slot.channel, self._memory, lambda: self._registry.versions(model.name)
-        )
-        if memory != self._memory and self._by_alias:
+        channel, before = self.slot.channel, self._seen
+        seen = resolve(model, channel, lambda: self._registry.versions(model.name), before)
+        if seen != before and self._by_alias:
             self._rejected = None  # it moved, perhaps away and back
-        if not memory.order:
-            self._memory = memory
-            return self._nothing(f"no version of {model.name} holds the {self.slot.channel}")
-        if memory != self._memory or self._target is None:
-            self._target = self._read(model.name, memory.order[-1])
-            self._memory = memory
-            self._chronicle.keep(memory)
+        if seen.target is None:
+            self._seen = seen
+            return self._nothing(lack(channel, model.name))
+        if seen != before or self._target is None:
+            self._target = self._read(model.name, seen.target)
+            self._seen = seen
+            self._chronicle.keep(seen)
         self.slot.promised = True
         if self._trial:  # its share may be set on the version at any time
-            self._target = self._read(model.name, memory.order[-1])
+            self._target = self._read(model.name, seen.target)
             self._trial.adjust(self._target.tag(TRAFFIC_TAG))
         self._overtake(self._target)
         wanted = self._wanted(self._target)
@@ -133,7 +132,7 @@ class Follower:
         previous = self.slot.previous
         if previous and same(previous.version, target):
             again = replace(previous, version=target)  # its tags name who promoted it now
-            self._swap(again, "rollback", f"the {self.slot.channel} points to it again")
+            self._swap(again, "rollback", f"{cause(self.slot.channel)} again")
             return
         try:
             if self._rejected and self._rejected.is_same_promotion(target):
@@ -158,7 +157,7 @@ class Follower:
             self._patience.end()
             self._pin(target, release)
             if self._target and same(self._target, target):
-                self._swap(release, "swap", f"the {self.slot.channel} points to it")
+                self._swap(release, "swap", cause(self.slot.channel))
 
     def _pin(self, target: Version, release: Release) -> None:
         """Note with the version what its files are, as far as this account may."""
@@ -173,18 +172,18 @@ class Follower:
     def _lacking(self) -> bool:
         """Whether nothing serves, although something may have: the channel's version cannot."""
         waits = self._target is not None or not self.slot.vacates
-        tried = self._memory is None or self._memory == self._vain
+        tried = self._seen is None or self._seen == self._vain
         lacks = self.slot.live is None and self._trial is None
         return lacks and waits and not tried and self._patience.over
 
     def _bring_back(self) -> None:
         """Serve what served last, as a process does that was there then."""
-        memory = self._memory
+        seen = self._seen
         try:
             for version in served_last(self._registry.versions(self.slot.name), self.slot.channel):
                 if not (self._target and same(self._target, version)) and self._revive(version):
                     return
-            self._vain = memory
+            self._vain = seen
         except PASSING as error:
             seconds = self._patience.fail()
             log.warning("what served last of %s waits %.1f s: %s", self.slot.name, seconds, error)
@@ -200,13 +199,13 @@ class Follower:
 
     def _hindrance(self) -> str:
         if self._target is None:
-            return f"no version holds the {self.slot.channel}"
-        return f"{self._target}, which the {self.slot.channel} points to, does not serve"
+            return lack(self.slot.channel, self.slot.name)
+        return f"{self._target} does not serve, although {cause(self.slot.channel)}"
 
     @property
     def _by_alias(self) -> bool:
         """Whether an alias pointed to the target at the last look."""
-        by = self._memory.model_timestamp if self._memory else None
+        by = self._seen.model_timestamp if self._seen else None
         return self.slot.channel.alias is not None or by == BY_ALIAS
 
     def _overtake(self, target: Version | None) -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from bentos.database import opened
-from bentos.promotion.channel import Memory
+from bentos.promotion.channel import Promotions
 from bentos.promotion.promoter import promoter
 from bentos.registry.client import Version
 
@@ -96,20 +96,20 @@ class Ledger:
             rows = db.execute(SERVING_AT, (model, stamp(time))).fetchall()
         return [Event(*row) for row in rows]
 
-    def remember(self, model: str, channel: str, memory: Memory) -> None:
+    def remember(self, model: str, channel: str, seen: Promotions) -> None:
         """Keep what the last look at a channel saw, for the next start."""
         with self._open() as db:
             db.execute(
                 "INSERT OR REPLACE INTO memory VALUES (?, ?, ?)",
-                (model, channel, msgspec.json.encode(memory)),
+                (model, channel, msgspec.json.encode(seen)),
             )
 
-    def recall(self, model: str, channel: str) -> Memory | None:
+    def recall(self, model: str, channel: str) -> Promotions | None:
         """What the last look at a channel saw, or None."""
         query = "SELECT seen FROM memory WHERE model = ? AND channel = ?"
         with self._open() as db:
             row = db.execute(query, (model, channel)).fetchone()
-        return msgspec.json.decode(row[0], type=Memory) if row else None
+        return msgspec.json.decode(row[0], type=Promotions) if row else None
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

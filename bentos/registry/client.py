@@ -4,7 +4,7 @@ The REST API is used directly because a service must not pay MLflow's import to 
 Format: https://mlflow.org/docs/latest/api_reference/rest-api.html
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -160,6 +160,24 @@ class Registry:
         """The tags of a logged model: what a version is made of."""
         path = f"mlflow/logged-models/{quote(model_id, safe='')}"
         return self._call("GET", path, _OneLogged).model.info.tags
+
+    def copy(self, version: Version, name: str, tags: Mapping[str, str]) -> Version:
+        """A copy of a version as the next of the model `name`, which is made if there is none."""
+        try:
+            self.model(name)
+        except NotInRegistry:
+            body: dict[str, Any] = {"name": name}
+            self._call("POST", "mlflow/registered-models/create", dict[str, Any], body=body)
+        body = {
+            "name": name,
+            "source": f"models:/{version.name}/{version.version}",
+            "run_id": version.run_id,
+            "model_id": version.model_id,
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        }
+        return self._call(
+            "POST", "mlflow/model-versions/create", _OneVersion, body=body
+        ).model_version
 
     def promote(self, name: str, version: str, stage: str) -> None:
         """Move a version to a stage and archive the one that it replaces."""

@@ -30,6 +30,7 @@ class Version(msgspec.Struct, frozen=True, rename={"stage": "current_stage"}):
     stage: str = "None"
     source: str = ""
     run_id: str = ""
+    model_id: str = ""
     user_id: str = ""
     tags: tuple[Tag, ...] = ()
 

@@ -3,7 +3,7 @@
 from bentos.admission.cache import Artifacts
 from bentos.admission.judge import admit
 from bentos.flavors.mlmodel import MLmodel
-from bentos.promotion.channel import look
+from bentos.promotion.channel import lack, resolve
 from bentos.registry.client import Registry, Version
 from bentos.registry.digests import signed
 from bentos.registry.sources import open_source
@@ -18,10 +18,10 @@ def promoted(registry: Registry, model: str, settings: Settings) -> Version:
     known, channel = registry.models(), settings.channel(model)
     if model not in known:
         raise Unfit(f"the registry at {registry.uri} has no {model!r}, only {sorted(known)}")
-    order = look(known[model], channel, None, lambda: registry.versions(model)).order
-    if not order:
-        raise Unfit(f"no version of {model} holds the {channel}: promote one, or give --version")
-    return registry.version(model, order[-1])
+    target = resolve(known[model], channel, lambda: registry.versions(model)).target
+    if target is None:
+        raise Unfit(f"{lack(channel, model)}: promote one, or give --version")
+    return registry.version(model, target)
 
 
 def admitted(registry: Registry, version: Version, settings: Settings) -> tuple[Release, MLmodel]:

@@ -97,7 +97,8 @@ class Slot(Generic[Row, Answer]):
             return f"version {self.refused.version} was refused: {why}"
         if self.trouble and self.promised:
             return self.trouble
-        return f"promote one to the {self.channel}"
+        newest = self.channel.newest
+        return "register or copy one" if newest else f"promote one to the {self.channel}"
 
     async def predict(self, rows: Sequence[Row]) -> Answered[Answer]:
         """Answer the rows of one call, in order, all by one release.

@@ -51,10 +51,11 @@ def open_service(shelf: Shelf, server: Server, tmp_path: Path) -> Iterator[Open]
             channel: Channel = PRODUCTION,
             uri: str = server.url,
             home: str = "home",
+            model: str = shelf.name,
             **sections: dict[str, Any],
         ) -> Service:
             place = tmp_path / home
-            return stack.enter_context(serving(shelf.name, place, uri, channel, **sections))
+            return stack.enter_context(serving(model, place, uri, channel, **sections))
 
         yield opened
 

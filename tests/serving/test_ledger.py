@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bentos.promotion import ledger as module
-from bentos.promotion.channel import Memory
+from bentos.promotion.channel import Promotions
 from bentos.promotion.ledger import REPLICA, Ledger, What, stamp
 from bentos.registry.client import Tag, Version
 
@@ -110,18 +110,18 @@ def test_clock_that_jumps_back_loses_nothing(ledger: Ledger, clock: Clock) -> No
 
 def test_it_survives_a_restart(ledger: Ledger) -> None:
     ledger.record("swap", CHANNEL, version(1), "")
-    memory = Memory(17, ("3", "1"))
-    ledger.remember("gas", CHANNEL, memory)
+    seen = Promotions(17, ("3", "1"))
+    ledger.remember("gas", CHANNEL, seen)
     again = Ledger(ledger.path)
     assert [event.version for event in again.history("gas")] == ["1"]
-    assert again.recall("gas", CHANNEL) == memory
+    assert again.recall("gas", CHANNEL) == seen
     assert again.recall("gas", "alias champion") is None
 
 
-def test_memory_is_replaced(ledger: Ledger) -> None:
-    ledger.remember("gas", CHANNEL, Memory(1, ("1",)))
-    ledger.remember("gas", CHANNEL, Memory(2, ("1", "2")))
-    assert ledger.recall("gas", CHANNEL) == Memory(2, ("1", "2"))
+def test_what_was_seen_is_replaced(ledger: Ledger) -> None:
+    ledger.remember("gas", CHANNEL, Promotions(1, ("1",)))
+    ledger.remember("gas", CHANNEL, Promotions(2, ("1", "2")))
+    assert ledger.recall("gas", CHANNEL) == Promotions(2, ("1", "2"))
 
 
 def test_many_threads_write_at_once(ledger: Ledger) -> None:

@@ -13,13 +13,14 @@ from typing import Protocol
 import msgspec
 import pytest
 
-from bentos.promotion.channel import Memory, look
+from bentos.promotion.channel import Promotions, resolve
 from bentos.registry.client import Alias, Model, Registry, Tag, Version
 from bentos.registry.tags import STATE_TAG
 from bentos.settings import Channel
 
 PRODUCTION = Channel(stage="Production")
 CHAMPION = Channel(alias="champion")
+NEWEST = Channel(newest=True, aliases=["champion"])
 
 WITH_MEMORY = [  # looked at after every click
     ("1+ 2+", "2"),
@@ -129,7 +130,8 @@ class Rules:
 
     def model(self) -> Model:
         aliases = (Alias("champion", self.champion),) if self.champion else ()
-        return Model("rules", self.stamp, aliases=aliases)
+        latest = {version.stage: version for version in self.known}.values()
+        return Model("rules", self.stamp, tuple(latest), aliases)
 
     def versions(self) -> list[Version]:
         return self.known
@@ -197,14 +199,14 @@ def registered(request: pytest.FixtureRequest) -> Registered:
 
 def watched(registered: Registered, clicks: str, channel: Channel = PRODUCTION) -> str | None:
     """What serves after these clicks, each `*` being a look."""
-    memory: Memory | None = None
+    seen: Promotions | None = None
     for click in clicks.split():
         if click == "*":
-            memory = look(registered.model(), channel, memory, registered.versions)
+            seen = resolve(registered.model(), channel, registered.versions, seen)
         else:
             registered.click(click)
-    assert memory is not None
-    return memory.order[-1] if memory.order else None
+    assert seen is not None
+    return seen.target
 
 
 @pytest.mark.parametrize(("clicks", "serves"), WITH_MEMORY)
@@ -250,23 +252,44 @@ def test_an_alias_names_its_version(
     assert watched(registered, clicks, CHAMPION) == serves
 
 
+@pytest.mark.parametrize(
+    ("clicks", "serves"),
+    [
+        ("*", "3"),
+        ("* 1+ 2~ m *", "3"),
+        ("* n *", "4"),
+        ("3- *", "2"),
+        ("3x *", "2"),
+        ("1+ 2s 3- *", "2"),
+        ("1@ *", "1"),
+        ("1@ * n *", "1"),
+        ("1@ * @ *", "3"),
+        ("1- 2- 3- *", None),
+    ],
+)
+def test_the_newest_serves_unless_an_alias_names_another(
+    registered: Registered, clicks: str, serves: str | None
+) -> None:
+    assert watched(registered, clicks, NEWEST) == serves
+
+
 def test_deleting_a_version_takes_its_alias(registry: Registry) -> None:
     assert watched(Real(registry, "alias-of-a-deleted"), "2@ * 2x *", CHAMPION) is None
 
 
 def test_versions_are_asked_for_only_after_a_change(registered: Registered) -> None:
     registered.click("1+")
-    memory = look(registered.model(), PRODUCTION, None, registered.versions)
+    seen = resolve(registered.model(), PRODUCTION, registered.versions)
 
     def never() -> list[Version]:
         raise AssertionError("nothing changed")
 
-    assert look(registered.model(), PRODUCTION, memory, never) is memory
+    assert resolve(registered.model(), PRODUCTION, never, seen) is seen
     registered.click("1~")
     registered.mark_live("1")
-    assert look(registered.model(), PRODUCTION, memory, never) is memory
+    assert resolve(registered.model(), PRODUCTION, never, seen) is seen
     registered.click("2+")
-    assert look(registered.model(), PRODUCTION, memory, registered.versions).order == ("1", "2")
+    assert resolve(registered.model(), PRODUCTION, registered.versions, seen).order == ("1", "2")
 
 
 def test_the_other_stage_is_another_channel(registered: Registered) -> None:

@@ -24,6 +24,8 @@ from training.itransformer.synthetic import synthetic
 
 log = logging.getLogger("training")
 
+STATE_TAG = "serving.state"  # the services write it
+
 
 def launch(name: str, data: str | None, settings: Settings) -> ModelVersion:
     """Train on a path or URL, or on made series without one; register the model."""
@@ -54,11 +56,14 @@ def plan_going_on(name: str, series: Series, settings: Settings) -> Plan:
 
 
 def serving(name: str) -> ModelVersion:
-    """Give the version in Production, or else the newest. Raises `InputError` without any."""
+    """Give the version that the services say is live, or else the newest.
+
+    Raises `InputError` without any.
+    """
     found = MlflowClient().search_model_versions(f"name='{registered_name(name)}'")
     if not found:
         raise InputError(f"There is no model {name!r}: train it first.")
-    return max(found, key=lambda v: (v.current_stage == "Production", int(v.version)))
+    return max(found, key=lambda v: (v.tags.get(STATE_TAG) == "live", int(v.version)))
 
 
 def fetch(version: ModelVersion) -> Forecaster:
