@@ -6,30 +6,28 @@ An answer of another version is another key, and so is one from before the last 
 
 import hashlib
 import logging
+import math
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cashews.backends.memory import Memory
-from cashews.backends.redis import Redis
-from cashews.exceptions import CacheBackendInteractionError
-from cashews.picklers import PicklerType
-from cashews.serialize import get_serializer
+from cachetools import TTLCache
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from bentos.registry.client import Version
 from bentos.settings import AnswerSettings
 from bentos.web.errors import Unavailable
 from bentos.web.metrics import CACHE_FAILURES, CACHE_HITS, CACHE_MISSES
-from bentos.web.remote import TIMEOUT_SECONDS, Outage, options
+from bentos.web.remote import Outage, options
 
 log = logging.getLogger(__name__)
 
 PREFIX = "ascenso:answers"
 GENERATION = f"{PREFIX}:generation"
-FAILURES = (CacheBackendInteractionError, RedisError, OSError, ValueError)
+MARK = b"answer:"  # before each answer in Redis: what others put there is none
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,8 @@ class Answers:
         self._settings = settings
         self._cleared = home / "answers.cleared"
         url = settings.url.get_secret_value()
-        self._redis = _redis(url) if url else None
-        self._backend = self._redis or Memory(size=settings.entries, check_interval=0)
+        self._redis = Redis.from_url(url, client_name="ascenso", **options()) if url else None
+        self._kept: TTLCache[str, bytes] = TTLCache(settings.entries, settings.seconds)
         self._outage = Outage(log, "calls go on without kept answers")
 
     async def key(self, version: Version, content: bytes) -> Key:
@@ -75,8 +73,8 @@ class Answers:
 
     async def get(self, key: Key) -> bytes | None:
         """What is kept, or None; a cache that cannot be asked has nothing."""
-        kept = await self._ask(self._backend.get, key.place) if key.place else None
-        if not isinstance(kept, bytes):
+        kept = await self._get(key.place) if key.place else None
+        if kept is None:
             CACHE_MISSES.labels(key.model).inc()
             return None
         CACHE_HITS.labels(key.model).inc()
@@ -84,8 +82,13 @@ class Answers:
 
     async def put(self, key: Key, answer: bytes) -> None:
         """Keep an answer, unless it is too large. Put no errors."""
-        if key.place and len(answer) <= self._settings.value_bytes:
-            await self._ask(self._backend.set, key.place, answer, self._settings.seconds)
+        if not key.place or len(answer) > self._settings.value_bytes:
+            return
+        if self._redis:
+            milliseconds = math.ceil(1000 * self._settings.seconds)
+            await self._ask(self._redis.psetex, key.place, milliseconds, MARK + answer)
+        else:
+            self._kept[key.place] = answer
 
     async def clear(self) -> None:
         """Forget all answers: of all workers of this machine, or of all that share the Redis.
@@ -96,7 +99,7 @@ class Answers:
             if not await self._ask(self._redis.set, GENERATION, secrets.token_bytes(8)):
                 raise Unavailable("The cache cannot be cleared: Redis does not answer")
             return
-        await self._backend.clear()
+        self._kept.clear()
         try:
             _renew(self._cleared)
         except OSError as error:
@@ -105,7 +108,14 @@ class Answers:
     async def close(self) -> None:
         """Let go of the connections."""
         if self._redis:
-            await self._redis.close()  # type: ignore[no-untyped-call]
+            await self._redis.aclose()
+
+    async def _get(self, place: str) -> bytes | None:
+        if not self._redis:
+            return self._kept.get(place)
+        found = await self._ask(self._redis.get, place)
+        is_ours = isinstance(found, bytes) and found.startswith(MARK)
+        return found.removeprefix(MARK) if is_ours else None
 
     async def _generation(self) -> bytes | None:
         """What changes with every `clear`; None when Redis cannot tell."""
@@ -113,35 +123,22 @@ class Answers:
             return _stamp(self._cleared)
         known = await self._ask(self._redis.get, GENERATION)
         if known is None:  # none yet, or evicted: what was kept under it must not come back
-            await self._ask(self._redis.set, GENERATION, secrets.token_bytes(8), None, False)
+            await self._ask(self._redis.setnx, GENERATION, secrets.token_bytes(8))
             known = await self._ask(self._redis.get, GENERATION)
         return known if isinstance(known, bytes) else None
 
     async def _ask(self, command: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        """What the backend answers; None while it cannot be asked."""
+        """What Redis answers; None while it cannot be asked."""
         if self._outage.pausing:
             return None
         try:
-            if not self._backend.is_init:
-                await self._backend.init()
             answer = await command(*arguments)
-        except FAILURES as error:
+        except (RedisError, OSError) as error:
             CACHE_FAILURES.inc()
             self._outage.begin(error)
             return None
         self._outage.end()
         return answer
-
-
-def _redis(url: str) -> Redis:
-    return Redis(
-        url,
-        suppress=False,
-        serializer=get_serializer(pickle_type=PicklerType.NULL, check_repr=False),
-        client_name="ascenso",
-        wait_for_connection_timeout=TIMEOUT_SECONDS,
-        **options(),
-    )
 
 
 def _stamp(file: Path) -> bytes:

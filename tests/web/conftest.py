@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from bentos.keras_api import answers as cache
 from bentos.web import remote
 from tests.web.redis_server import redis_server
 
@@ -30,5 +29,4 @@ def url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Services give Redis a quarter of a second, which is little on a busy machine."""
-    for module in (remote, cache):
-        monkeypatch.setattr(module, "TIMEOUT_SECONDS", 60.0)
+    monkeypatch.setattr(remote, "TIMEOUT_SECONDS", 60.0)

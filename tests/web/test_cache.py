@@ -20,9 +20,6 @@ from bentos.web.remote import PAUSE_SECONDS
 from tests.stack import free_ports, until
 from tests.web.redis_server import redis_server
 
-# cashews closes redis-py's connections by the older of their two names.
-pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")
-
 ONE = Version("keras-cached", "1", run_id="a" * 32)
 INPUT, ANSWER = b"[[1.0, 2.0]]", b'{"predictions": [[42.57]]}'
 
