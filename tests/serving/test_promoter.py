@@ -19,7 +19,7 @@ def test_a_click_is_not_credited_to_who_used_the_command_before(
     monkeypatch.setenv("LOGNAME", "ana")
     first, second = shelf.add(), shelf.add(2.0)
     with serving(shelf.name, tmp_path, server.url) as service:
-        point(shelf.registry, first, PRODUCTION)
+        point(shelf.registry, first, PRODUCTION, shelf.name)
         service.look()
         monkeypatch.setattr(promoter, "APART", timedelta(0))  # as if more than a minute passed
         for version in (second, first):
