@@ -5,9 +5,10 @@ So what its files were at the first admission is noted with the version, and hol
 """
 
 import hashlib
+import json
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -20,16 +21,21 @@ from bentos.flavors.graphs import NoGraph, Session, fingerprint
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.natives import Predict
 from bentos.flavors.opening import Opened, open_model
+from bentos.flavors.probabilities import NoProbabilities, classes_of, with_probabilities
 from bentos.flavors.samples import samples_of
 from bentos.protocols.rows import Rows
 from bentos.refusal import Refusal
 from bentos.registry.client import Version
-from bentos.serving.release import Release, Runs
+from bentos.serving.release import Probabilities, Release, Runs
 from bentos.settings import AdmissionSettings
 from bentos.tensors import Batch, Schema
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
 PIN_TAG = "serving.digest"
 SCHEMA, EXAMPLE, FILES = "ascenso.schema", "ascenso.example", "ascenso.files"
+CLASSES, LACKS = "ascenso.classes", "ascenso.lacks"  # of the probabilities
 
 
 class Made(NamedTuple):
@@ -41,6 +47,7 @@ class Made(NamedTuple):
     note: str
     example: bytes
     row_seconds: float
+    probabilities: Probabilities
 
 
 def admit_by_schema(
@@ -65,7 +72,7 @@ def admit_by_schema(
     return Release(
         version, made.predict, made.runs, made.row_seconds, time.perf_counter() - started,
         metadata=mlmodel.metadata, note=made.note, schema=made.schema, example=made.example,
-        files=files,
+        files=files, probabilities=made.probabilities,
     )  # fmt: skip
 
 
@@ -96,12 +103,11 @@ def _made(mlmodel: MLmodel, settings: AdmissionSettings, compiled: Path, files: 
         raise Refusal("samples", f"{type(error).__name__} at {what}: {error}") from error
     check_latency(seconds, settings)
     example = _example(opened.schema, samples)
-    graph, note = _graph(opened, samples, compiled, files, example) if settings.compile else (
-        None, _said(opened, "admission.compile is off"),
-    )  # fmt: skip
-    if graph is None:
-        return Made(opened.predict, opened.schema, "native", note, example, seconds)
-    return Made(graph, opened.schema, "onnx", note, example, warm_up(graph, samples))
+    shares = _probabilities(opened, samples)
+    native = Made(opened.predict, opened.schema, "native", "", example, seconds, shares)
+    if not settings.compile:
+        return native._replace(note=_said(opened, "admission.compile is off"))
+    return _compiled(opened, native, samples, compiled, files)
 
 
 def _said(opened: Opened, note: str) -> str:
@@ -119,21 +125,60 @@ def warm_up(predict: Predict, batch: Batch) -> float:
     return best
 
 
-def _graph(
-    opened: Opened, samples: Batch, path: Path, files: str, example: bytes
-) -> tuple[Predict | None, str]:
+def _probabilities(opened: Opened, samples: Batch) -> Probabilities:
+    """Those that a model gives by itself, tried with the samples."""
+    try:
+        classes, predict = classes_of(opened), with_probabilities(opened)
+        predict(samples)
+    except Exception as error:
+        said = str(error) if isinstance(error, NoProbabilities | Refusal) else repr(error)
+        return Probabilities(lacks=said)
+    return Probabilities(classes, predict)
+
+
+def _compiled(opened: Opened, native: Made, samples: Batch, path: Path, files: str) -> Made:
+    """What answers by a graph where there is one that is proved, or else natively."""
     name = type(opened.model).__name__
     if not type(opened.model).__module__.startswith(COMPILED):
-        return None, _said(opened, f"{name} has no graph")
+        return native._replace(note=_said(opened, f"{name} has no graph"))
     try:
-        proto, proof = proved(opened.model, opened.schema, opened.method, opened.predict, samples)
+        proto, proof, shares = _graph(opened, native.probabilities, samples)
     except NoGraph as error:
-        return None, _said(opened, f"{name} stays native: {error}")
+        return native._replace(note=_said(opened, f"{name} stays native: {error}"))
     except Exception as error:
-        return None, _said(opened, f"{name} stays native: {type(error).__name__}: {error}")
-    schema = msgspec.json.encode(opened.schema).decode()
-    notes = {PROOF: _said(opened, proof), FILES: files, SCHEMA: schema, EXAMPLE: example.decode()}
-    return Session(keep(proto, path, notes)), notes[PROOF]
+        what = f"{type(error).__name__}: {error}"
+        return native._replace(note=_said(opened, f"{name} stays native: {what}"))
+    schema = msgspec.json.encode(native.schema).decode()
+    notes = {
+        PROOF: _said(opened, proof), FILES: files, SCHEMA: schema,
+        EXAMPLE: native.example.decode(), CLASSES: json.dumps(shares.classes),
+        LACKS: shares.lacks,
+    }  # fmt: skip
+    session = Session(keep(proto, path, notes))
+    return _of(session, native.schema, warm_up(session, samples))
+
+
+def _graph(
+    opened: Opened, shares: Probabilities, samples: Batch
+) -> "tuple[ModelProto, str, Probabilities]":
+    """A graph that is proved, with the probabilities where it can give them. Raises NoGraph."""
+    model, schema, method = opened.model, opened.schema, opened.method
+    if shares.predict:
+        try:
+            return *proved(
+                model, schema, method, shares.predict, samples, probabilities=True
+            ), shares
+        except NoGraph as error:
+            shares = Probabilities(lacks=f"its graph gives none: {error}")
+    return *proved(model, schema, method, opened.predict, samples), shares
+
+
+def _of(graph: Session, schema: Schema, seconds: float) -> Made:
+    """A graph with what was noted in it."""
+    notes = graph.notes
+    predict = graph.with_probabilities if graph.gives_probabilities else None
+    shares = Probabilities(tuple(json.loads(notes[CLASSES])), predict, notes[LACKS])
+    return Made(graph, schema, "onnx", notes[PROOF], notes[EXAMPLE].encode(), seconds, shares)
 
 
 def _kept(path: Path, files: str) -> Made | None:
@@ -144,10 +189,9 @@ def _kept(path: Path, files: str) -> Made | None:
         if (notes[MADE_BY], notes[FILES]) != (fingerprint(), files):
             return None
         schema = msgspec.json.decode(notes[SCHEMA], type=Schema)
-        seconds = warm_up(graph, probes.rows(schema, None, count=8))
+        return _of(graph, schema, warm_up(graph, probes.rows(schema, None, count=8)))
     except Exception:  # none, of another form, or damaged: it is made again
         return None
-    return Made(graph, schema, "onnx", notes[PROOF], notes[EXAMPLE].encode(), seconds)
 
 
 def _example(schema: Schema, samples: Batch) -> bytes:

@@ -95,17 +95,20 @@ def proved(
     native: Callable[[Batch], Batch],
     samples: Batch,
     may_refuse_missing: bool = False,
+    probabilities: bool = False,
 ) -> "tuple[ModelProto, str]":
     """A graph that gives the model's own answers, and what was found when they were compared.
 
     With `may_refuse_missing` a graph that takes no missing value at all is compared without them,
-    although the schema has them. Raises NoGraph.
+    although the schema has them. With `probabilities` both give those of a classifier, too.
+    Raises NoGraph.
     """
-    compiled = compile_model(model, schema, method)
+    compiled = compile_model(model, schema, method, probabilities)
     session = Session(bytes(compiled.proto.SerializeToString()))
     whole = may_refuse_missing and not session.takes_missing
     rows = probes.rows(_required(schema) if whole else schema, samples, compiled.critical)
-    proof = prove(native, session, rows, compiled.kind, PROOF_SECONDS)
+    asked = session.with_probabilities if probabilities else session
+    proof = prove(native, asked, rows, compiled.kind, PROOF_SECONDS)
     if not proof.holds:
         raise NoGraph(str(proof))
     return compiled.proto, str(proof)

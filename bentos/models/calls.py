@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from bentos.flavors.graphs.door import PROBABILITIES
 from bentos.serving.rack import Rack
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -29,7 +30,10 @@ def run(release: Release, rows: Sequence[Row]) -> Sequence[Row]:
         raise TypeError(f"{release} is asked by columns")
     if rows.schema is not release.schema and rows.schema != release.schema:
         raise Stale
-    return Table(release.predict(rows.batch), release.schema)
+    predict = release.probabilities.predict if rows.probable else release.predict
+    if predict is None:
+        raise Stale  # the call was read by a release that has probabilities
+    return Table(predict(rows.batch), release.schema, rows.probable)
 
 
 class Codecs(Generic[C]):
@@ -77,25 +81,37 @@ def live(slot: Slot[Row, Row]) -> Release:
 
 
 async def ask(
-    slot: Slot[Row, Row], read: Callable[[Release], Batch], seconds: float
+    slot: Slot[Row, Row],
+    read: Callable[[Release], Batch],
+    seconds: float,
+    probable: bool = False,
 ) -> tuple[Batch, Release]:
     """The answers to a call, read again where a swap came between reading and answering.
 
-    Raises HTTPError.
+    Those of a `probable` call have a column of probabilities. Raises HTTPError.
     """
     for _ in range(TRIES):
         release = live(slot)
         try:
             batch = read(release)
+            if probable and release.probabilities.predict is None:
+                raise BadInput(f"proba: {release} has none: {release.probabilities.lacks}")
         except BadInput as error:
             raise unfit(error) from None
         if release.schema is None:
             raise TypeError(f"{release} has no schema")
         try:
-            answered = await predict(slot, Table(batch, release.schema), seconds)
+            answered = await predict(slot, Table(batch, release.schema, probable), seconds)
         except Stale:
             continue
-        if isinstance(answered.answers, Table):
-            return answered.answers.batch, answered.release
-        return Batch({}), answered.release
+        return _answers(answered.answers, probable), answered.release
     raise NotReady(f"{slot.name} changed its columns {TRIES} times meanwhile")
+
+
+def _answers(table: Sequence[Row], probable: bool) -> Batch:
+    """The columns of a call, without those that others in the batch asked for."""
+    if not isinstance(table, Table):
+        return Batch({})
+    if probable or not table.probable:
+        return table.batch
+    return table.batch.select([name for name in table.batch if name != PROBABILITIES])

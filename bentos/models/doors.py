@@ -1,16 +1,25 @@
 """The fast route of each promoted model: `POST /NAME/predict`, with metrics of its own."""
 
+from urllib.parse import parse_qsl
+
+import msgspec
 from starlette.types import Receive, Scope
 
 from bentos.models.calls import Codecs, Models, Row, ask
-from bentos.protocols.rows import Rows
+from bentos.protocols.rows import Rows, by_class
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.tensors import Batch
-from bentos.web.body import read
+from bentos.web.body import decode_query, read
 from bentos.web.hot import Door, Header, headers_of
 
 END = "/predict"
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of a call."""
+
+    proba: bool = False
 
 
 class Predictions(Door):
@@ -24,6 +33,7 @@ class Predictions(Door):
 
     async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
         """The answers to the rows of a body."""
+        proba = bool(scope["query_string"]) and _asked(scope["query_string"]).proba
         body = await read(scope, receive, self.slot.limits.body_bytes)
         many = False
 
@@ -33,9 +43,15 @@ class Predictions(Door):
             many = call.many
             return call.batch
 
-        answers, release = await ask(self.slot, decoded, self._timeout)
+        answers, release = await ask(self.slot, decoded, self._timeout, proba)
+        if proba:
+            answers = by_class(answers, release.probabilities.classes)
         given = self._codecs.of(self.slot, release).encode(answers, many)
         return 200, headers_of(given, release), given
+
+
+def _asked(query: bytes) -> Asked:
+    return decode_query(parse_qsl(query.decode("latin-1"), keep_blank_values=True), Asked)
 
 
 class Doors:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bentos.flavors.graphs.door import PROBABILITIES
 from bentos.serving.release import Release
 from bentos.tensors import Column, Schema
 from bentos.web.errors import JSON
@@ -39,6 +40,7 @@ def document(name: str, release: Release) -> dict[str, Any]:
                 "post": {
                     "operationId": "predict",
                     "summary": f"Answers of {name}",
+                    "parameters": parameters(release),
                     "requestBody": {"required": True, "content": {JSON: content}},
                     "responses": {
                         "200": {
@@ -52,6 +54,16 @@ def document(name: str, release: Release) -> dict[str, Any]:
             }
         },
     }
+
+
+def parameters(release: Release) -> list[dict[str, Any]]:
+    """What a caller may ask for beside the answers."""
+    if release.probabilities.predict is None:
+        return []
+    classes = ", ".join(release.probabilities.classes)
+    said = f"Give `{PROBABILITIES}`, too: an object of how probable each class is ({classes})"
+    schema = {"type": "boolean", "default": False}
+    return [{"name": "proba", "in": "query", "description": said, "schema": schema}]
 
 
 def row_of(schema: Schema) -> dict[str, Any]:

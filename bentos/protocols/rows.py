@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
+import numpy as np
 
 from bentos.protocols import answers as written
 from bentos.protocols.body import parsed
@@ -67,6 +68,14 @@ class Rows:
         if self._schema.positional:
             return self._table.of_lists(rows, many)
         return self._table.of_objects(rows, many)
+
+
+def by_class(answers: Batch, classes: Sequence[str]) -> Batch:
+    """The answers, whose last column of probabilities (rows, classes) is one object a row."""
+    *others, last = answers.names
+    shares = np.empty(answers.size, dtype=object)
+    shares[:] = [dict(zip(classes, row, strict=True)) for row in answers[last].tolist()]
+    return Batch({name: answers[name] for name in others} | {last: shares})
 
 
 def _typed(schema: Schema, table: Table) -> tuple[Any, Tuples]:

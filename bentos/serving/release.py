@@ -26,6 +26,19 @@ class Contract:
 
 
 @dataclass(frozen=True)
+class Probabilities:
+    """How probable a classifier finds each of its `classes`, in the order of the columns.
+
+    `predict` gives the release's answers with a column of these, `probabilities`. It is None
+    where the model has none: `lacks` says why.
+    """
+
+    classes: tuple[str, ...] = ()
+    predict: Callable[[Any], Any] | None = None
+    lacks: str = ""
+
+
+@dataclass(frozen=True)
 class Release:
     """A version that was admitted.
 
@@ -45,6 +58,7 @@ class Release:
     note: str = ""
     schema: Schema | None = None
     example: bytes = b""
+    probabilities: Probabilities = Probabilities()
     files: str = ""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
 

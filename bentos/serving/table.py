@@ -7,13 +7,17 @@ from bentos.tensors import Batch, Schema
 
 
 class Table(Sequence[dict[str, Any]]):
-    """The rows of a batch, with the schema by which they were read."""
+    """The rows of a batch, with the schema by which they were read.
 
-    __slots__ = ("batch", "schema")
+    `probable` ones are to be answered with probabilities, too.
+    """
 
-    def __init__(self, batch: Batch, schema: Schema) -> None:
+    __slots__ = ("batch", "probable", "schema")
+
+    def __init__(self, batch: Batch, schema: Schema, probable: bool = False) -> None:
         self.batch = batch
         self.schema = schema
+        self.probable = probable
 
     @staticmethod
     def join(tables: "Sequence[Sequence[dict[str, Any]]]") -> "Table":
@@ -22,7 +26,8 @@ class Table(Sequence[dict[str, Any]]):
         first = parts[0].schema
         if any(part.schema is not first and part.schema != first for part in parts):
             raise ValueError("tables of different schemas cannot be joined")
-        return Table(Batch.concat([part.batch for part in parts]), first)
+        probable = any(part.probable for part in parts)
+        return Table(Batch.concat([part.batch for part in parts]), first, probable)
 
     def __len__(self) -> int:
         return self.batch.size
@@ -34,7 +39,7 @@ class Table(Sequence[dict[str, Any]]):
     def __getitem__(self, at: int | slice) -> "dict[str, Any] | Table":
         if isinstance(at, slice):
             start, stop, _ = at.indices(len(self))
-            return Table(self.batch.rows(start, stop), self.schema)
+            return Table(self.batch.rows(start, stop), self.schema, self.probable)
         if not -len(self) <= at < len(self):
             raise IndexError(at)
         return {

@@ -11,8 +11,10 @@ from bentos.tensors import Schema
 __all__ = ["Compiled", "NoGraph", "Session", "compile_model", "fingerprint"]
 
 
-def compile_model(model: object, schema: Schema, method: str = "predict") -> Compiled:
+def compile_model(
+    model: object, schema: Schema, method: str = "predict", probabilities: bool = False
+) -> Compiled:
     """The graph of what `model.<method>` gives for columns of the schema. Raises NoGraph."""
     from bentos.flavors.graphs.compiling import compile_model
 
-    return compile_model(model, schema, method)
+    return compile_model(model, schema, method, probabilities)

@@ -5,6 +5,7 @@ Operators: https://onnx.ai/onnx/operators/ and https://onnx.ai/onnx/operators/in
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -42,19 +43,27 @@ class Builder:
         self.row_bytes = 0  # the most that one tensor takes a row
         self.widths: dict[str, int] = {}  # of the tensors that columns were made of
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._tables: dict[tuple[str, bytes], str] = {}
+        self._made: dict[bytes, str] = {}  # nodes by their digests
 
     def node(
         self, kind: str, *inputs: str, dtype: DTypeLike, domain: str = "", **attributes: Any
     ) -> str:
-        """Add an operator of one output, a tensor of this dtype, and give its name."""
-        name = f"t{len(self.nodes)}"
-        node = helper.make_node(kind, list(inputs), [name], domain=domain)
+        """Add an operator of one output, a tensor of this dtype, and give its name.
+
+        An equal one that is there already is not made twice.
+        """
+        node = helper.make_node(kind, list(inputs), [], domain=domain)
         for key, value in attributes.items():
             if value is not None:
                 node.attribute.append(_attribute(key, value))
-        self.nodes.append(node)
-        self.types[name] = np.dtype(dtype)
-        return name
+        digest = sha256(node.SerializeToString(deterministic=True)).digest()
+        if digest not in self._made:
+            self._made[digest] = name = f"t{len(self.nodes)}"
+            node.output.append(name)
+            self.nodes.append(node)
+            self.types[name] = np.dtype(dtype)
+        return self._made[digest]
 
     def constant(self, value: ArrayLike, dtype: DTypeLike | None = None) -> str:
         """Give the name of a constant; equal ones are one."""
@@ -68,10 +77,12 @@ class Builder:
 
     def table(self, rows: NDArray[Any], door: str) -> str:
         """A constant with a row for each code of a text column; later codes get the first row."""
-        name = f"c{len(self.constants)}"
-        self.constants[name], self.types[name] = rows, rows.dtype
-        self.padded[name] = door
-        return name
+        key = (door, rows.dtype.str.encode() + rows.tobytes())
+        if key not in self._tables:
+            self._tables[key] = name = f"c{len(self.constants)}"
+            self.constants[name], self.types[name] = rows, rows.dtype
+            self.padded[name] = door
+        return self._tables[key]
 
     def finish(self) -> None:
         """Give the tables by code as many rows as there are codes."""

@@ -16,29 +16,36 @@ from bentos.flavors.graphs import door
 from bentos.flavors.graphs.builder import Builder
 from bentos.flavors.graphs.columns import FLOAT32_MAX, Answer, Column, Frame, Words
 from bentos.flavors.graphs.compiled import Compiled, NoGraph, TooFar
+from bentos.flavors.graphs.door import ANSWER, GUARD, PROBABILITIES, ROWS
 from bentos.flavors.graphs.registry import answer
 from bentos.tensors import Column as Input
 from bentos.tensors import Schema
 
 LIMITS = (FLOAT32_MAX, 1e36, 1e30, 1e24, 1e18, 1e12)
 OPSETS = (("", 21), ("ai.onnx.ml", 5))
-ROWS, ANSWER, GUARD = "rows", "answer", "guard"
 MOST_BYTES = 2**24  # that one tensor of a run may take
 EXACT_INTEGERS = float(2**53)
 
 
-def compile_model(model: object, schema: Schema, method: str) -> Compiled:
-    """The graph of what `model.<method>` gives for columns of the schema. Raises NoGraph."""
+def compile_model(
+    model: object, schema: Schema, method: str, probabilities: bool = False
+) -> Compiled:
+    """The graph of what `model.<method>` gives for columns of the schema. Raises NoGraph.
+
+    With `probabilities` it gives those of a classifier's classes as well.
+    """
     _register()
     for limit in LIMITS:
         builder = Builder(limit)
         try:
-            made = answer(builder, model, enter(builder, schema, width(model)), method)
+            frame = enter(builder, schema, width(model))
+            made = answer(builder, model, frame, method)
+            shares = answer(builder, model, frame, "predict_proba") if probabilities else None
         except TooFar as far:
             reason = far
             continue
         builder.finish()
-        return Compiled(finished(builder, schema, made), critical(builder))
+        return Compiled(finished(builder, schema, made, shares), critical(builder))
     raise reason
 
 
@@ -116,9 +123,13 @@ def critical(b: Builder) -> dict[str, NDArray[Any]]:
     return numbers | texts
 
 
-def finished(b: Builder, schema: Schema, made: Answer) -> ModelProto:
+def finished(
+    b: Builder, schema: Schema, made: Answer, probabilities: Answer | None = None
+) -> ModelProto:
     """The graph of all that was built, with what a session must know of its door."""
     outputs = [(ANSWER, _output(b, made)), *_guards(b)]
+    if probabilities:
+        outputs.append((PROBABILITIES, probabilities.tensor))
     b.nodes += [helper.make_node("Identity", [name], [out]) for out, name in outputs]
     graph = helper.make_graph(
         _needed(b.nodes, [out for out, _ in outputs]),
@@ -145,6 +156,7 @@ def _output(b: Builder, made: Answer) -> str:
 
 def _guards(b: Builder) -> list[tuple[str, str]]:
     """All guards side by side, as one output (rows, guards)."""
+    b.guards = list(dict.fromkeys(b.guards))
     return [(GUARD, b.concat([name for name, _, _ in b.guards]))] if b.guards else []
 
 

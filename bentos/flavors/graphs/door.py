@@ -11,7 +11,8 @@ from bentos.tensors import BadInput, Batch, Schema
 
 PROPERTY = "ascenso.door"
 UNKNOWN, MISSING = 0, 1
-PREDICTION = "prediction"
+PREDICTION, PROBABILITIES = "prediction", "probabilities"
+ROWS, ANSWER, GUARD = "rows", "answer", "guard"  # a graph's own names, and PROBABILITIES
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -31,7 +31,9 @@ class Session:
         self.notes: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._door = msgspec.json.decode(self.notes[door.PROPERTY], type=door.Door)
         self._enter, self._leave = door.Entrance(self._door), door.Exit(self._door)
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        outputs = [output.name for output in self._session.get_outputs()]
+        self._guards = [door.GUARD] if door.GUARD in outputs else []
+        self.gives_probabilities = door.PROBABILITIES in outputs
         self._most = self._door.rows or 2**62
 
     @property
@@ -41,17 +43,25 @@ class Session:
 
     def __call__(self, batch: Batch) -> Batch:
         """What the model gives for these rows. Raises BadInput for what it would not take."""
+        (answers,) = self._asked(batch, [door.ANSWER])
+        return self._leave(answers)
+
+    def with_probabilities(self, batch: Batch) -> Batch:
+        """The same, and `probabilities` (rows, classes), of a graph that gives them."""
+        answers, shares = self._asked(batch, [door.ANSWER, door.PROBABILITIES])
+        return Batch({**self._leave(answers), door.PROBABILITIES: shares})
+
+    def _asked(self, batch: Batch, outputs: list[str]) -> list[NDArray[Any]]:
         rows = self._enter(batch)
         if len(rows) <= self._most:
-            return self._leave(self._run(rows, 0))
+            return self._run(rows, outputs, 0)
         starts = range(0, len(rows), self._most)
-        parts = [self._run(rows[start : start + self._most], start) for start in starts]
-        return self._leave(np.concatenate(parts))
+        parts = [self._run(rows[at : at + self._most], outputs, at) for at in starts]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
-    def _run(self, rows: NDArray[Any], start: int) -> NDArray[Any]:
+    def _run(self, rows: NDArray[Any], outputs: list[str], start: int) -> list[NDArray[Any]]:
         options = self._give_back if len(rows) > LARGE else None
-        made = self._session.run(self._outputs, {"rows": rows}, options)
-        if len(made) > 1:
-            self._leave.refuse(made[1], start)
-        answers: NDArray[Any] = made[0]
-        return answers
+        made = self._session.run([*outputs, *self._guards], {door.ROWS: rows}, options)
+        for guard in made[len(outputs) :]:
+            self._leave.refuse(guard, start)
+        return list(made[: len(outputs)])
