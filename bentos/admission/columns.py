@@ -22,6 +22,7 @@ from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.natives import Predict
 from bentos.flavors.opening import Opened, open_model
 from bentos.flavors.probabilities import NoProbabilities, classes_of, with_probabilities
+from bentos.flavors.releases import of_another
 from bentos.flavors.samples import samples_of
 from bentos.protocols.rows import Rows
 from bentos.refusal import Refusal
@@ -100,7 +101,8 @@ def _made(mlmodel: MLmodel, settings: AdmissionSettings, compiled: Path, files: 
         seconds = warm_up(opened.predict, samples)
     except Exception as error:
         what = "rows made up from the model" if made_up else "the input example"
-        raise Refusal("samples", f"{type(error).__name__} at {what}: {error}") from error
+        said = f"{type(error).__name__} at {what}: {error}"
+        raise of_another(mlmodel, error) or Refusal("samples", said) from error
     check_latency(seconds, settings)
     example = _example(opened.schema, samples)
     shares = _probabilities(opened, samples)
@@ -165,9 +167,8 @@ def _graph(
     model, schema, method = opened.model, opened.schema, opened.method
     if shares.predict:
         try:
-            return *proved(
-                model, schema, method, shares.predict, samples, probabilities=True
-            ), shares
+            made = proved(model, schema, method, shares.predict, samples, probabilities=True)
+            return *made, shares
         except NoGraph as error:
             shares = Probabilities(lacks=f"its graph gives none: {error}")
     return *proved(model, schema, method, opened.predict, samples), shares

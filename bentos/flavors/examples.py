@@ -5,6 +5,7 @@ Format: https://mlflow.org/docs/latest/ml/model/signatures/#input-examples
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,8 @@ def array(values: list[Any], column: Column) -> Any:
     """The array of a column, in which None is what its dtype has for missing."""
     wanted = column.numpy
     if wanted.kind == "O" and not column.shape:
+        if column.dtype == "binary":
+            values = [b64decode(value) if isinstance(value, str) else value for value in values]
         made = np.empty(len(values), dtype=object)
         made[:] = [None if is_missing(value) else value for value in values]
         return made

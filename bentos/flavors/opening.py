@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bentos.flavors import samples
+from bentos.flavors import releases, samples
 from bentos.flavors.booster_files import check_skops, open_catboost, open_lightgbm, open_xgboost
 from bentos.flavors.carried import Carried, carried
 from bentos.flavors.keras_file import open_keras
@@ -70,7 +70,8 @@ def open_model(mlmodel: MLmodel) -> Opened:
     except ModuleNotFoundError as error:
         raise _not_installed(flavor, error) from error
     except Exception as error:
-        raise Refusal("load", f"{type(error).__name__} while loading: {error}") from error
+        said = f"{type(error).__name__} while loading: {error}"
+        raise releases.of_another(mlmodel, error) or Refusal("load", said) from error
 
 
 def _opened(mlmodel: MLmodel, found: Found) -> Opened:
@@ -92,11 +93,12 @@ def _opened(mlmodel: MLmodel, found: Found) -> Opened:
 
 def _sklearn(mlmodel: MLmodel) -> Found:
     path = mlmodel.file(mlmodel.options.get("pickled_model"))
-    return _estimator(path, str(mlmodel.options.get("serialization_format", "pickle")))
+    return _estimator(mlmodel, path, "pickle")
 
 
-def _estimator(path: Path, written: str) -> Found:
+def _estimator(mlmodel: MLmodel, path: Path, usual: str) -> Found:
     """An estimator of a skops file, or of a pickle that is read as data."""
+    written = str(mlmodel.options.get("serialization_format", usual))
     if written not in {"skops", *PICKLES}:
         raise Refusal("pickle", f"{path.name} was written as {written!r}; skops can be served")
     from bentos.flavors import reading
@@ -104,12 +106,15 @@ def _estimator(path: Path, written: str) -> Found:
     try:
         if written == "skops":
             return Found(reading.read_skops(path).model)
-        return Found(reading.read_pickle(path.read_bytes()).model, FROM_PICKLE)
+        release = releases.written_by(mlmodel)
+        note = f"{FROM_PICKLE} of scikit-learn {release}" if release else FROM_PICKLE
+        return Found(reading.read_pickle(path.read_bytes()).model, note)
     except reading.Unreviewed as error:
         if written != "skops":
             raise Refusal("pickle", str(error)) from error
     except reading.Unreadable as error:
-        raise Refusal("pickle", str(error)) from error
+        other = releases.of_another(mlmodel, error)
+        raise other or Refusal("pickle", str(error)) from error
     check_skops(path)
     return Found(read_skops(path))  # whose list has the boosters' classes and our own
 
@@ -127,7 +132,7 @@ def _lightgbm(mlmodel: MLmodel) -> Found:
     if kind == "lightgbm.basic.Booster":
         return Found(open_lightgbm(mlmodel))
     path = mlmodel.file(mlmodel.options.get("data"))
-    return _estimator(path, str(mlmodel.options.get("serialization_format", "cloudpickle")))
+    return _estimator(mlmodel, path, "cloudpickle")
 
 
 def _onnx(mlmodel: MLmodel) -> Found:

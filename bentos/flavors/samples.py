@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bentos.flavors import examples
+from bentos.flavors import examples, nested
 from bentos.flavors.carried import Carried, Known
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.schemas import nullable
@@ -168,6 +168,8 @@ def _values(
 def _one(column: Column, values: list[Any], near: list[Any], random: np.random.Generator) -> Any:
     if column.dtype == "binary":
         return b""
+    if column.dtype == "json" and column.spec:
+        return nested.value(column.spec)
     if column.dtype == "json":
         return None if column.nullable else {}
     if values:
