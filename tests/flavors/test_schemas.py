@@ -17,11 +17,13 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from bentos.flavors import opening
+from bentos.flavors import examples, opening
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.opening import Opened, open_model
-from bentos.flavors.samples import samples_of
-from bentos.tensors import BadInput, Batch, Column
+from bentos.flavors.samples import made_up, samples_of
+from bentos.protocols.rows import Rows
+from bentos.tensors import BadInput, Batch, Column, Schema
+from bentos.tensors.signature import SCALARS, read
 from tests.flavors.kinds import CASES
 from tests.flavors.logged import LEVELS, NUMERIC, PAID, SENTENCES, TABLE, VALUES, saved
 from tests.serving.refusals import refused
@@ -178,6 +180,35 @@ def test_params_beside_an_example_are_not_its_rows(held: Any) -> None:
     stored = {"inputs": {"columns": TWO, "data": [[1.5, 2]]}, "params": {"top": 3}}
     opened = held(model, stored, "dataframe")
     assert opened.schema.source == "model"
+
+
+def test_made_up_rows_are_what_callers_may_send() -> None:
+    kinds: list[dict[str, Any]] = [{"type": kind, "name": kind} for kind in SCALARS]
+    nested = {"type": "object", "properties": {"a": {"type": "long"}, "b": {"type": "binary"}}}
+    kinds += [
+        {"type": "array", "items": {"type": "array", "items": nested}, "name": "lists"},
+        {"type": "map", "values": {"type": "datetime"}, "name": "map"},
+        {"type": "sparkml_vector", "name": "vector"},
+        {"type": "any", "name": "any"},
+        {"type": "string", "name": "may lack", "required": False},
+    ]
+    schema = read({"inputs": json.dumps(kinds)})
+    assert schema
+    row = made_up(schema, None, 1)
+    sent = Rows(schema, 1).encode(row, many=False)
+    found = Rows(schema, 1).decode(sent).batch
+    assert {name: found[name].tolist() for name in found} == {
+        name: row[name].tolist() for name in row
+    }
+
+
+def test_binary_values_of_an_example_are_bytes(tmp_path: Path) -> None:
+    example = {"columns": ["blob"], "data": [["YWI=\n"]]}
+    read_back = examples.read(version(tmp_path, example, "dataframe"), None)
+    assert read_back
+    batch = read_back.batch(Schema((Column("blob", "binary"),)))
+    assert batch
+    assert batch["blob"].tolist() == [b"ab"]
 
 
 def test_a_signature_of_anything_is_none(held: Any) -> None:
