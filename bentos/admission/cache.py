@@ -18,6 +18,7 @@ import msgspec
 from filelock import FileLock
 
 from bentos.admission.manifest import is_inside
+from bentos.files import written
 from bentos.registry.client import Version
 from bentos.registry.sources import Source, StoreUnavailable
 from bentos.settings import CacheSettings
@@ -65,8 +66,8 @@ class Artifacts:
     def remember(self, version: Version) -> None:
         """Note a version as the last good one of its model."""
         path = self._of(version.name) / LAST_GOOD
-        with _written(path) as partial:
-            partial.write_bytes(msgspec.json.encode(version))
+        with written(path) as file:
+            file.write(msgspec.json.encode(version))
 
     def last_good(self, name: str) -> Version | None:
         """The version of a model that was admitted last and still lies on disk."""
@@ -162,18 +163,6 @@ def _compiled(folder: Path) -> Path:
 def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _compiled(folder).unlink(missing_ok=True)
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[Path]:
-    """A file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _sweep(folder: Path) -> None:

@@ -20,13 +20,15 @@ from bentos.admission.manifest import sha256
 from bentos.flavors.graphs import NoGraph, Session, fingerprint
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.natives import Predict
-from bentos.flavors.opening import Opened, open_model
+from bentos.flavors.opened import Opened
+from bentos.flavors.opening import open_model
 from bentos.flavors.probabilities import NoProbabilities, classes_of, with_probabilities
 from bentos.flavors.releases import of_another
 from bentos.flavors.samples import samples_of
 from bentos.protocols.rows import Rows
 from bentos.refusal import Refusal
 from bentos.registry.client import Version
+from bentos.registry.tags import PIN_TAG
 from bentos.serving.release import Probabilities, Release, Runs
 from bentos.settings import AdmissionSettings
 from bentos.tensors import Batch, Schema
@@ -34,7 +36,6 @@ from bentos.tensors import Batch, Schema
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-PIN_TAG = "serving.digest"
 SCHEMA, EXAMPLE, FILES = "ascenso.schema", "ascenso.example", "ascenso.files"
 CLASSES, LACKS = "ascenso.classes", "ascenso.lacks"  # of the probabilities
 

@@ -4,7 +4,6 @@ Nothing is built when a service is imported, nor by `bentoml build`.
 """
 
 import logging
-import sys
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar, cast
@@ -15,6 +14,7 @@ from _bentoml_sdk import Service
 from starlette.types import ASGIApp
 
 from bentos.bento.native import Native
+from bentos.process import switch_quickly
 from bentos.promotion.watcher import Watcher
 from bentos.settings import Settings, settings
 from bentos.web.app import Site
@@ -23,9 +23,6 @@ from bentos.web.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-# A call takes the interpreter's lock several times, and while a version is loaded in another
-# thread each time takes this long: of Python's own 5 ms a promotion would make a quarter second.
-SWITCH_SECONDS = 0.0001
 SERVE = ("serve", "serve-http")
 
 
@@ -93,7 +90,7 @@ class Served:
     def follow(self) -> None:
         """Begin to follow the channels of all slots."""
         log_as_json()
-        sys.setswitchinterval(SWITCH_SECONDS)
+        switch_quickly()
         followings = [app.following for app in self.site.apps]
         slots = [slot for following in followings for slot in following.fixed]
         racks = [rack for following in followings for rack in following.racks]

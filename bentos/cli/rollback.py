@@ -7,7 +7,7 @@ import click
 
 from bentos.cli.errors import Failed
 from bentos.cli.promotion import bring, registry, registry_option, timeout_option
-from bentos.cli.services import Service, Services, Slot, services_option
+from bentos.cli.services import Service, Services, SlotReport, services_option
 from bentos.registry.client import Version
 from bentos.registry.tags import SINCE_TAG, state
 from bentos.settings import Channel
@@ -36,7 +36,7 @@ def rollback(model: str, timeout: float, registry_uri: str | None, services: Ser
         bring(services, opened, target, Channel.parse(slot.channel), timeout, model)
 
 
-def _only_slot(services: Services, model: str) -> tuple[Service, Slot]:
+def _only_slot(services: Services, model: str) -> tuple[Service, SlotReport]:
     slots = [
         (service, slot)
         for service in services.of(model)
@@ -55,7 +55,7 @@ def _only_slot(services: Services, model: str) -> tuple[Service, Slot]:
 
 
 def back(
-    services: Services, service: Service, slot: Slot, versions: list[Version]
+    services: Services, service: Service, slot: SlotReport, versions: list[Version]
 ) -> Iterator[Version]:
     """The versions to go back to, the best first."""
     known = {(version.version, version.run_id): version for version in versions}
@@ -67,7 +67,7 @@ def back(
     yield from sorted(retired, key=lambda version: version.tag(SINCE_TAG), reverse=True)
 
 
-def _served(services: Services, service: Service, slot: Slot) -> Iterator[tuple[str, str]]:
+def _served(services: Services, service: Service, slot: SlotReport) -> Iterator[tuple[str, str]]:
     """Version and run of what served, the latest first: the slot's memory, then the ledger's."""
     if slot.previous:
         yield slot.previous.version, slot.previous.run_id

@@ -20,7 +20,7 @@ TOKEN = "ASCENSO_TOKEN"  # noqa: S105 - where it is, not what it is
 T = TypeVar("T")
 
 
-class Served(msgspec.Struct, frozen=True):
+class ReleaseReport(msgspec.Struct, frozen=True):
     """A version that serves, or did until the last swap."""
 
     version: str
@@ -28,7 +28,7 @@ class Served(msgspec.Struct, frozen=True):
     since: str = ""
 
 
-class Refused(msgspec.Struct, frozen=True):
+class RefusalReport(msgspec.Struct, frozen=True):
     """The last candidate that was turned down."""
 
     version: str
@@ -44,21 +44,21 @@ class Challenger(msgspec.Struct, frozen=True):
     share: float
     compared: int
     errors: int
-    live: Served | None = None
+    live: ReleaseReport | None = None
     agreement: float | None = None
     champion_ms: float | None = None
     challenger_ms: float | None = None
 
 
-class Slot(msgspec.Struct, frozen=True):
+class SlotReport(msgspec.Struct, frozen=True):
     """What a slot told of itself."""
 
     model: str
     channel: str
-    live: Served | None = None
-    previous: Served | None = None
+    live: ReleaseReport | None = None
+    previous: ReleaseReport | None = None
     candidate: str | None = None
-    refused: Refused | None = None
+    refused: RefusalReport | None = None
     trouble: str | None = None
     challenger: Challenger | None = None
 
@@ -71,7 +71,7 @@ class Service(msgspec.Struct, frozen=True):
     """
 
     service: str
-    releases: list[Slot]
+    releases: list[SlotReport]
     racks: list[str] = []
     excluded: list[str] = []
     degraded: str | None = None

@@ -7,11 +7,11 @@ import click
 from bentos.cli.console import console, moment, table
 from bentos.cli.services import (
     Challenger,
-    Refused,
-    Served,
+    RefusalReport,
+    ReleaseReport,
     Service,
     Services,
-    Slot,
+    SlotReport,
     services_option,
 )
 
@@ -43,7 +43,7 @@ def status(services: Services, as_json: bool) -> None:
     console().print(lines)
 
 
-def _cells(service: Service, slot: Slot) -> tuple[str, ...]:
+def _cells(service: Service, slot: SlotReport) -> tuple[str, ...]:
     return (
         service.service,
         slot.model,
@@ -57,7 +57,7 @@ def _cells(service: Service, slot: Slot) -> tuple[str, ...]:
     )
 
 
-def _live(live: Served | None) -> str:
+def _live(live: ReleaseReport | None) -> str:
     return f"{live.version} since {moment(live.since)}" if live else "-"
 
 
@@ -73,7 +73,7 @@ def _trial(tried: Challenger | None) -> str:
     )
 
 
-def _refusal(refused: Refused | None) -> str:
+def _refusal(refused: RefusalReport | None) -> str:
     if refused is None:
         return "-"
     return f"{refused.version} at {moment(refused.at)}: {refused.reason}: {refused.message}"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bentos.cli.console import console, table
 from bentos.cli.errors import Failed
 from bentos.settings import settings
-from bentos.web.auth.users import Refused, User, UserFile
+from bentos.web.auth.users import User, UserError, UserFile
 
 
 @click.group()
@@ -72,7 +72,7 @@ def _users() -> Iterator[tuple[UserFile, dict[str, User]]]:
         yield UserFile(home / "users.json"), configured
     except ValidationError as error:
         raise Failed(f"The configuration cannot be used: {error}") from error
-    except (Refused, OSError, Timeout) as error:
+    except (UserError, OSError, Timeout) as error:
         raise Failed(str(error)) from error
 
 

@@ -8,20 +8,24 @@ import click
 
 from bentos.cli.console import progress
 from bentos.cli.errors import Failed, Unreachable
-from bentos.cli.services import Refused, Service, Services, Slot
+from bentos.cli.services import RefusalReport, Service, Services, SlotReport
 from bentos.registry.client import Version
 from bentos.settings import Channel, settings
 
 PAUSE_SECONDS = 0.2
 
 
-def followers(services: list[Service], model: str, channel: Channel) -> dict[str, Slot | None]:
+def followers(
+    services: list[Service], model: str, channel: Channel
+) -> dict[str, SlotReport | None]:
     """The slots of a model that follow a channel, by service; None where one is yet to be made."""
     made = {service.service: None for service in services if service.makes(model)}
     return made | dict(following(services, model, channel))
 
 
-def following(services: list[Service], model: str, channel: Channel) -> Iterator[tuple[str, Slot]]:
+def following(
+    services: list[Service], model: str, channel: Channel
+) -> Iterator[tuple[str, SlotReport]]:
     """The slots of a model that follow a channel, with the names of their services."""
     also = settings().channel(model).aliases  # followed instead of the stage
     for service in services:
@@ -37,7 +41,7 @@ class Wait:
     services: Services
     version: Version
     channel: Channel
-    before: dict[str, Slot | None]
+    before: dict[str, SlotReport | None]
 
     def until_live(self, seconds: float) -> None:
         """Return once the version serves everywhere.
@@ -72,13 +76,13 @@ class Wait:
         refused = [
             f"{name} refused it: {state.reason}: {state.message}"
             for name, state in states.items()
-            if isinstance(state, Refused)
+            if isinstance(state, RefusalReport)
         ]
         if refused and not waiting:
             raise Failed(f"{self.version} does not serve: {'; '.join(refused)}")
         return ", ".join(waiting)
 
-    def _state(self, name: str, slot: Slot | None) -> str | Refused | None:
+    def _state(self, name: str, slot: SlotReport | None) -> str | RefusalReport | None:
         """What a service does with the version: words while it waits, None when it serves."""
         before = self.before[name]
         if slot is None:

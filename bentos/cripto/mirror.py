@@ -1,14 +1,13 @@
 """The files below an S3 prefix, near at hand: in memory, and on disk for the next start."""
 
-import gc
 import logging
-import os
 from collections.abc import Callable, Mapping, Set
-from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import quote, unquote
 
+from bentos.files import written
+from bentos.process import settle
 from bentos.promotion.pauses import pause
 from bentos.registry.sources import FileMissing, S3Source, StoreUnavailable, open_s3
 from bentos.settings import RegistrySettings
@@ -90,8 +89,7 @@ class Mirror:
         except Exception:
             log.exception("restoring %s from %s failed", self.root, self._folder)
         self._look_safely()
-        gc.collect()
-        gc.freeze()  # what reading the files imported: a collection over it would stop the calls
+        settle()  # with what reading the files imported
         while not self._stopping:
             self._wake.wait(pause(self._settings, self._failures))
             self._wake.clear()
@@ -129,16 +127,12 @@ class Mirror:
         """Bring the disk's copy of one file to that in memory, whole or not at all."""
         stem = quote(name, safe="")
         path = self._folder / f"{stem}@{quote(self._etags.get(name, ''), safe='')}"
-        partial = self._folder / f"{stem}.{os.getpid()}"
         try:
             if name in self._files:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                partial.write_bytes(self._files[name])
-                partial.replace(path)
+                with written(path) as file:
+                    file.write(self._files[name])
             for other in self._folder.glob(f"{stem}@*"):
                 if other != path or name not in self._files:
                     other.unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s serves, but a restart may not find it on disk: %s", name, error)
-            with suppress(OSError):
-                partial.unlink()

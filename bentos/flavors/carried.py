@@ -73,20 +73,6 @@ class Carried:
         return self.columns[at] if at < len(self.columns) and not self.named else None
 
 
-def carried(model: object) -> Carried | None:
-    """The columns that a model carries, or None where it tells of none."""
-    from bentos.flavors import booster_columns, scikit_columns
-
-    match type(model).__module__.partition(".")[0]:
-        case "xgboost":
-            return booster_columns.xgboost(model)
-        case "lightgbm":
-            return booster_columns.lightgbm(model)
-        case "catboost":
-            return booster_columns.catboost(model)
-    return scikit_columns.scikit(model)
-
-
 def dtype_of(values: Sequence[Any]) -> Dtype:
     """The dtype that holds these values, of which none is missing."""
     kinds = {type(value) for value in values}

@@ -7,21 +7,17 @@ may lie nowhere but in the file. Format: https://keras.io/guides/serialization_a
 """
 
 import json
-import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from numpy.typing import NDArray
 
 from bentos.flavors.keras_names import ACTIVATIONS, KINDS, SPECIAL
+from bentos.process import keras_on_torch, without_compiler
 from bentos.refusal import Refusal
 from training.pooling import otherwise_on_torch
 
@@ -29,40 +25,6 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 MEGABYTE = 1024 * 1024
 MOST_BYTES = {CONFIG: 16 * MEGABYTE, METADATA: MEGABYTE, WEIGHTS: 1024 * MEGABYTE}
 MOST_ARRAYS = 10_000
-
-
-@cache
-def keras_on_torch() -> ModuleType:
-    """The module `keras`; its backend is chosen by the first import in a process."""
-    os.environ["KERAS_BACKEND"] = "torch"
-    with _without_compiler():
-        keras = import_module("keras")
-    # A batch has its core; more threads would take others' cores.
-    import_module("torch").set_num_threads(1)
-    return keras
-
-
-@contextmanager
-def _without_compiler() -> Iterator[None]:
-    """Hide torch's compiler: half the seconds of importing Keras would be its own.
-
-    It is asked only not to compile some functions, and nothing is compiled here.
-    """
-    torch, name = import_module("torch"), "torch._dynamo"
-    stand_in: Any = ModuleType(name)
-    stand_in.disable = _as_it_is
-    known = sys.modules.setdefault(name, stand_in)
-    try:
-        yield
-    finally:
-        if known is stand_in:
-            del sys.modules[name]
-            vars(torch).pop("_dynamo", None)  # torch imports it itself once it is asked for
-
-
-def _as_it_is(function: Any = None, *_: object, **__: object) -> Any:
-    """A decorator, with or without arguments, that changes nothing."""
-    return function or _as_it_is
 
 
 def open_keras(path: Path, backend: str = "torch") -> Any:
@@ -192,9 +154,9 @@ def _is_plain(dataset: Any) -> bool:
     return not elsewhere and dataset.dtype.kind in "biuf"
 
 
-def _check_size(keras: ModuleType, config: dict[str, Any], stored: int) -> None:
+def _check_size(keras: Any, config: dict[str, Any], stored: int) -> None:
     """The model asks for no more memory than the file holds numbers for."""
-    with _without_compiler(), keras.device("meta"):  # shapes only
+    with without_compiler(), keras.device("meta"):  # shapes only
         asked = keras.saving.deserialize_keras_object(config, safe_mode=True).count_params()
     if asked > stored:
         raise Refusal("load", f"{CONFIG} asks for {asked} weights, but {WEIGHTS} holds {stored}")

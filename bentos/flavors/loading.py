@@ -4,7 +4,6 @@ What a version says of itself is not trusted: the flavor decides which of our lo
 and the types that a skops file may hold are listed here, not in the file.
 """
 
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.flavors.fitted import by_name, knowing, with_whole
-from bentos.flavors.keras_file import answer, keras_on_torch, open_keras
+from bentos.flavors.keras_file import answer, open_keras
 from bentos.flavors.mlmodel import MLmodel
-from bentos.flavors.reading.skops_files import skops_io
 from bentos.flavors.trees import check_trees
+from bentos.process import freeze, keras_on_torch, one_thread, skops_io
 from bentos.refusal import Refusal
 from bentos.tensors.signature import read as read_signature
 
@@ -120,7 +119,7 @@ def preload(flavor: str) -> None:
         skops_io()
     if flavor == "keras":
         keras_on_torch()
-    gc.freeze()
+    freeze()
 
 
 def _sklearn(mlmodel: MLmodel) -> Loaded:
@@ -190,17 +189,13 @@ def keras_path(mlmodel: MLmodel) -> Path:
 
 
 def _itransformer(mlmodel: MLmodel) -> Loaded:
-    import torch
-
     from training.itransformer.forecaster import load as load_forecaster
 
     weights, config = (mlmodel.file(mlmodel.options.get(key)) for key in ("weights", "config"))
     forecaster = load_forecaster(weights, config)
 
     def predict(windows: NDArray[Any]) -> NDArray[Any]:
-        # A batch has its core; more threads would take others' cores. Torch counts for each
-        # thread that calls it.
-        torch.set_num_threads(1)
+        one_thread()
         return forecaster.predict(windows)
 
     return Loaded(predict, forecaster, "predict")

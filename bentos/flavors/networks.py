@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bentos.flavors.carried import Carried, Known
 from bentos.flavors.graphs.door import PREDICTION, named, outputs_of
-from bentos.flavors.keras_file import keras_on_torch
+from bentos.process import keras_on_torch, one_thread
 from bentos.refusal import Refusal
 from bentos.tensors import Batch, Column, Dtype, Schema
 from bentos.tensors.schema import OBJECTS
@@ -193,7 +193,7 @@ def of_program(program: Any) -> Network:
     ]
 
     def run(feeds: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
-        torch.set_num_threads(1)  # a batch has its core; torch counts for each calling thread
+        one_thread()
         rows = [torch.from_numpy(np.require(feeds[n], requirements=["C", "W"])) for n in names]
         with torch.inference_mode():
             given = module(*rows)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from bentos.flavors import releases, samples
 from bentos.flavors.booster_files import check_skops, open_catboost, open_lightgbm, open_xgboost
-from bentos.flavors.carried import Carried, carried
+from bentos.flavors.columns import carried
 from bentos.flavors.keras_file import open_keras
 from bentos.flavors.loading import keras_path, load, read_skops
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.natives import Predict, guarded, native
 from bentos.flavors.networks import Network, of_function, of_keras, of_program, of_session
 from bentos.flavors.onnx_file import open_onnx
+from bentos.flavors.opened import Opened
 from bentos.flavors.schemas import schema_of
 from bentos.flavors.torch_file import open_program
 from bentos.refusal import Refusal
@@ -24,18 +25,6 @@ from bentos.tensors import Schema
 FROM_PICKLE = "read from a pickle"
 PICKLES = frozenset({"pickle", "cloudpickle"})
 EXTRAS = frozenset({"xgboost", "lightgbm"})
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A model in memory. `predict` gives its own answers to batches of its schema."""
-
-    model: object
-    method: str
-    schema: Schema
-    predict: Predict
-    note: str = ""
-    carried: Carried | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import warnings
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from bentos.flavors import examples, nested
 from bentos.flavors.carried import Carried, Known
 from bentos.flavors.mlmodel import MLmodel
+from bentos.flavors.opened import Opened
 from bentos.flavors.schemas import nullable
 from bentos.tensors import Batch, Column, Schema
 from bentos.tensors.schema import OBJECTS
-
-if TYPE_CHECKING:
-    from bentos.flavors.opening import Opened
 
 COUNT = 32
 MOST_PROBES = 200
@@ -24,7 +22,7 @@ ANY_SIZE = 3  # of a dimension that may vary
 START = np.datetime64("2025-01-01", "ns")
 
 
-def samples_of(mlmodel: MLmodel, opened: "Opened") -> tuple[Batch, bool]:
+def samples_of(mlmodel: MLmodel, opened: Opened) -> tuple[Batch, bool]:
     """Rows of the version's schema, and whether they are made up."""
     example = examples.read(mlmodel, opened.carried)
     rows = example.batch(opened.schema) if example else None

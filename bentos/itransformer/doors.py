@@ -6,7 +6,7 @@ from typing import ParamSpec, TypeVar
 
 from anyio.to_thread import run_sync
 
-from bentos.itransformer.jobs import QueueFull
+from bentos.itransformer.jobs import TooManyJobs
 from bentos.registry.client import NotInRegistry, RegistryUnavailable
 from bentos.registry.sources import FileMissing, StoreUnavailable
 from bentos.web.errors import HTTPError, Overloaded, Unavailable, clip
@@ -23,7 +23,7 @@ async def ask(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await run_sync(lambda: function(*args, **kwargs))
     except NotInRegistry as error:
         raise HTTPError(404, clip(str(error))) from None
-    except QueueFull as error:
+    except TooManyJobs as error:
         raise Overloaded(f"{error}: try again later", BUSY_SECONDS) from None
     except (RegistryUnavailable, StoreUnavailable, FileMissing) as error:
         raise Unavailable(str(error)) from None

@@ -51,7 +51,7 @@ class Job(msgspec.Struct, frozen=True):
     serves: bool | None = None  # whether its version is what answers now; None without a version
 
 
-class QueueFull(Exception):
+class TooManyJobs(Exception):
     """As many jobs wait as may."""
 
 
@@ -86,11 +86,11 @@ class Jobs:
     def add(self, kind: str, model: str, promote: bool, request: bytes, data: bytes) -> str:
         """Store a job for the runner; give its id. Nothing stays of one that is not whole.
 
-        Raises QueueFull.
+        Raises TooManyJobs.
         """
         waiting = sum(run.info.status == "SCHEDULED" for run in self.unsettled())
         if waiting >= self._queued:
-            raise QueueFull(f"{waiting} jobs wait already")
+            raise TooManyJobs(f"{waiting} jobs wait already")
         run = self.runs.create_run(self.experiment, f"{kind} {model}")
         run_id = run.info.run_id
         try:

@@ -49,7 +49,7 @@ class Kept(msgspec.Struct, array_like=True):
     confidence: list[float]
 
 
-class Unfit(ValueError):
+class Unanswerable(ValueError):
     """A row that the model cannot take."""
 
 
@@ -60,11 +60,11 @@ def infer(release: Release, rows: Sequence[Row]) -> list[NDArray[np.float64]]:
 
 
 def check_width(release: Release, rows: Sequence[Row]) -> None:
-    """Raise Unfit for the first row that has not as many numbers as the model takes."""
+    """Raise Unanswerable for the first row that has not as many numbers as the model takes."""
     (width,) = release.row_shape
     for index, row in enumerate(rows):
         if len(row) != width:
-            raise Unfit(f"data[{index}] has {len(row)} numbers; {release} takes {width}")
+            raise Unanswerable(f"data[{index}] has {len(row)} numbers; {release} takes {width}")
 
 
 class Networks:
@@ -130,7 +130,7 @@ class Networks:
             raise HTTPError(404, self.unknown(call.model_id))
         try:
             kept, version, hit = await self.recall(slot, call.data)
-        except Unfit as error:
+        except Unanswerable as error:
             raise HTTPError(400, str(error)) from None
         mean = sum(kept.confidence) / len(kept.confidence)
         await self.tally.add(call.model_id, len(call.data), mean)
@@ -165,13 +165,13 @@ class Networks:
     async def ask(
         self, slot: Slot[Row, NDArray[np.float64]], rows: list[Row]
     ) -> tuple[Kept, Release]:
-        """A new answer. Raises Unfit where the model gives no finite number."""
+        """A new answer. Raises Unanswerable where the model gives no finite number."""
         seconds = self._settings.services.request_timeout_seconds
         answered = await predict(slot, rows, seconds)
         table = np.array(answered.answers)
         odd = np.flatnonzero(~np.isfinite(table).all(axis=1))
         if odd.size:
-            raise Unfit(
+            raise Unanswerable(
                 f"data[{odd[0]}] is too far out: {answered.release} gives no finite number for it"
             )
         return Kept(table[:, :-1].tolist(), table[:, -1].tolist()), answered.release

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from bentos.promotion.promoter import PROMOTED_BY_TAG, said
+from bentos.promotion.promoter import said
 from bentos.registry.client import Model, Registry, Version
-from bentos.registry.tags import SINCE_TAG, is_ours, owner, state
+from bentos.registry.tags import PROMOTED_BY_TAG, SINCE_TAG, is_ours, owner, state
 from bentos.settings import Channel
 
 BY_ALIAS = -1  # no model has this timestamp: once the alias is gone, the stage is looked up

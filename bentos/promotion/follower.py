@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from bentos.admission.columns import PIN_TAG
 from bentos.flavors.mlmodel import MLmodel
 from bentos.promotion.channel import BY_ALIAS, Promotions, cause, lack, resolve, served_last
 from bentos.promotion.chronicle import Chronicle
@@ -25,9 +24,10 @@ from bentos.registry.client import (
 )
 from bentos.registry.digests import signed
 from bentos.registry.sources import FileMissing, StoreUnavailable
+from bentos.registry.tags import PIN_TAG, TRAFFIC_TAG
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
-from bentos.serving.trial import TRAFFIC_TAG, Trial
+from bentos.serving.trial import Trial
 from bentos.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -97,14 +97,14 @@ class Follower:
             self._target = self._read(model.name, seen.target)
             self._seen = seen
             self._chronicle.keep(seen)
-        self.slot.promised = True
+        self.slot.promise()
         if self._trial:  # its share may be set on the version at any time
             self._target = self._read(model.name, seen.target)
-            self._trial.adjust(self._target.tag(TRAFFIC_TAG))
+            self._trial.adjust(self._target.tag(TRAFFIC_TAG), f"the tag {TRAFFIC_TAG}")
         self._overtake(self._target)
         wanted = self._wanted(self._target)
         if wanted and not (self._rejected and self._rejected.is_same_promotion(self._target)):
-            self.slot.candidate, self.slot.trouble = self._target, ""  # callers wait for it
+            self.slot.consider(self._target)  # callers wait for it
         return wanted or self._lacking
 
     def bring(self) -> None:
@@ -139,7 +139,7 @@ class Follower:
                 target = self._read(target.name, target.version)
                 if not self._is_repaired(self._rejected, target):
                     return
-            self.slot.candidate = target
+            self.slot.consider(target, self.slot.trouble)
             self._chronicle.note(target, "admitting")
             self._try(target)
         except PASSING as error:
@@ -212,14 +212,14 @@ class Follower:
         """Let a candidate go that the channel points to no more."""
         candidate = self.slot.candidate
         if candidate and not (target and same(candidate, target)):
-            self.slot.candidate = None
+            self.slot.consider(None, self.slot.trouble)
             why = f"the {self.slot.channel} moved on before it served"
             self._chronicle.note(candidate, "retired", why)
 
     def _wanted(self, target: Version) -> bool:
         live, rejected = self.slot.live, self._rejected
         if live and same(live.version, target):
-            self.slot.candidate, self.slot.trouble = None, ""
+            self.slot.consider(None)
             return False
         if rejected and rejected.is_same_promotion(target):
             return self._by_alias and rejected.patience.over
@@ -254,14 +254,14 @@ class Follower:
 
     def _put_off(self, target: Version, trouble: str) -> None:
         seconds = self._patience.fail()
-        self.slot.trouble = trouble
+        self.slot.consider(self.slot.candidate, trouble)
         self._chronicle.note(target, "admitting", trouble)
         log.warning("%s waits %.1f s: %s", target, seconds, trouble)
 
     def _nothing(self, trouble: str) -> bool:
         self._target = None
         self._overtake(None)
-        self.slot.trouble, self.slot.promised = trouble, False
+        self.slot.empty(trouble)
         gone = self.slot.live
         if gone and self.slot.vacates:
             self._vacate(gone, trouble)

@@ -7,8 +7,8 @@ the time and the channel, and the tag counts for that promotion only.
 from datetime import UTC, datetime, timedelta
 
 from bentos.registry.client import Version
+from bentos.registry.tags import PROMOTED_BY_TAG
 
-PROMOTED_BY_TAG = "ascenso.promoted_by"
 SOON = timedelta(minutes=5)  # for a promotion to become a line of the history
 APART = timedelta(minutes=1)  # of the clocks of a command and of MLflow
 

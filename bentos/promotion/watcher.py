@@ -5,7 +5,6 @@ only a reason to look at once.
 """
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import Collection, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 from bentos.admission.cache import Artifacts
 from bentos.flavors.loading import preload
+from bentos.process import settle
 from bentos.promotion.chronicle import Chronicle
 from bentos.promotion.follower import Follower
 from bentos.promotion.ledger import Ledger
@@ -72,9 +72,9 @@ class Watcher:
     def start(self) -> None:
         """Serve the last good versions from disk, and begin to look."""
         for slot in self._add(self.artifacts.names()):
-            slot.promised = True
+            slot.promise()
         for follower in self.followers:
-            follower.slot.restoring = True
+            follower.slot.restore(ongoing=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -128,7 +128,7 @@ class Watcher:
                 try:
                     wanted = follower.follow(models.get(follower.slot.name))
                 except (NotInRegistry, CallFailed) as error:  # of one model: the others go on
-                    follower.slot.trouble = str(error)
+                    follower.slot.consider(follower.slot.candidate, str(error))
                     continue
                 if wanted:
                     self._bring(follower)
@@ -140,7 +140,8 @@ class Watcher:
 
     def _followers(self, slot: Slot[Any, Any]) -> list[Follower]:
         """Those of a slot's channel and of its challenger's."""
-        slot.trial = trial = Trial(slot, self.settings.challenger(slot.name))
+        trial = Trial(slot, self.settings.challenger(slot.name))
+        slot.try_beside(trial)
         stock = Stock(self.registry, self.artifacts, self.settings)
         pairs: tuple[tuple[Slot[Any, Any], Trial[Any, Any] | None, State], ...] = (
             (slot, None, "live"),
@@ -189,8 +190,7 @@ class Watcher:
             preload(str(flavor))  # so that the next promotion need not wait for imports
         for rack in self.racks:
             rack.known = bool(rack.slots)
-        gc.collect()
-        gc.freeze()  # a collection over the libraries' million objects would stop the calls
+        settle()
         while not self._stopping:
             self._look_safely()
             seconds = pause(self.settings.registry, self._failures, longest(self.settings))
@@ -204,7 +204,7 @@ class Watcher:
             log.exception("restoring %s from disk failed", follower.slot.name)
             return None
         finally:
-            follower.slot.restoring = False
+            follower.slot.restore(ongoing=False)
 
     def _look_safely(self) -> None:
         try:

@@ -13,7 +13,8 @@ import msgspec
 
 from bentos.registry.access import connected
 from bentos.registry.address import without_password
-from bentos.registry.entities import DIGEST_TAG, Alias, Model, Tag, Version
+from bentos.registry.entities import Alias, Model
+from bentos.version import DIGEST_TAG, Tag, Version
 
 __all__ = [
     "DIGEST_TAG",

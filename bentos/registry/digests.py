@@ -11,7 +11,7 @@ import re
 from msgspec.structs import replace
 
 from bentos.registry.client import CallFailed, NotInRegistry, Registry
-from bentos.registry.entities import DIGEST_TAG, Tag, Version
+from bentos.version import DIGEST_TAG, Tag, Version
 
 log = logging.getLogger(__name__)
 

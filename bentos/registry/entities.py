@@ -2,15 +2,8 @@
 
 import msgspec
 
-SERVE_TAG = "serve"
-DIGEST_TAG = "ascenso.digest"
-
-
-class Tag(msgspec.Struct, frozen=True):
-    """A note on a version."""
-
-    key: str
-    value: str = ""
+from bentos.registry.tags import SERVE_TAG
+from bentos.version import Tag, Version
 
 
 class Alias(msgspec.Struct, frozen=True):
@@ -18,38 +11,6 @@ class Alias(msgspec.Struct, frozen=True):
 
     alias: str
     version: str
-
-
-class Version(msgspec.Struct, frozen=True, rename={"stage": "current_stage"}):
-    """One version of a registered model. Times are milliseconds since 1970, UTC."""
-
-    name: str
-    version: str
-    creation_timestamp: int = 0
-    last_updated_timestamp: int = 0
-    stage: str = "None"
-    source: str = ""
-    run_id: str = ""
-    model_id: str = ""
-    user_id: str = ""
-    tags: tuple[Tag, ...] = ()
-
-    def tag(self, key: str) -> str:
-        """The value of a tag, or an empty string."""
-        return next((tag.value for tag in self.tags if tag.key == key), "")
-
-    @property
-    def number(self) -> int:
-        """The version as a number."""
-        return int(self.version)
-
-    @property
-    def digest(self) -> str:
-        """What training said of the manifest: `sha256:<hex>`, or nothing."""
-        return self.tag(DIGEST_TAG)
-
-    def __str__(self) -> str:
-        return f"{self.name}/{self.version}"
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What the services write into the registry: the names of their tags, and whose a tag is.
+"""The names of all tags that mean something here, and whose a tag is.
 
 People read `ascenso`, which MLflow's UI sorts to the front; scripts read `serving.*`. What only
 the services read is hidden: the UI shows no tag whose name begins with `mlflow.`.
@@ -8,8 +8,16 @@ from typing import Literal, cast, get_args
 
 import msgspec
 
-from bentos.registry.entities import Version
+from bentos.version import Version
 
+# What people, commands and trainings write; the first on the registered model. A training also
+# writes `bentos.version.DIGEST_TAG`.
+SERVE_TAG = "serve"
+TRAFFIC_TAG = "serving.traffic"
+PROMOTED_BY_TAG = "ascenso.promoted_by"
+
+# What the services write.
+PIN_TAG = "serving.digest"  # what the files were at the first admission; copies keep it
 State = Literal["admitting", "live", "stopped", "retired", "refused", "challenger"]
 WORDS_TAG = "ascenso"
 STATE_TAG = "serving.state"

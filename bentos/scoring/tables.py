@@ -1,6 +1,5 @@
 """Tables in parts: files of one folder, on disk or in S3, read in pieces and written whole."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -10,6 +9,7 @@ from typing import IO
 import pyarrow as pa
 from pyarrow import csv, parquet
 
+from bentos.files import written
 from bentos.registry.sources import FileMissing, StoreUnavailable, open_s3
 
 SUFFIXES = (".parquet", ".csv")
@@ -81,15 +81,8 @@ class Folder:
                 file.seek(0)
                 self._s3.upload(name, file)
             return
-        path = self._path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with partial.open("wb") as file:
-                yield file
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with written(self._path / name) as file:
+            yield file
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[IO[bytes]]:

@@ -29,7 +29,7 @@ def flat(calls: Sequence[Sequence[Row]]) -> list[Row]:
     return [row for rows in calls for row in rows]
 
 
-class Overloaded(Exception):
+class QueueFull(Exception):
     """The queue is full: the call was not accepted."""
 
 
@@ -83,7 +83,7 @@ class Batcher(Generic[Row, Answer]):
     async def submit(self, rows: Sequence[Row]) -> Answered[Answer]:
         """Answer the rows of one call.
 
-        Raises NoRelease before the first promotion, Overloaded when the queue is full, and
+        Raises NoRelease before the first promotion, QueueFull when the queue is full, and
         whatever the model raises for these rows.
         """
         release = self._release()
@@ -92,7 +92,7 @@ class Batcher(Generic[Row, Answer]):
         if not rows:
             return Answered((), release)
         if self._queue and self.queued_rows + len(rows) > self._max_queue_rows:
-            raise Overloaded(
+            raise QueueFull(
                 f"{self.queued_rows} rows wait already; the queue takes {self._max_queue_rows}"
             )
         loop = asyncio.get_running_loop()

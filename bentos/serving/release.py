@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from bentos.registry.client import Version
 from bentos.tensors import Schema
+from bentos.version import Version
 
 Runs = Literal["native", "onnx"]
 

@@ -3,31 +3,44 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic
+from typing import Any, Generic, Protocol
 
 import msgspec
 
 from bentos.refusal import Refusal
-from bentos.registry.client import Version
 from bentos.serving.batching import Answer, Answered, Batcher, Join, Row, Run, flat
 from bentos.serving.observer import Observer
 from bentos.serving.release import Contract, Release
 from bentos.settings import Channel, LimitSettings
-
-if TYPE_CHECKING:
-    from bentos.serving.trial import Trial
-
+from bentos.version import Version
 
 COMING_PAUSE = 0.02  # seconds
 
 
-class Refused(msgspec.Struct, frozen=True):
+class LastRefusal(msgspec.Struct, frozen=True):
     """The last candidate that was turned down."""
 
     version: str
     reason: str
     message: str
     at: str
+
+
+class Tried(Protocol[Row, Answer]):
+    """A challenger beside what serves: it takes the calls, and sees that they are answered."""
+
+    @property
+    def slot(self) -> "Slot[Row, Answer]":
+        """The challenger's own."""
+        ...
+
+    async def submit(self, rows: Sequence[Row]) -> Answered[Answer]:
+        """Answer the rows of one call."""
+        ...
+
+    def report(self) -> dict[str, Any]:
+        """How it goes, for `/releases`."""
+        ...
 
 
 class Slot(Generic[Row, Answer]):
@@ -60,11 +73,11 @@ class Slot(Generic[Row, Answer]):
         self.live: Release | None = None
         self.previous: Release | None = None
         self.candidate: Version | None = None
-        self.refused: Refused | None = None
+        self.refused: LastRefusal | None = None
         self.promised = False  # whether the channel holds a version, as far as is known
         self.trouble = ""  # why the channel's version does not serve yet, if that may pass
         self.restoring = False  # whether the last good version may be about to come from disk
-        self.trial: Trial[Row, Answer] | None = None
+        self.trial: Tried[Row, Answer] | None = None
         self.batcher = Batcher(
             lambda: self.live,
             run,
@@ -109,6 +122,26 @@ class Slot(Generic[Row, Answer]):
             await asyncio.sleep(COMING_PAUSE)
         return await (self.trial or self.batcher).submit(rows)
 
+    def try_beside(self, trial: Tried[Row, Answer]) -> None:
+        """Let a trial take the calls from now on."""
+        self.trial = trial
+
+    def restore(self, ongoing: bool) -> None:
+        """Say whether the last good version may soon come from disk; callers wait for it."""
+        self.restoring = ongoing
+
+    def promise(self) -> None:
+        """Say that the channel holds a version."""
+        self.promised = True
+
+    def empty(self, trouble: str) -> None:
+        """Say that the channel holds no version, and why; what serves goes on."""
+        self.trouble, self.promised = trouble, False
+
+    def consider(self, version: Version | None, trouble: str = "") -> None:
+        """Say which version is on its way, if one is, and what holds it up for now."""
+        self.candidate, self.trouble = version, trouble
+
     def vacate(self) -> None:
         """Let nothing serve."""
         self.live = self.previous = None
@@ -121,23 +154,23 @@ class Slot(Generic[Row, Answer]):
     def refuse(self, version: Version, refusal: Refusal) -> None:
         """Note a candidate that may not serve; what serves goes on."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self.refused = Refused(version.version, refusal.reason, refusal.message, at)
+        self.refused = LastRefusal(version.version, refusal.reason, refusal.message, at)
         self.candidate, self.trouble = None, ""
 
     def report(self) -> dict[str, Any]:
-        """The slot as `/releases` tells it."""
+        """The slot as `/releases` shows it."""
         return {
             "model": self.name,
             "channel": str(self.channel),
-            "live": _told(self.live),
-            "previous": _told(self.previous),
+            "live": _described(self.live),
+            "previous": _described(self.previous),
             "candidate": self.candidate.version if self.candidate else None,
             "refused": self.refused,
             "trouble": self.trouble or None,
         } | ({"challenger": self.trial.report()} if self.trial and self.trial.slot.live else {})
 
 
-def _told(release: Release | None) -> dict[str, Any] | None:
+def _described(release: Release | None) -> dict[str, Any] | None:
     if release is None:
         return None
     return {

@@ -13,12 +13,11 @@ from typing import Any, Generic
 
 import msgspec
 
-from bentos.serving.batching import Answer, Answered, Overloaded, Row
+from bentos.serving.batching import Answer, Answered, QueueFull, Row
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.settings import ChallengerSettings, Channel
 
-TRAFFIC_TAG = "serving.traffic"
 CLOSE = 0.01  # relative: floats this near count as the same answer
 
 
@@ -57,8 +56,8 @@ class Trial(Generic[Row, Answer]):
         self._tried: Release | None = None
         self._shadows: set[asyncio.Task[None]] = set()
 
-    def adjust(self, traffic: str) -> None:
-        """Set the share of the calls from the version's tag `serving.traffic`, 0 to 1."""
+    def adjust(self, traffic: str, source: str) -> None:
+        """Set the share of the calls, 0 to 1, as somebody wrote it; `source` is where."""
         try:
             share = float(traffic) if traffic else self._default_share
         except ValueError:
@@ -66,7 +65,7 @@ class Trial(Generic[Row, Answer]):
         if 0 <= share <= 1:
             self.share, self.trouble = share, ""
         else:
-            self.trouble = f"the tag {TRAFFIC_TAG} is {traffic!r}: give a number from 0 to 1"
+            self.trouble = f"{source} is {traffic!r}: give a number from 0 to 1"
 
     async def submit(self, rows: Sequence[Row]) -> Answered[Answer]:
         """Answer a call, by the champion unless it is the canary's turn."""
@@ -138,7 +137,7 @@ class Trial(Generic[Row, Answer]):
         started = time.perf_counter()
         try:
             tried = await self.slot.batcher.submit(rows)
-        except Overloaded:
+        except QueueFull:
             self.counts.dropped += 1
             return
         except Exception:

@@ -9,8 +9,7 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from bentos.serving.batching import Answer, Answered, NoRelease, Row
-from bentos.serving.batching import Overloaded as QueueFull
+from bentos.serving.batching import Answer, Answered, NoRelease, QueueFull, Row
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.tensors import BadInput

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bentos.web.auth.users import Refused, UserFile
+from bentos.web.auth.users import UserError, UserFile
 from deploy.local.errors import LocalError
 from deploy.local.settings import Settings
 
@@ -19,5 +19,5 @@ def ensure(settings: Settings, keys: Mapping[str, str]) -> None:
     try:
         if not file.path.exists():
             file.add(LOCAL, keys[PASSWORD], admin=True)
-    except (Refused, OSError) as error:
+    except (UserError, OSError) as error:
         raise LocalError(f"The user {LOCAL} cannot be added: {error}") from error

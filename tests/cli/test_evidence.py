@@ -5,7 +5,7 @@ import pytest
 
 from bentos.cli.services import Services
 from bentos.registry.client import Registry
-from bentos.serving.trial import TRAFFIC_TAG
+from bentos.registry.tags import TRAFFIC_TAG
 from tests.cli.conftest import Ascenso
 from tests.cli.versions import MODEL, READING, Versions, answering, live
 from tests.stack import Stack, wait_for

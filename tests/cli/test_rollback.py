@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bentos.cli.rollback import back
-from bentos.cli.services import Served, Services, Slot
+from bentos.cli.services import ReleaseReport, Services, SlotReport
 from bentos.registry.client import Tag, Version
 from tests.cli.conftest import Ascenso
 from tests.cli.versions import MODEL, Versions, answering, live
@@ -77,16 +77,16 @@ def version(number: str, state: str = "", since: str = "") -> Version:
     return Version("m", number, run_id=f"run{number}", tags=tags)
 
 
-def report(live: str, previous: str | None = None) -> Slot:
-    return Slot(
+def report(live: str, previous: str | None = None) -> SlotReport:
+    return SlotReport(
         "m",
         "stage Production",
-        live=Served(live, f"run{live}"),
-        previous=Served(previous, f"run{previous}") if previous else None,
+        live=ReleaseReport(live, f"run{live}"),
+        previous=ReleaseReport(previous, f"run{previous}") if previous else None,
     )
 
 
-def targets(slot: Slot, versions: list[Version], *served: str) -> list[str]:
+def targets(slot: SlotReport, versions: list[Version], *served: str) -> list[str]:
     """Where a rollback goes, by preference, when the ledger says that these served."""
     events = [
         {

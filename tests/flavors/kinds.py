@@ -13,7 +13,7 @@ from mlflow.types import Schema as MlflowSchema
 from numpy.typing import NDArray
 
 import mlflow
-from bentos.flavors.reading.skops_files import skops_io
+from bentos.process import skops_io
 from tests.flavors.graphs.tables import TEXTS
 from tests.flavors.logged import (
     LEVELS,
@@ -190,7 +190,7 @@ def _torch_save(model: Any, path: str, signature: Any, **more: Any) -> None:
 
 
 def _keras() -> Case:
-    from bentos.flavors.keras_file import keras_on_torch
+    from bentos.process import keras_on_torch
 
     keras = keras_on_torch()
     layers = [keras.layers.Dense(6, "relu"), keras.layers.Dense(2, "softmax")]

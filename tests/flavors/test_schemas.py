@@ -19,7 +19,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from bentos.flavors import examples, opening
 from bentos.flavors.mlmodel import MLmodel
-from bentos.flavors.opening import Opened, open_model
+from bentos.flavors.opened import Opened
+from bentos.flavors.opening import open_model
 from bentos.flavors.samples import made_up, samples_of
 from bentos.protocols.rows import Rows
 from bentos.tensors import BadInput, Batch, Column, Schema

@@ -14,10 +14,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from bentos.admission import compiling
-from bentos.admission.columns import PIN_TAG, admit_by_schema
+from bentos.admission.columns import admit_by_schema
 from bentos.admission.judge import admit, check_libraries
 from bentos.refusal import Refusal
 from bentos.registry.client import Tag, Version
+from bentos.registry.tags import PIN_TAG
 from bentos.serving.release import Contract
 from bentos.settings import AdmissionSettings
 from bentos.tensors import BadInput

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bentos.serving.batching import NoRelease, Overloaded
+from bentos.serving.batching import NoRelease, QueueFull
 from tests.memory import THREADED, Tally, release
 from tests.serving.batchers import Gated, Live, batcher, busy, queued
 
@@ -17,7 +17,7 @@ async def test_a_full_queue_accepts_no_more_until_it_drains(tally: Tally) -> Non
     async with busy(one, gated):
         waiting = asyncio.create_task(one.submit([1, 2, 3]))
         await queued(one, 3)
-        with pytest.raises(Overloaded, match="3 rows wait already; the queue takes 5"):
+        with pytest.raises(QueueFull, match="3 rows wait already; the queue takes 5"):
             await one.submit([4, 5, 6])
         fits = asyncio.create_task(one.submit([4, 5]))
         await queued(one, 5)

@@ -30,7 +30,7 @@ async def test_answers_with_what_is_live(slot: Slot[float, float]) -> None:
 
 @pytest.mark.anyio
 async def test_calls_wait_for_what_is_being_restored(slot: Slot[float, float]) -> None:
-    slot.restoring = True
+    slot.restore(ongoing=True)
     early = asyncio.create_task(slot.predict([1.0]))
     await asyncio.wait([early], timeout=0.1)
     assert not early.done()
@@ -42,10 +42,10 @@ async def test_calls_wait_for_what_is_being_restored(slot: Slot[float, float]) -
 async def test_calls_are_turned_away_when_there_was_nothing_to_restore(
     slot: Slot[float, float],
 ) -> None:
-    slot.restoring = True
+    slot.restore(ongoing=True)
     early = asyncio.create_task(slot.predict([1.0]))
     await asyncio.wait([early], timeout=0.1)
-    slot.restoring = False
+    slot.restore(ongoing=False)
     with pytest.raises(NoRelease):
         await early
 
@@ -60,7 +60,7 @@ def test_a_swap_keeps_the_release_before_it(slot: Slot[float, float]) -> None:
 
 
 def test_a_swap_ends_the_candidacy(slot: Slot[float, float]) -> None:
-    slot.candidate, slot.trouble = Version("small", "2"), "MLflow does not answer"
+    slot.consider(Version("small", "2"), "MLflow does not answer")
     slot.swap(release("2"))
     assert slot.candidate is None
     assert slot.report()["trouble"] is None
@@ -68,7 +68,7 @@ def test_a_swap_ends_the_candidacy(slot: Slot[float, float]) -> None:
 
 def test_a_refusal_leaves_what_serves_and_says_why(slot: Slot[float, float]) -> None:
     slot.swap(release("1"))
-    slot.candidate = Version("small", "2")
+    slot.consider(Version("small", "2"), slot.trouble)
     slot.refuse(Version("small", "2"), Refusal("pickle", "log it with skops"))
     report = slot.report()
     assert report["live"]["version"] == "1"
@@ -104,7 +104,8 @@ def test_the_report_is_json(slot: Slot[float, float]) -> None:
 
 @pytest.mark.anyio
 async def test_calls_wait_for_the_version_that_is_on_its_way(slot: Slot[float, float]) -> None:
-    slot.promised, slot.candidate = True, Version("small", "1")
+    slot.promise()
+    slot.consider(Version("small", "1"))
     assert slot.hindrance == "version 1 is being checked"
     call = asyncio.create_task(slot.predict([1.0]))
     await asyncio.sleep(0)
@@ -115,11 +116,12 @@ async def test_calls_wait_for_the_version_that_is_on_its_way(slot: Slot[float, f
 
 @pytest.mark.anyio
 async def test_calls_do_not_wait_for_what_is_held_up(slot: Slot[float, float]) -> None:
-    slot.promised, slot.candidate, slot.trouble = True, Version("small", "1"), "S3 is down"
+    slot.promise()
+    slot.consider(Version("small", "1"), "S3 is down")
     with pytest.raises(NoRelease):
         await slot.predict([1.0])
     assert slot.hindrance == "version 1 is being checked, and waits: S3 is down"
     slot.refuse(Version("small", "1"), Refusal("pickle", "log it with skops"))
     assert slot.hindrance == "version 1 was refused: pickle: log it with skops"
-    slot.promised = False
+    slot.empty("")
     assert slot.hindrance == "promote one to the alias champion"

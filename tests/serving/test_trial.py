@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 def tried(mode: str, share: float, champion: Release, challenger: Release) -> Slot[float, float]:
     slot = numbers_slot()
     settings = ChallengerSettings.model_validate({"mode": mode, "share": share})
-    slot.trial = Trial(slot, settings)
+    slot.try_beside(Trial(slot, settings))
     slot.swap(champion)
     slot.trial.slot.swap(challenger)
     return slot
@@ -111,7 +111,7 @@ def test_where_a_canary_fails_the_champion_answers() -> None:
 def test_the_tag_sets_the_share(tag: str, share: float) -> None:
     slot = tried("canary", 0.1, release("1", lambda x: x), release("2", lambda x: x))
     assert slot.trial
-    slot.trial.adjust(tag)
+    slot.trial.adjust(tag, "the tag serving.traffic")
     assert (slot.trial.share, slot.trial.trouble) == (share, "")
 
 
@@ -119,7 +119,7 @@ def test_the_tag_sets_the_share(tag: str, share: float) -> None:
 def test_a_bad_tag_changes_nothing_and_is_told(tag: str) -> None:
     slot = tried("canary", 0.1, release("1", lambda x: x), release("2", lambda x: x))
     assert slot.trial
-    slot.trial.adjust(tag)
+    slot.trial.adjust(tag, "the tag serving.traffic")
     assert slot.trial.share == 0.1
     assert repr(tag) in slot.report()["challenger"]["trouble"]
 

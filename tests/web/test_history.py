@@ -8,8 +8,9 @@ import pytest
 
 from bentos.promotion import ledger as ledgers
 from bentos.promotion.ledger import Ledger
-from bentos.promotion.promoter import PROMOTED_BY_TAG, said
+from bentos.promotion.promoter import said
 from bentos.registry.client import Tag, Version
+from bentos.registry.tags import PROMOTED_BY_TAG
 from bentos.web.errors import HTTPError
 from bentos.web.history import MOST, history
 

@@ -129,7 +129,8 @@ def test_before_a_promotion_it_is_not_ready() -> None:
 
 def test_while_a_version_is_on_its_way_a_call_waits_and_is_told_so() -> None:
     slot = small_slot(predict=None)
-    slot.promised, slot.candidate = True, Version("adder", "1")
+    slot.promise()
+    slot.consider(Version("adder", "1"))
     with serving(small_app(slot, timeout=0.2)) as url:
         answer = httpx.post(f"{url}/add", json=POINT)
         assert answer.status_code == 503

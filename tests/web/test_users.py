@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bentos.web.auth.users import Refused, User, UserFile, Users
+from bentos.web.auth.users import User, UserError, UserFile, Users
 
 PASSWORD = "correct horse battery"
 ADD = """
@@ -74,17 +74,17 @@ def test_only_the_owner_may_read_the_file(file: UserFile) -> None:
 def test_a_bad_name_or_password_is_refused(
     file: UserFile, name: str, password: str, told: str
 ) -> None:
-    with pytest.raises(Refused, match=told):
+    with pytest.raises(UserError, match=told):
         file.add(name, password)
     assert not file.path.exists()
 
 
 def test_a_user_is_added_once_and_removed_once(file: UserFile) -> None:
     file.add("ana", PASSWORD)
-    with pytest.raises(Refused, match="ana exists"):
+    with pytest.raises(UserError, match="ana exists"):
         file.add("ana", PASSWORD)
     file.remove("ana")
-    with pytest.raises(Refused, match="There is no user 'ana'"):
+    with pytest.raises(UserError, match="There is no user 'ana'"):
         file.remove("ana")
 
 
@@ -125,14 +125,14 @@ def test_a_broken_file_changes_nothing(
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert "users.json cannot be used" in record.getMessage()
-    with pytest.raises(Refused, match="cannot be used"):
+    with pytest.raises(UserError, match="cannot be used"):
         file.add("eva", PASSWORD)
     file.path.unlink()
     assert users.get("ana") is None
 
 
 def test_a_hash_that_is_none_lets_nobody_in(file: UserFile) -> None:
-    with pytest.raises(Refused, match=r"security\.users\.ana\.hash is no argon2 hash"):
+    with pytest.raises(UserError, match=r"security\.users\.ana\.hash is no argon2 hash"):
         Users({"ana": User("$argon2id$nonsense")}, file)
     file.path.parent.mkdir()
     file.path.write_text('{"ana": {"hash": "$argon2id$nonsense"}}')

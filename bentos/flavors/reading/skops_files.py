@@ -8,10 +8,7 @@ import io
 import json
 import warnings
 from collections.abc import Iterator
-from functools import cache
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from zipfile import ZipFile
 
@@ -23,6 +20,7 @@ from bentos.flavors.reading.names import HELD, exact, expect
 from bentos.flavors.reading.old_names import current
 from bentos.flavors.reading.parts import LOSSES
 from bentos.flavors.reading.reader import Read
+from bentos.process import skops_io
 
 SCHEMA = 256 << 20  # bytes of JSON
 KEYS = {"builtins.str", "builtins.int", "builtins.float", "builtins.bool", "builtins.NoneType"}
@@ -124,20 +122,3 @@ def _name(node: dict[str, Any]) -> str:
 def _current(full: str) -> str:
     module, _, name = full.rpartition(".")
     return f"{current(module)}.{name}"
-
-
-@cache
-def skops_io() -> ModuleType:
-    """`skops.io`, imported without its list of all estimators.
-
-    Making that list imports every module of scikit-learn, and torch with it: seconds that a
-    restarted service does not have. The list would only widen what is trusted.
-    """
-    import sklearn.utils
-
-    everything = sklearn.utils.all_estimators
-    sklearn.utils.all_estimators = list
-    try:
-        return import_module("skops.io")
-    finally:
-        sklearn.utils.all_estimators = everything

@@ -6,7 +6,6 @@ user who is added, removed or demoted is so at once, in every worker.
 
 import hashlib
 import logging
-import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,8 @@ from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 from filelock import FileLock
 
+from bentos.files import written
+
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -28,7 +29,7 @@ LONGEST = 1024
 _hasher = PasswordHasher()
 
 
-class Refused(ValueError):
+class UserError(ValueError):
     """A name or a password that cannot be taken, or a file that cannot be used."""
 
 
@@ -51,28 +52,28 @@ class UserFile:
         self.path = path
 
     def read(self) -> dict[str, User]:
-        """The users; none when there is no file. Raises Refused when it cannot be used."""
+        """The users; none when there is no file. Raises UserError when it cannot be used."""
         try:
             return msgspec.json.decode(self.path.read_bytes(), type=dict[str, User])
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise Refused(f"{self.path} cannot be used: {error}") from None
+            raise UserError(f"{self.path} cannot be used: {error}") from None
 
     def add(self, name: str, password: str, admin: bool = False) -> None:
-        """Add a user. Raises Refused for a bad name or password, and for a user that exists."""
+        """Add a user. Raises UserError for a bad name or password, and for a user that exists."""
         _check(name, password)
         user = User(_hasher.hash(password), admin)
         with self._changing() as users:
             if name in users:
-                raise Refused(f"{name} exists; remove that user first")
+                raise UserError(f"{name} exists; remove that user first")
             users[name] = user
 
     def remove(self, name: str) -> None:
-        """Remove a user. Raises Refused when there is none."""
+        """Remove a user. Raises UserError when there is none."""
         with self._changing() as users:
             if name not in users:
-                raise Refused(f"There is no user {name!r} in {self.path}")
+                raise UserError(f"There is no user {name!r} in {self.path}")
             del users[name]
 
     @contextmanager
@@ -82,28 +83,26 @@ class UserFile:
         with FileLock(f"{self.path}.lock", timeout=10):
             users = self.read()
             yield users
-            draft = self.path.with_suffix(f".{secrets.token_hex(4)}")
-            with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as f:
-                f.write(msgspec.json.format(msgspec.json.encode(users)))
-                f.flush()
-                os.fsync(f.fileno())
-            draft.replace(self.path)
+            with written(self.path, 0o600) as file:
+                file.write(msgspec.json.format(msgspec.json.encode(users)))
 
 
 def _check(name: str, password: str) -> None:
     if not NAME.fullmatch(name):
-        raise Refused(
+        raise UserError(
             f"{name!r} is no user name: letters and digits, then also . _ @ -, 64 at most"
         )
     if not SHORTEST <= len(password) <= LONGEST:
-        raise Refused(f"The password has {len(password)} characters: use {SHORTEST} to {LONGEST}")
+        raise UserError(
+            f"The password has {len(password)} characters: use {SHORTEST} to {LONGEST}"
+        )
 
 
 def _check_hash(name: str, text: str) -> None:
     try:
         extract_parameters(text)
     except InvalidHashError:
-        raise Refused(
+        raise UserError(
             f"security.users.{name}.hash is no argon2 hash; `ascenso user add` makes one"
         ) from None
 
@@ -111,7 +110,7 @@ def _check_hash(name: str, text: str) -> None:
 class Users:
     """The users of a running service. Those of the configuration win over those of the file.
 
-    Raises Refused for a configured hash that is none.
+    Raises UserError for a configured hash that is none.
     """
 
     def __init__(self, configured: Mapping[str, User], file: UserFile) -> None:
@@ -130,7 +129,7 @@ class Users:
             self._stamp = stamp
             try:
                 self._users = {**self._file.read(), **self._configured}
-            except Refused as error:
+            except UserError as error:
                 log.error("%s; the users that were known stay", error)
         return self._users.get(name)
 

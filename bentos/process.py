@@ -1,0 +1,113 @@
+"""What tunes this process, or changes a library for a moment: in one place, one at a time.
+
+Two threads that changed the same attribute at once could each take the other's change for what
+was there before, and leave it in place for ever.
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, wraps
+from importlib import import_module
+from threading import RLock
+from types import ModuleType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+# A call takes the interpreter's lock several times, and while a version is loaded in another
+# thread each time takes this long: of Python's own 5 ms a promotion would make a quarter second.
+SWITCH_SECONDS = 0.0001
+_LOCK = RLock()
+
+
+def once(function: Callable[[], T]) -> Callable[[], T]:
+    """A function that runs once in a process; who calls it meanwhile waits for its answer."""
+    cached = cache(function)
+
+    @wraps(function)
+    def locked() -> T:
+        with _LOCK:
+            return cached()
+
+    return locked
+
+
+def switch_quickly() -> None:
+    """Let a thread that waits for the interpreter have it soon."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+
+def freeze() -> None:
+    """Let no later collection walk over what is there now: it would stop the calls."""
+    gc.freeze()
+
+
+def settle() -> None:
+    """Throw away what nobody needs, and freeze the rest."""
+    gc.collect()
+    gc.freeze()
+
+
+def one_thread() -> None:
+    """Let torch compute in the calling thread alone: a batch has its core, others have theirs."""
+    import_module("torch").set_num_threads(1)
+
+
+@once
+def skops_io() -> ModuleType:
+    """`skops.io`, imported without its list of all estimators.
+
+    Making that list imports every module of scikit-learn, and torch with it: seconds that a
+    restarted service does not have. The list would only widen what is trusted.
+    """
+    import sklearn.utils
+
+    with _replaced(sklearn.utils, "all_estimators", list):
+        return import_module("skops.io")
+
+
+@once
+def keras_on_torch() -> ModuleType:
+    """The module `keras`; its backend is chosen by the first import in a process."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    with without_compiler():
+        keras = import_module("keras")
+    one_thread()
+    return keras
+
+
+@contextmanager
+def _replaced(module: Any, name: str, value: object) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+@contextmanager
+def without_compiler() -> Iterator[None]:
+    """Hide torch's compiler: half the seconds of importing Keras would be its own.
+
+    It is asked only not to compile some functions, and nothing is compiled here.
+    """
+    torch, name = import_module("torch"), "torch._dynamo"
+    stand_in: Any = ModuleType(name)
+    stand_in.disable = _as_it_is
+    with _LOCK:
+        known = sys.modules.setdefault(name, stand_in)
+        try:
+            yield
+        finally:
+            if known is stand_in:
+                del sys.modules[name]
+                vars(torch).pop("_dynamo", None)  # torch imports it itself once it is asked for
+
+
+def _as_it_is(function: Any = None, *_: object, **__: object) -> Any:
+    """A decorator, with or without arguments, that changes nothing."""
+    return function or _as_it_is
