@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.flavors.carried import Carried, Known
-from bentos.flavors.graphs.door import PREDICTION, named, outputs_of
+from bentos.flavors.graphs.door import named, outputs_of
 from bentos.process import keras_on_torch, one_thread
 from bentos.refusal import Refusal
 from bentos.tensors import Batch, Column, Dtype, Schema
-from bentos.tensors.schema import OBJECTS
+from bentos.tensors.schema import OBJECTS, PREDICTION
 
 Run = Callable[[Mapping[str, NDArray[Any]]], Sequence[Any]]
 Shape = tuple[int, ...]

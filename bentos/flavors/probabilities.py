@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from bentos.flavors.graphs.door import PREDICTION, PROBABILITIES
 from bentos.flavors.natives import Predict, native
 from bentos.tensors import Batch
+from bentos.tensors.schema import PREDICTION, PROBABILITIES
 
 if TYPE_CHECKING:
-    from bentos.flavors.opening import Opened
+    from bentos.flavors.opened import Opened
 
 METHOD = "predict_proba"
 

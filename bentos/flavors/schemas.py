@@ -6,10 +6,10 @@ import msgspec
 
 from bentos.flavors import examples
 from bentos.flavors.carried import Carried
-from bentos.flavors.graphs.door import PREDICTION
 from bentos.flavors.mlmodel import MLmodel
 from bentos.refusal import Refusal
 from bentos.tensors import BadSchema, Column, Schema
+from bentos.tensors.schema import PREDICTION
 from bentos.tensors.signature import read
 
 MEND = (

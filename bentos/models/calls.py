@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from bentos.flavors.graphs.door import PROBABILITIES
 from bentos.serving.rack import Rack
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.serving.table import Table
 from bentos.tensors import BadInput, Batch, Schema
+from bentos.tensors.schema import PROBABILITIES
 from bentos.web.errors import HTTPError, NotReady, clip
 from bentos.web.hot import predict, unfit
 

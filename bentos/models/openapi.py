@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from bentos.flavors.graphs.door import PROBABILITIES
 from bentos.serving.release import Release
 from bentos.tensors import Column, Schema
+from bentos.tensors.schema import PROBABILITIES
 from bentos.web.errors import JSON
 
 KINDS = {"bool": "boolean", "string": "string", "binary": "string", "datetime": "string"}

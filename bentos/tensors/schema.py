@@ -26,6 +26,7 @@ Dtype = Literal[
     "json",
 ]
 Source = Literal["signature", "example", "model", "service"]
+PREDICTION, PROBABILITIES = "prediction", "probabilities"  # answers that have no name of their own
 OBJECTS = frozenset({"string", "binary", "json"})  # arrays of Python's own str, bytes, and JSON
 
 

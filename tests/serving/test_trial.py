@@ -17,9 +17,10 @@ Floats = NDArray[np.float64]
 def tried(mode: str, share: float, champion: Release, challenger: Release) -> Slot[float, float]:
     slot = numbers_slot()
     settings = ChallengerSettings.model_validate({"mode": mode, "share": share})
-    slot.try_beside(Trial(slot, settings))
+    trial = Trial(slot, settings)
+    slot.try_beside(trial)
     slot.swap(champion)
-    slot.trial.slot.swap(challenger)
+    trial.slot.swap(challenger)
     return slot
 
 
@@ -37,7 +38,7 @@ def test_a_shadow_is_compared_and_never_returned() -> None:
         slot = tried(
             "shadow", 1.0, release("1", lambda x: 2 * x), release("2", lambda x: 2 * abs(x))
         )
-        assert slot.trial
+        assert isinstance(slot.trial, Trial)
         for value in (1.0, 2.0, 3.0, -4.0):
             answered = await slot.predict([value])
             assert answered.answers == [2 * value]
@@ -54,7 +55,7 @@ def test_a_shadow_is_compared_and_never_returned() -> None:
 def test_a_failing_shadow_breaks_no_call() -> None:
     async def calls() -> None:
         slot = tried("shadow", 1.0, release("1", lambda x: 2 * x), release("2", failing))
-        assert slot.trial
+        assert isinstance(slot.trial, Trial)
         assert (await slot.predict([1.0])).answers == [2.0]
         await settled(slot.trial)
         assert slot.trial.counts.errors == 1
@@ -72,7 +73,7 @@ def test_a_shadow_that_hangs_is_spared_the_calls_and_slows_none() -> None:
             return rows
 
         slot = tried("shadow", 1.0, release("1", lambda x: 2 * x), release("2", hang))
-        assert slot.trial
+        assert isinstance(slot.trial, Trial)
         for _ in range(3 * slot.limits.batch_rows):
             async with asyncio.timeout(60):
                 assert (await slot.predict([1.0])).answers == [2.0]
@@ -86,7 +87,7 @@ def test_a_shadow_that_hangs_is_spared_the_calls_and_slows_none() -> None:
 def test_a_canary_answers_its_share() -> None:
     async def calls() -> None:
         slot = tried("canary", 0.5, release("1", lambda x: x), release("2", lambda x: -x))
-        assert slot.trial
+        assert isinstance(slot.trial, Trial)
         for _ in range(400):
             answered = await slot.predict([1.0])
             by_canary = answered.release.version.version == "2"
@@ -99,7 +100,7 @@ def test_a_canary_answers_its_share() -> None:
 def test_where_a_canary_fails_the_champion_answers() -> None:
     async def calls() -> None:
         slot = tried("canary", 1.0, release("1", lambda x: 2 * x), release("2", failing))
-        assert slot.trial
+        assert isinstance(slot.trial, Trial)
         answered = await slot.predict([1.0])
         assert (answered.answers, answered.release.version.version) == ([2.0], "1")
         assert slot.trial.counts.errors == 1
@@ -110,7 +111,7 @@ def test_where_a_canary_fails_the_champion_answers() -> None:
 @pytest.mark.parametrize(("tag", "share"), [("0", 0.0), ("1", 1.0), ("0.25", 0.25), ("", 0.1)])
 def test_the_tag_sets_the_share(tag: str, share: float) -> None:
     slot = tried("canary", 0.1, release("1", lambda x: x), release("2", lambda x: x))
-    assert slot.trial
+    assert isinstance(slot.trial, Trial)
     slot.trial.adjust(tag, "the tag serving.traffic")
     assert (slot.trial.share, slot.trial.trouble) == (share, "")
 
@@ -118,7 +119,7 @@ def test_the_tag_sets_the_share(tag: str, share: float) -> None:
 @pytest.mark.parametrize("tag", ["2", "-0.1", "nan", "all"])
 def test_a_bad_tag_changes_nothing_and_is_told(tag: str) -> None:
     slot = tried("canary", 0.1, release("1", lambda x: x), release("2", lambda x: x))
-    assert slot.trial
+    assert isinstance(slot.trial, Trial)
     slot.trial.adjust(tag, "the tag serving.traffic")
     assert slot.trial.share == 0.1
     assert repr(tag) in slot.report()["challenger"]["trouble"]
@@ -127,7 +128,7 @@ def test_a_bad_tag_changes_nothing_and_is_told(tag: str) -> None:
 def test_a_new_challenger_is_counted_from_nothing() -> None:
     async def calls() -> None:
         slot = tried("shadow", 1.0, release("1", lambda x: x), release("2", lambda x: -x))
-        assert slot.trial
+        assert isinstance(slot.trial, Trial)
         await slot.predict([1.0])
         await settled(slot.trial)
         slot.trial.slot.swap(release("3", lambda x: x))
@@ -141,7 +142,7 @@ def test_a_new_challenger_is_counted_from_nothing() -> None:
 def test_a_challenger_that_became_champion_is_not_compared_with_itself() -> None:
     async def calls() -> None:
         slot = tried("shadow", 1.0, release("2", lambda x: x), release("2", lambda x: x))
-        assert slot.trial
+        assert isinstance(slot.trial, Trial)
         await slot.predict([1.0])
         assert slot.trial.counts.compared == 0
         assert not slot.trial._shadows

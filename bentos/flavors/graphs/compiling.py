@@ -16,10 +16,11 @@ from bentos.flavors.graphs import door
 from bentos.flavors.graphs.builder import Builder
 from bentos.flavors.graphs.columns import FLOAT32_MAX, Answer, Column, Frame, Words
 from bentos.flavors.graphs.compiled import Compiled, NoGraph, TooFar
-from bentos.flavors.graphs.door import ANSWER, GUARD, PROBABILITIES, ROWS
+from bentos.flavors.graphs.door import ANSWER, GUARD, ROWS
 from bentos.flavors.graphs.registry import answer
 from bentos.tensors import Column as Input
 from bentos.tensors import Schema
+from bentos.tensors.schema import PROBABILITIES
 
 LIMITS = (FLOAT32_MAX, 1e36, 1e30, 1e24, 1e18, 1e12)
 OPSETS = (("", 21), ("ai.onnx.ml", 5))

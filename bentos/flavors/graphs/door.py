@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.tensors import BadInput, Batch, Schema
+from bentos.tensors.schema import PREDICTION
 
 PROPERTY = "ascenso.door"
 UNKNOWN, MISSING = 0, 1
-PREDICTION, PROBABILITIES = "prediction", "probabilities"
 ROWS, ANSWER, GUARD = "rows", "answer", "guard"  # a graph's own names, and PROBABILITIES
 
 

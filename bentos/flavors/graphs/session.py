@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bentos.flavors.graphs import door
 from bentos.tensors import Batch
+from bentos.tensors.schema import PROBABILITIES
 
 LARGE = 1024  # rows: after such a run its memory is given back
 FATAL = 4  # onnxruntime's logging level: what fails is raised
@@ -33,7 +34,7 @@ class Session:
         self._enter, self._leave = door.Entrance(self._door), door.Exit(self._door)
         outputs = [output.name for output in self._session.get_outputs()]
         self._guards = [door.GUARD] if door.GUARD in outputs else []
-        self.gives_probabilities = door.PROBABILITIES in outputs
+        self.gives_probabilities = PROBABILITIES in outputs
         self._most = self._door.rows or 2**62
 
     @property
@@ -48,8 +49,8 @@ class Session:
 
     def with_probabilities(self, batch: Batch) -> Batch:
         """The same, and `probabilities` (rows, classes), of a graph that gives them."""
-        answers, shares = self._asked(batch, [door.ANSWER, door.PROBABILITIES])
-        return Batch({**self._leave(answers), door.PROBABILITIES: shares})
+        answers, shares = self._asked(batch, [door.ANSWER, PROBABILITIES])
+        return Batch({**self._leave(answers), PROBABILITIES: shares})
 
     def _asked(self, batch: Batch, outputs: list[str]) -> list[NDArray[Any]]:
         rows = self._enter(batch)
