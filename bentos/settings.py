@@ -119,9 +119,13 @@ class ServiceSettings(Section):
 
 
 class ModelSettings(Section):
-    """Which registered models are served without a service of their own."""
+    """Which registered models are served without a service of their own.
+
+    With `alone` it is that one, which also answers where `mlflow models serve` does.
+    """
 
     prefix: str = ""
+    alone: str = ""
     exclude: list[str] = [
         "contugas-anomaly", "spotify-popularity", "cripto-*", "keras-*", "itransformer-*",
     ]  # fmt: skip

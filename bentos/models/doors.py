@@ -5,12 +5,13 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope
 
-from bentos.models.calls import Codecs, Models, Row, ask
+from bentos.models.calls import Codecs, Models, Row, ask, find, live
 from bentos.protocols.rows import Rows, by_class
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.tensors import Batch
-from bentos.web.body import decode_query, read
+from bentos.web.body import Decoder, decode_query, read, read_json
+from bentos.web.errors import NotReady, Problem, UnprocessableBody
 from bentos.web.hot import Door, Header, headers_of
 
 END = "/predict"
@@ -35,6 +36,10 @@ class Predictions(Door):
         """The answers to the rows of a body."""
         proba = bool(scope["query_string"]) and _asked(scope["query_string"]).proba
         body = await read(scope, receive, self.slot.limits.body_bytes)
+        return await self.answers(body, proba)
+
+    async def answers(self, body: bytes, proba: bool = False) -> tuple[int, list[Header], bytes]:
+        """The answers to rows in JSON. Raises HTTPError."""
         many = False
 
         def decoded(release: Release) -> Batch:
@@ -64,9 +69,10 @@ class Doors:
 
     def __call__(self, path: str) -> Predictions | None:
         """The door that a path leads to, if its model is promoted."""
-        if not path.endswith(END):
-            return None
-        name = path[1 : -len(END)]
+        return self.of(path[1 : -len(END)]) if path.endswith(END) else None
+
+    def of(self, name: str) -> Predictions | None:
+        """The door of a model, if it is promoted."""
         slot = self._rack.get(name)
         if slot is None:
             return None
@@ -74,3 +80,35 @@ class Doors:
         if door is None or door.slot is not slot:
             door = self._made[name] = Predictions(slot, self._timeout)
         return door
+
+
+class _Call(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    rows: msgspec.Raw
+
+
+class ByName(Door):
+    """One door to all models: the body is `{"name": ..., "rows": ...}`, of so many bytes."""
+
+    def __init__(self, rack: Models, doors: Doors, most: int) -> None:
+        super().__init__("models", END)
+        self._rack = rack
+        self._doors = doors
+        self._most = most
+        self._decode: Decoder[_Call] = Decoder(_Call)
+
+    async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
+        """The answers to the rows of a body, by the model that it names."""
+        call = self._decode(await read_json(scope, receive, self._most))
+        door = self._doors.of(call.name)
+        if door is None:
+            live(find(self._rack, call.name))
+            raise NotReady("The model came this moment: call again")
+        try:
+            return await door.answers(bytes(call.rows))
+        except UnprocessableBody as error:
+            raise UnprocessableBody(*map(_in_rows, error.detail)) from None
+
+
+def _in_rows(problem: Problem) -> Problem:
+    return msgspec.structs.replace(problem, loc=["body", "rows", *problem.loc[1:]])

@@ -1,7 +1,7 @@
 """MLflow's scoring server, for each model: `/NAME/invocations`, `/NAME/ping`, `/NAME/health`.
 
-Its errors are `{"error_code": ..., "message": ...}`, and wrong input is a 400, as MLflow's
-`mlflow.pyfunc.scoring_server` has them.
+A model that is served alone answers without its name, too. Errors are `{"error_code": ...,
+"message": ...}`, and wrong input is a 400, as MLflow's `mlflow.pyfunc.scoring_server` has them.
 """
 
 from http import HTTPStatus
@@ -10,16 +10,19 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bentos.models.calls import Codecs, Models, ask, find, live
+from bentos.models.calls import Codecs, Models, Row, ask, find, live
 from bentos.protocols.invocations import Invocations, Unsupported
 from bentos.serving.release import Release
+from bentos.serving.slot import Slot
 from bentos.tensors import Batch
 from bentos.web.app import to_json
 from bentos.web.body import read
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint
-from bentos.web.errors import JSON, HTTPError
+from bentos.web.errors import JSON, HTTPError, UnprocessableBody
 from bentos.web.headers import VERSION_HEADER, spelled
+from bentos.web.hot import MISMATCH
 
+MLFLOW = "3.17.2"  # whose scoring server this one is like
 CODES = {400: "BAD_REQUEST", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE"}
 
 
@@ -34,21 +37,33 @@ class Scoring:
     @property
     def endpoints(self) -> list[Endpoint]:
         """What MLflow's server answers, under the name of each model."""
+        alone = self._below("") if self._rack.alone else [self._hint()]
+        return [*alone, *self._below("/{name}")]
+
+    def _below(self, place: str) -> list[Endpoint]:
         missing = Answer("No such model is promoted; those that are")
         serves = {200: Answer("It does"), 404: missing, **NOT_READY}
         return [
             Endpoint(
                 "POST",
-                "/{name}/invocations",
+                f"{place}/invocations",
                 self._invocations,
                 "Answers of a model, as MLflow's scoring server gives them",
                 {200: Answer('{"predictions": [...]}'), 404: missing, **NOT_READY},
                 body=Any,
                 examples={"one": {"dataframe_records": [{"x": 1.5}]}},
             ),
-            Endpoint("GET", "/{name}/ping", self._ping, "Whether a model serves", serves),
-            Endpoint("GET", "/{name}/health", self._ping, "Whether a model serves", serves),
-        ]
+            Endpoint("GET", f"{place}/ping", self._ping, "Whether a model serves", serves),
+            Endpoint("GET", f"{place}/health", self._ping, "Whether a model serves", serves),
+            Endpoint("GET", f"{place}/version", self._version, "The release of MLflow that this "
+                     "is like", {200: Answer("It")}),
+        ]  # fmt: skip
+
+    def _hint(self) -> Endpoint:
+        return Endpoint("POST", "/invocations", self._nameless, include_in_schema=False)
+
+    def _slot(self, request: Request) -> Slot[Row, Row]:
+        return find(self._rack, request.path_params.get("name", self._rack.alone))
 
     async def _invocations(self, request: Request) -> Response:
         try:
@@ -57,7 +72,7 @@ class Scoring:
             return _refusal(error)
 
     async def _answer(self, request: Request) -> Response:
-        slot = find(self._rack, request.path_params["name"])
+        slot = self._slot(request)
         body = await read(request.scope, request.receive, slot.limits.body_bytes)
         kind = request.headers.get("content-type", JSON)
 
@@ -73,15 +88,27 @@ class Scoring:
 
     async def _ping(self, request: Request) -> Response:
         try:
-            live(find(self._rack, request.path_params["name"]))
+            live(self._slot(request))
         except HTTPError as error:
             return _refusal(error)
         return Response("\n", media_type=JSON)
 
+    async def _version(self, request: Request) -> Response:
+        return Response(MLFLOW, media_type=JSON)
+
+    async def _nameless(self, request: Request) -> Response:
+        message = "Name the model, as in /NAME/invocations; or serve one alone: models.alone"
+        return _refusal(HTTPError(404, message))
+
 
 def _refusal(error: HTTPError) -> Response:
     status = 400 if error.status == HTTPStatus.UNPROCESSABLE_ENTITY else error.status
-    body = {"error_code": CODES.get(status, HTTPStatus(status).name), "message": error.sentence}
-    response = to_json(body, status)
+    response = to_json({"error_code": _code(error, status), "message": error.sentence}, status)
     response.headers.update(error.headers)
     return response
+
+
+def _code(error: HTTPError, status: int) -> str:
+    if isinstance(error, UnprocessableBody) and error.detail[0].type == MISMATCH:
+        return "INVALID_PARAMETER_VALUE"
+    return CODES.get(status, HTTPStatus(status).name)

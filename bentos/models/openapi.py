@@ -10,7 +10,8 @@ import msgspec
 from bentos.serving.release import Release
 from bentos.tensors import Column, Schema
 from bentos.tensors.schema import PROBABILITIES
-from bentos.web.errors import JSON
+from bentos.web.docs import REFERENCE
+from bentos.web.errors import JSON, Failure, Problems
 
 KINDS = {"bool": "boolean", "string": "string", "binary": "string", "datetime": "string"}
 FORMATS = {"binary": "byte", "datetime": "date-time", "float32": "float", "float64": "double",
@@ -22,10 +23,8 @@ def document(name: str, release: Release) -> dict[str, Any]:
     schema = release.schema
     if schema is None:
         raise TypeError(f"{release} has no schema")
-    row, output = row_of(schema), answer_of(schema)
-    example = msgspec.json.decode(release.example) if release.example else None
-    content = {"schema": {"anyOf": [row, {"type": "array", "items": row}]}, "example": example}
-    given = {"schema": {"anyOf": [output, {"type": "array", "items": output}]}}
+    example = {"example": msgspec.json.decode(release.example)} if release.example else {}
+    _, errors = msgspec.json.schema_components([Problems, Failure], ref_template=REFERENCE)
     return {
         "openapi": "3.1.1",
         "info": {
@@ -41,19 +40,32 @@ def document(name: str, release: Release) -> dict[str, Any]:
                     "operationId": "predict",
                     "summary": f"Answers of {name}",
                     "parameters": parameters(release),
-                    "requestBody": {"required": True, "content": {JSON: content}},
+                    "requestBody": {
+                        "required": True,
+                        "content": {JSON: {"schema": _one_or_many("Row"), **example}},
+                    },
                     "responses": {
-                        "200": {
-                            "description": "One answer or a list, in order",
-                            "content": {JSON: given},
-                        },
-                        "422": {"description": "A value is not what its column takes"},
-                        "503": {"description": "No version serves yet"},
+                        "200": _said("One answer or a list, in order", _one_or_many("Answer")),
+                        "422": _said("A value is not what its column takes", _named("Problems")),
+                        "503": _said("No version serves yet", _named("Failure")),
                     },
                 }
             }
         },
+        "components": {"schemas": {"Row": row_of(schema), "Answer": answer_of(schema), **errors}},
     }
+
+
+def _named(name: str) -> dict[str, Any]:
+    return {"$ref": REFERENCE.format(name=name)}
+
+
+def _one_or_many(name: str) -> dict[str, Any]:
+    return {"anyOf": [_named(name), {"type": "array", "items": _named(name)}]}
+
+
+def _said(meaning: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": meaning, "content": {JSON: {"schema": schema}}}
 
 
 def parameters(release: Release) -> list[dict[str, Any]]:

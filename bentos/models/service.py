@@ -1,15 +1,18 @@
 """models: every promoted model that has no service of its own, by its registered name."""
 
-from typing import Any
+from functools import cached_property
+from typing import Annotated, Any
 
 import bentoml
+from bentoml.validators import ContentType
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from bentos.bento.named import Call, Named
 from bentos.bento.service import OPTIONS, Served
 from bentos.models import page
 from bentos.models.calls import find, live, run
-from bentos.models.doors import Doors
+from bentos.models.doors import END, ByName, Doors
 from bentos.models.invocations import Scoring
 from bentos.models.openapi import document
 from bentos.models.v2 import OpenInference
@@ -18,7 +21,7 @@ from bentos.web import docs
 from bentos.web.app import App, to_json
 from bentos.web.auth.gate import Gate
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint
-from bentos.web.errors import Failure, NotReady
+from bentos.web.errors import JSON, Failure, NotReady
 from bentos.web.following import Following
 from bentos.web.headers import PAGE_HEADERS
 from bentos.web.slots import tabled
@@ -98,23 +101,54 @@ class Pages:
         return await self._assets.get_response(request.path_params["file"], request.scope)
 
 
+def _by_name(door: ByName) -> Endpoint:
+    return Endpoint(
+        "POST",
+        door.path,
+        door,
+        "Answers of a model, as BentoML's clients ask for them",
+        {
+            200: Answer("One answer or a list, in order"),
+            404: Answer("No such model is promoted; those that are", Failure),
+            **NOT_READY,
+        },
+        body=Any,
+        examples={"one": {"name": "wine", "rows": {"x": 1.5}}},
+    )
+
+
 def build(settings: Settings, gate: Gate | None = None) -> App:
     """The service, by these settings."""
     pages, timeout = Pages(settings), settings.services.request_timeout_seconds
+    doors = Doors(pages.rack, timeout)
     return App(
         "models",
         [
             *pages.endpoints,
+            _by_name(ByName(pages.rack, doors, settings.limits.body_bytes)),
             *OpenInference(pages.rack, timeout).endpoints,
             *Scoring(pages.rack, timeout).endpoints,
         ],
         Following(racks=[pages.rack]),
         gate or Gate(settings),
         last=[pages.last],
-        doors=Doors(pages.rack, timeout),
+        doors=doors,
     )
 
 
 @bentoml.service(name="models", **OPTIONS)
 class Models(Served, build=build):
     """Every promoted model that has no service of its own."""
+
+    @cached_property
+    def named(self) -> Named:
+        """The native door to all models."""
+        app = self.site.apps[0]
+        return Named(app.guard, app.hot[END])
+
+    @bentoml.api(input_spec=Call)
+    async def predict(
+        self, name: str, rows: Any, ctx: bentoml.Context
+    ) -> Annotated[Any, ContentType(JSON)]:
+        """Answer the rows of a model, one or a list, as `/{name}/predict` does."""
+        return await self.named.answer(ctx)

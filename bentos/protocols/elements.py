@@ -24,6 +24,10 @@ class Wrong(ValueError):
     """A value that its column does not take: the message says what it is, and why not."""
 
 
+class Misshapen(Wrong):
+    """A value of another shape than its column has."""
+
+
 def show(value: object) -> str:
     """A value as a message can show it."""
     if isinstance(value, list | tuple | dict):

@@ -5,7 +5,7 @@ from typing import Any
 
 from bentos.protocols.elements import show
 from bentos.protocols.table import Table
-from bentos.tensors import BadInput, Batch
+from bentos.tensors import BadInput, Batch, Mismatch
 
 
 class Frames:
@@ -24,12 +24,12 @@ class Frames:
     def of_lists(self, names: Sequence[str] | None, rows: Sequence[Any]) -> Batch:
         """Rows as lists of values in the order of `names`. Raises BadInput."""
         if names is None and self._named:
-            raise BadInput(f"the rows have no column names; {self._schema.known()}")
+            raise Mismatch(f"the rows have no column names; {self._schema.known()}")
         self._table.sized(len(rows))
         if names is not None:
             self._table.same_width(rows, len(names))
             if twice := next((name for name in names if names.count(name) > 1), None):
-                raise BadInput(f"the column {show(twice)} is there twice", twice)
+                raise Mismatch(f"the column {show(twice)} is there twice", twice)
         if self._single is not None:
             return self._table.of_columns({"": [self._value(names, row) for row in rows]})
         if names is None or not self._named or tuple(names) == self._schema.names:
@@ -73,7 +73,7 @@ class Frames:
             return self._table.of_columns({inputs[0].name: values})
         if self._named and self._schema.source == "signature":
             known = self._schema.known()
-            raise BadInput(f"{show(values[0])} is no object of columns; {known}", row=0)
+            raise Mismatch(f"{show(values[0])} is no object of columns; {known}", row=0)
         return self._table.of_lists(values)
 
     def _value(self, names: Sequence[str] | None, row: list[Any]) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bentos.protocols.reader import Reader
-from bentos.tensors import BadInput, Column, Param, Schema
+from bentos.tensors import Column, Mismatch, Param, Schema
 
 
 class Params:
@@ -20,13 +20,13 @@ class Params:
         for name, value in (given or {}).items():
             if name not in self._readers:
                 known = ", ".join(map(repr, self._readers)) or "none"
-                raise BadInput(f"unknown param {name!r}; there are {known}", name)
+                raise Mismatch(f"unknown param {name!r}; there are {known}", name)
             if value is None and values[name] is None:
                 continue
             try:
                 values[name] = self._readers[name].read(value)
             except ValueError as wrong:
-                raise BadInput(f"param {name!r}: {wrong}", name) from None
+                raise Mismatch(f"param {name!r}: {wrong}", name) from None
         return values
 
 

@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 
 from bentos.protocols import times
-from bentos.protocols.elements import EXACT, UNFIT, Wrong, check, show
-from bentos.tensors import BadInput, Column, Schema
+from bentos.protocols.elements import EXACT, UNFIT, Misshapen, Wrong, check, show
+from bentos.tensors import BadInput, Column, Mismatch, Schema
 from bentos.tensors.batch import Array
 from bentos.tensors.fitting import absent
 
@@ -45,7 +45,7 @@ class Reader:
             return made
         sizes = zip(made.shape[1:], wanted, strict=False)
         if made.ndim != 1 + len(wanted) or any(want not in (-1, size) for size, want in sizes):
-            raise Wrong(f"rows of the shape {made.shape[1:]} are not {wanted}")
+            raise Misshapen(f"rows of the shape {made.shape[1:]} are not {wanted}")
         return made
 
     def column(self, values: Sequence[Any], many: bool) -> Array:
@@ -62,11 +62,11 @@ class Reader:
                 checked.append(value if value is msgspec.UNSET else self.read(value))
                 self._same_shape(checked)
             except Wrong as wrong:
-                raise BadInput(f"{self.place(row, many)}{wrong}", self.name, row) from None
+                raise _bad(wrong, self.place(row, many), self.name, row) from None
         try:
             return self.array(checked)
         except Wrong as wrong:
-            raise BadInput(f"{self.place(0, False)}{wrong}", self.name) from None
+            raise _bad(wrong, self.place(0, False), self.name) from None
 
     def read(self, value: Any) -> Any:
         """A value as `type` has it. Raises Wrong."""
@@ -86,21 +86,21 @@ class Reader:
         if self.spec.shape and msgspec.UNSET not in (values[0], values[-1]):
             first, other = _shape(values[0]), _shape(values[-1])
             if first != other:
-                raise Wrong(f"its shape is {other}, and that of row 0 is {first}")
+                raise Misshapen(f"its shape is {other}, and that of row 0 is {first}")
 
     def _nested(self, value: Any, sizes: tuple[int, ...], inside: str) -> Any:
         try:
             if not sizes:
                 return self._check(value)
             if not isinstance(value, list):
-                raise Wrong(f"{show(value)} is no list")
+                raise Misshapen(f"{show(value)} is no list")
             if sizes[0] not in (-1, len(value)):
-                raise Wrong(f"{show(value)} is not of {sizes[0]}")
+                raise Misshapen(f"{show(value)} is not of {sizes[0]}")
         except Wrong as wrong:
-            raise Wrong(f"in {inside}: {wrong}" if inside else str(wrong)) from None
+            raise type(wrong)(f"in {inside}: {wrong}" if inside else str(wrong)) from None
         inner = [self._nested(item, sizes[1:], f"{inside}[{at}]") for at, item in enumerate(value)]
         if len(sizes) > 1 and len({_shape(item) for item in inner}) > 1:
-            raise Wrong("its lists are not all of one length")
+            raise Misshapen("its lists are not all of one length")
         return inner
 
     def _made(self, values: Sequence[Any]) -> Array:
@@ -171,6 +171,11 @@ def _limits(column: Column) -> tuple[int, int] | None:
         return None
     limits = np.iinfo(column.dtype)
     return max(int(limits.min), -EXACT), min(int(limits.max), EXACT)
+
+
+def _bad(wrong: Wrong, where: str, column: str, row: int | None = None) -> BadInput:
+    kind = Mismatch if isinstance(wrong, Misshapen) else BadInput
+    return kind(f"{where}{wrong}", column, row)
 
 
 def _nanoseconds(text: str | None) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bentos.protocols.elements import UNFIT, show
 from bentos.protocols.reader import place, readers
-from bentos.tensors import BadInput, Batch, Schema
+from bentos.tensors import Batch, Mismatch, Schema
 
 
 class Table:
@@ -55,7 +55,7 @@ class Table:
             if not isinstance(row, dict):
                 where = place("", at, many) or "the body: "
                 known = self.schema.known()
-                raise BadInput(f"{where}{show(row)} is no object of columns; {known}", row=at)
+                raise Mismatch(f"{where}{show(row)} is no object of columns; {known}", row=at)
             self._same_names(row, at, many)
         return self.of_columns(
             {name: [row.get(name, msgspec.UNSET) for row in rows] for name in self.schema.names},
@@ -67,7 +67,7 @@ class Table:
         self._same_names(columns, None, many)
         sizes = {name: len(values) for name, values in columns.items()}
         if len(set(sizes.values())) > 1:
-            raise BadInput(f"the columns have not the same number of rows: {sizes}")
+            raise Mismatch(f"the columns have not the same number of rows: {sizes}")
         rows = self.sized(max(sizes.values(), default=0))
         made = {}
         for reader in self.readers:
@@ -80,9 +80,9 @@ class Table:
     def sized(self, rows: int) -> int:
         """That number of rows. Raises BadInput for none, or too many."""
         if not rows:
-            raise BadInput("there are no rows; send one at least")
+            raise Mismatch("there are no rows; send one at least")
         if rows > self.most:
-            raise BadInput(f"there are {rows} rows; send at most {self.most} in a call")
+            raise Mismatch(f"there are {rows} rows; send at most {self.most} in a call")
         return rows
 
     @staticmethod
@@ -91,7 +91,7 @@ class Table:
         for at, row in enumerate(rows):
             if not isinstance(row, list) or len(row) != width:
                 where = place("", at, many) or "the body: "
-                raise BadInput(f"{where}{show(row)} is no list of {width} values", row=at)
+                raise Mismatch(f"{where}{show(row)} is no list of {width} values", row=at)
 
     def _same_names(self, given: Mapping[str, Any], row: int | None, many: bool) -> None:
         """Raise BadInput for a column that is missing or unknown."""
@@ -101,11 +101,11 @@ class Table:
         for name in given:
             if name not in self._names:
                 known = self.schema.known()
-                raise BadInput(f"{where}unknown column {show(name)}; {known}", str(name), row)
+                raise Mismatch(f"{where}unknown column {show(name)}; {known}", str(name), row)
         for column in self.schema.inputs:
             if column.required and column.name not in given:
                 message = f"{where}missing column {column.name!r}; {self.schema.known()}"
-                raise BadInput(message, column.name, row)
+                raise Mismatch(message, column.name, row)
 
 
 def _block_dtype(schema: Schema) -> "np.dtype[Any] | None":

@@ -14,7 +14,7 @@ class Rack(Generic[Row, Answer]):
     A slot appears with its model, and leaves with it. Its release leaves too when the channel
     is empty: callers name their model themselves, and are told that it is gone.
     `make` gives the slot of a model, by its registered name, with `vacates`; the names of
-    those without one match a pattern of `excluded`.
+    those without one match a pattern of `excluded`. `alone` names the one model that there is.
     """
 
     def __init__(
@@ -22,9 +22,11 @@ class Rack(Generic[Row, Answer]):
         prefix: str,
         make: Callable[[str], Slot[Row, Answer]],
         excluded: Sequence[str] = (),
+        alone: str = "",
     ) -> None:
         self.prefix = prefix
         self.excluded = excluded
+        self.alone = alone
         self.known = False  # whether the registry, or the disk, told once which models there are
         self._make = make
         self._slots: dict[str, Slot[Row, Answer]] = {}
@@ -46,6 +48,8 @@ class Rack(Generic[Row, Answer]):
 
     def holds(self, name: str) -> bool:
         """Whether a registered model of that name has a slot here."""
+        if self.alone:
+            return name == self.alone
         kept_out = any(fnmatchcase(name, pattern) for pattern in self.excluded)
         return name.startswith(self.prefix) and not kept_out
 

@@ -11,5 +11,9 @@ class BadInput(ValueError):
         self.row = row
 
 
+class Mismatch(BadInput):
+    """Columns, shapes, params or a number of rows that are not those of the model."""
+
+
 class BadSchema(ValueError):
     """A description of columns that cannot be read, or that a model cannot have."""

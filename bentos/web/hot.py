@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from bentos.serving.batching import Answer, Answered, NoRelease, QueueFull, Row
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
-from bentos.tensors import BadInput
+from bentos.tensors import BadInput, Mismatch
 from bentos.web.body import Decoder, read
 from bentos.web.errors import (
     HTTPError,
@@ -26,6 +26,7 @@ from bentos.web.headers import VERSION_HEADER, spelled
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS
 
 Header = tuple[bytes, bytes]
+MISMATCH = "schema_mismatch"  # the type of a problem with columns, shapes or params
 
 
 class Door:
@@ -42,19 +43,27 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        try:
+            status, headers, body = await self.counted(scope, receive)
+        except ClientDisconnect:
+            return
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def counted(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
+        """As `answer`, with errors as answers, too. Raises Starlette's ClientDisconnect."""
         started = time.perf_counter()
         try:
             status, headers, body = await self.answer(scope, receive)
         except HTTPError as error:
             status, headers, body = error.render()
         except ClientDisconnect:
-            return
+            raise
         except Exception as error:
             status, headers, body = unexpected(error, f"POST {self.path}").render()
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
         self._seconds.observe(time.perf_counter() - started)
         REQUESTS.labels(self._service, self.path, status).inc()
+        return status, headers, body
 
 
 class Hot(Door, Generic[Row, Answer]):
@@ -122,7 +131,8 @@ def _not_ready(slot: Slot[Any, Any]) -> NotReady:
 def unfit(error: BadInput) -> UnprocessableBody:
     """The 422 for a value that the model cannot take, which names its row and column."""
     place = [part for part in (error.row, error.column) if part is not None and part != ""]
-    return UnprocessableBody(Problem(["body", *place], error.message, "value_error"))
+    kind = MISMATCH if isinstance(error, Mismatch) else "value_error"
+    return UnprocessableBody(Problem(["body", *place], error.message, kind))
 
 
 def version_headers(answered: Answered[Any]) -> dict[str, str]:

@@ -40,4 +40,5 @@ def tabled(
             model, contract, run, channel, limits, Metrics(), vacates=True, join=Table.join
         )
 
-    return Rack(settings.models.prefix, make, settings.models.exclude)
+    chosen = settings.models
+    return Rack(chosen.prefix, make, chosen.exclude, chosen.alone)

@@ -1,0 +1,150 @@
+"""Bodies that mean harm: each door's own error, and a caller beside them keeps its answers."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from threading import Event, Thread
+from typing import Any
+
+import httpx
+import pytest
+
+from bentos.tensors import Batch, Column, Schema
+from tests.protocols import standing
+from tests.protocols.doors import LENGTH
+from tests.web.serving import serving
+
+SCHEMA = Schema((Column("x", "float64"), Column("n", "int32")), (Column("sum", "float64"),))
+ROWS, INVOCATIONS, V2 = "/sums/predict", "/sums/invocations", "/v2/models/sums/infer"
+FORMS = {ROWS: {"detail"}, INVOCATIONS: {"error_code", "message"}, V2: {"error"}}
+WRONG = {ROWS: 422, INVOCATIONS: 400, V2: 400}
+GOOD = {
+    ROWS: b'{"x": 1.5, "n": 2}',
+    INVOCATIONS: b'{"inputs": [{"x": 1.5, "n": 2}]}',
+    V2: b'{"inputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": [1.5]},'
+    b' {"name": "n", "datatype": "INT32", "shape": [1], "data": [2]}]}',
+}
+LARGEST = 4 * 1024 * 1024
+
+
+def add(batch: Batch) -> Batch:
+    return Batch({"sum": batch["x"] + batch["n"]})
+
+
+def _tensors(**x: Any) -> bytes:
+    given = {"name": "x", "datatype": "FP64", "shape": [1], "data": [1.5]} | x
+    n = {"name": "n", "datatype": "INT32", "shape": [1], "data": [2]}
+    return json.dumps({"inputs": [given, n]}).encode()
+
+
+def _binary(shape: list[int], size: int, given: int) -> bytes:
+    """One tensor that says `size` bytes, and brings `given`."""
+    told = {"name": "x", "datatype": "FP64", "shape": shape}
+    header = json.dumps({"inputs": [told | {"parameters": {"binary_data_size": size}}]}).encode()
+    return header.ljust(200) + b"\0" * given
+
+
+BODIES = [
+    *((door, body) for door in FORMS for body in (b"", b"{", b"[" * 200_000, b'{"a":' * 100_000)),
+    *((door, GOOD[door].replace(b"1.5", b"NaN")) for door in (ROWS, V2)),
+    *((door, GOOD[door].replace(b"1.5", b"1" * 1_000_000)) for door in FORMS),
+    *((door, GOOD[door].replace(b"2", b"2147483648")) for door in (ROWS, INVOCATIONS)),
+    *((door, GOOD[door].replace(b"1.5", b"[" * 900 + b"]" * 900)) for door in FORMS),
+    *((door, GOOD[door].replace(b"x", b"\\ud800")) for door in FORMS),
+    *((door, b"\xff" + GOOD[door]) for door in FORMS),
+    (V2, _tensors(shape=[2**31])),
+    (V2, _tensors(shape=[1] * 1000)),
+    (V2, _tensors(shape=[2**63, 2**63])),
+    (V2, _tensors(shape=[-1])),
+    (V2, _tensors(datatype="FP128")),
+    (V2, _tensors(datatype="BYTES", data=["1.5"])),
+    (V2, _tensors(data=[[1.5]] * 3)),
+    (V2, GOOD[V2].replace(b'"n"', b'"x"')),
+    (V2, b'{"inputs": []}'),
+]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    app = standing.app()
+    standing.put(app, "sums", SCHEMA, add)
+    with serving(app) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", autouse=True)
+def beside(url: str) -> Iterator[None]:
+    """Somebody else, who asks all the while and must never be failed or kept waiting."""
+    stop, answers, slowest = Event(), set[tuple[int, bytes]](), 0.0
+
+    def ask() -> None:
+        nonlocal slowest
+        with httpx.Client(base_url=url, timeout=60) as client:
+            while not stop.wait(0.01):
+                started = time.monotonic()
+                said = client.post(ROWS, content=GOOD[ROWS])
+                answers.add((said.status_code, said.content))
+                slowest = max(slowest, time.monotonic() - started)
+
+    caller = Thread(target=ask)
+    caller.start()
+    yield
+    stop.set()
+    caller.join()
+    assert answers == {(200, b'{"sum":3.5}')}
+    assert slowest < 10
+
+
+def test_each_door_has_an_error_of_its_own(url: str) -> None:
+    with httpx.Client(base_url=url, timeout=60) as client:
+        for door, body in BODIES:
+            assert client.post(door, content=GOOD[door]).status_code == 200
+            said = client.post(door, content=body)
+            assert said.status_code == WRONG[door], (door, body[:80], said.text[:200])
+            assert said.json().keys() == FORMS[door]
+            assert len(said.content) < 2000
+
+
+@pytest.mark.parametrize(("shape", "size", "given"), [
+    ([1], 8, 7), ([1], 8, 9), ([2**31], 8, 8), ([1], 2**31, 8), ([1], -8, 8), ([1], 4, 4),
+    ([2**62, 4], 0, 0),
+])  # fmt: skip
+def test_binary_tensors_that_lie(url: str, shape: list[int], size: int, given: int) -> None:
+    body = _binary(shape, size, given)
+    with httpx.Client() as client:
+        for length in ("200", "0", "-1", "1e3", "199999999999999999999", str(len(body) + 1)):
+            said = client.post(f"{url}{V2}", content=body, headers={LENGTH: length})
+            assert (said.status_code, list(said.json())) == (400, ["error"]), length
+
+
+@pytest.mark.parametrize("door", FORMS)
+def test_of_two_keys_the_last_holds(url: str, door: str) -> None:
+    twice = GOOD[door].replace(b'"x": 1.5', b'"x": 0, "x": 1.5')
+    assert httpx.post(f"{url}{door}", content=twice).status_code == 200
+
+
+@pytest.mark.parametrize("door", FORMS)
+def test_a_body_that_is_too_large_is_cut_off(url: str, door: str) -> None:
+    said = httpx.post(f"{url}{door}", content=GOOD[door].ljust(LARGEST + 1))
+    assert (said.status_code, said.json().keys()) == (413, FORMS[door])
+    packed = httpx.post(f"{url}{door}", content=b"x", headers={"content-encoding": "br"})
+    assert (packed.status_code, packed.json().keys()) == (415, FORMS[door])
+
+
+@pytest.mark.parametrize("door", FORMS)
+def test_a_stream_that_stalls_or_lies_of_its_length_costs_nobody_else(url: str, door: str) -> None:
+    place = httpx.URL(url)
+    head = f"POST {door} HTTP/1.1\r\nhost: {place.host}:{place.port}\r\ncontent-length: "
+    stalled = [socket.create_connection((place.host, place.port)) for _ in range(20)]
+    try:
+        for connection in stalled:
+            connection.sendall(head.encode() + b"1000\r\n\r\n" + GOOD[door][:9])
+        assert httpx.post(f"{url}{door}", content=GOOD[door]).status_code == 200
+        short = stalled[0]
+        short.sendall(b" " * 991)  # the rest comes late, and is no JSON
+        assert short.recv(12).startswith(b"HTTP/1.1 4")
+    finally:
+        for connection in stalled:
+            connection.close()
+    assert httpx.post(f"{url}{door}", content=GOOD[door]).status_code == 200

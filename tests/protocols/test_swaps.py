@@ -1,0 +1,48 @@
+"""Versions come and go while every door is asked: nothing is lost, and no answer is mixed."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+
+from bentos.tensors import Batch, Column, Schema
+from tests.protocols import standing
+from tests.protocols.doors import DOORS
+from tests.web.serving import serving
+
+SCHEMA = Schema((Column("x", "float64"),), (Column("times", "float64"),))
+ROWS = Batch({"x": np.arange(1.0, 6)})
+CALLS = 120
+
+
+def times(factor: int) -> standing.Predict:
+    return lambda batch: Batch({"times": batch["x"] * factor})
+
+
+@pytest.mark.parametrize("others", [SCHEMA, Schema((Column("x", "int64"),), SCHEMA.outputs)],
+                         ids=["same columns", "other dtypes"])  # fmt: skip
+def test_no_call_is_lost_or_mixed(others: Schema) -> None:
+    app = standing.app()
+    standing.put(app, "times", SCHEMA, times(1))
+
+    def ask(door: str) -> Counter[float]:
+        factors: Counter[float] = Counter()
+        with httpx.Client(base_url=url, timeout=60) as client:
+            for _ in range(CALLS):
+                answers = np.array(DOORS[door](client, "times", SCHEMA, ROWS))[:, 0]
+                (factor,) = set(answers / ROWS["x"])
+                factors[factor] += 1
+        return factors
+
+    with serving(app) as url, ThreadPoolExecutor(len(DOORS)) as callers:
+        running = [callers.submit(ask, door) for door in DOORS]
+        version = 1
+        while not all(call.done() for call in running):
+            version += 1
+            schema = others if version % 2 else SCHEMA
+            standing.put(app, "times", schema, times(version), str(version))
+        answered = [call.result() for call in running]
+    assert all(factors.total() == CALLS for factors in answered)
+    assert all(len(factors) > 1 for factors in answered)
