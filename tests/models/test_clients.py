@@ -12,15 +12,17 @@ import openapi_spec_validator
 import pandas as pd
 import pytest
 from bentoml.exceptions import BentoMLException, NotFound
+from mlflow.models import infer_signature
 from openapi_python_client.config import Config, ConfigFile, MetaType
 from sklearn.linear_model import LinearRegression
 
+import mlflow
 from tests.models.conftest import Models
-from tests.models.test_models import HOMES, PRICE, SKOPS, mlflow
+from tests.models.test_models import HOMES, PRICE, SKOPS
 
 NAME = "Home prices v1.2 (São Paulo)"
 TABLE = HOMES.rename(columns={"rooms": "año.de obra"})
-ROWS: list[dict[str, Any]] = TABLE.head(5).to_dict("records")
+ROWS: list[Any] = TABLE.head(5).to_dict("records")
 WRONG = [ROWS[0], ROWS[1] | {"size m²": "large"}]
 
 
@@ -28,7 +30,7 @@ WRONG = [ROWS[0], ROWS[1] | {"size m²": "large"}]
 def answers(models: Models) -> Any:
     """What the rows protocol answers to ROWS."""
     model = LinearRegression().fit(TABLE, PRICE)
-    signature = mlflow.models.infer_signature(TABLE, pd.DataFrame({"precio (€)": PRICE}))
+    signature = infer_signature(TABLE, pd.DataFrame({"precio (€)": PRICE}))
     models.log(model, NAME, mlflow.sklearn, signature=signature, **SKOPS)
     models.promote(NAME)
     return models.served(NAME, ROWS)

@@ -93,7 +93,7 @@ def save(name: str, folder: Path) -> Path:
     make, inputs = MODELS[name]
     signature: Any = False
     if inputs is not None:
-        params = ParamSchema.from_json(json.dumps(PARAMS)) if name == "places" else None
+        params: Any = ParamSchema.from_json(json.dumps(PARAMS)) if name == "places" else None
         signature = ModelSignature(MlflowSchema.from_json(json.dumps(inputs)), None, params)
     place = folder / name
     with warnings.catch_warnings():

@@ -127,7 +127,7 @@ def test_a_model_that_is_served_alone_is_one_for_mlflows_client(tmp_path: Path) 
     assert not app.following.racks[0].holds("matrix 2")
     with serving(app) as url:
         place = httpx.URL(url)
-        client = ScoringServerClient(place.host, place.port)
+        client: Any = ScoringServerClient(place.host, place.port)  # type: ignore[no-untyped-call]
         with pytest.raises(Exception, match="ping failed"):
             client.ping()
         standing.stand(app, "matrix", signed.save("matrix", tmp_path))

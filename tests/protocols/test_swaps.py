@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bentos.tensors import Batch, Column, Schema
+from bentos.tensors.batch import Array
 from tests.protocols import standing
 from tests.protocols.doors import DOORS
 from tests.web.serving import serving
@@ -31,7 +32,7 @@ def test_no_call_is_lost_or_mixed(others: Schema) -> None:
         factors: Counter[float] = Counter()
         with httpx.Client(base_url=url, timeout=60) as client:
             for _ in range(CALLS):
-                answers = np.array(DOORS[door](client, "times", SCHEMA, ROWS))[:, 0]
+                answers: Array = np.array(DOORS[door](client, "times", SCHEMA, ROWS))[:, 0]
                 (factor,) = set(answers / ROWS["x"])
                 factors[factor] += 1
         return factors
