@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from bentos.settings import (
     Settings,
 )
 from deploy.local import keys
+from deploy.local.settings import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +149,35 @@ def test_a_wrong_file_stops_the_start(tmp_path: Path, text: str, place: str) -> 
     )
     assert start.returncode != 0
     assert f"\n{place}\n" in start.stderr
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["docker-compose.yml", "deploy/k8s/base/kustomization.yaml", "deploy/systemd/services.env"],
+)
+def test_who_may_only_register_moves_nothing_in_a_company(
+    monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    found = re.findall(r"ASCENSO_CHANNELS[:=] ?'?(\{.*\})", (ROOT / file).read_text())
+    (channels,) = set(found)
+    monkeypatch.setenv("ASCENSO_CHANNELS", channels)
+    for model in ("wine", "prod.wine"):
+        assert Settings().channel(model) == Channel(stage="Production")
+
+
+@pytest.mark.parametrize(
+    ("model", "channel"),
+    [
+        ("prod.wine", "newest version"),
+        ("prod.team.wine", "newest version"),
+        ("prod.one", "alias live-one"),
+        ("production", "stage Production"),
+    ],
+)
+def test_a_name_wins_over_a_pattern(
+    monkeypatch: pytest.MonkeyPatch, model: str, channel: str
+) -> None:
+    monkeypatch.setenv("ASCENSO_CHANNELS", '{"prod.one": {"alias": "live-one"}}')
+    found = Settings().channel(model)
+    assert str(found) == channel
+    assert str(Channel.parse(channel)) == channel
