@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Mapping, Set
+from functools import cache
 from pathlib import Path
-from threading import Event, Thread
 from urllib.parse import quote, unquote
 
 from bentos.files import written
+from bentos.loop import Loop
 from bentos.process import settle
 from bentos.promotion.pauses import pause
 from bentos.registry.sources import FileMissing, S3Source, StoreUnavailable, open_s3
@@ -34,31 +35,38 @@ class Mirror:
         settings: RegistrySettings,
     ) -> None:
         self.root = root
-        self.trouble = f"{root} was not looked at yet"  # why the last look failed
         self._folder = folder
         self._wanted = wanted
         self._changed = changed
-        self._settings = settings
         self._files: dict[str, bytes] = {}
         self._etags: dict[str, str] = {}
         self._source: S3Source | None = None
-        self._failures = 0
-        self._stopping = False
-        self._wake = Event()
-        self._thread = Thread(target=self._loop, name="mirror", daemon=True)
+        self._settle = cache(settle)  # once, with what reading the files imported
+        self._loop = Loop(
+            root,
+            self._look,
+            lambda failures: pause(settings, failures),
+            (StoreUnavailable,),
+            "what was last known stays",
+            begin=self._begin,
+        )
+
+    @property
+    def trouble(self) -> str:
+        """Why the last look failed."""
+        return self._loop.trouble
 
     def start(self) -> None:
         """Give what lies on disk, and begin to look."""
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Stop looking."""
-        self._stopping = True
-        self._wake.set()
+        self._loop.stop()
 
     def wake(self) -> None:
         """Look at once."""
-        self._wake.set()
+        self._loop.wake()
 
     def look(self) -> None:
         """Fetch what changed. Raises StoreUnavailable."""
@@ -83,34 +91,17 @@ class Mirror:
         for name in names:
             self._keep(name)
 
-    def _loop(self) -> None:
+    def _begin(self) -> None:
         try:
             self._restore()
         except Exception:
             log.exception("restoring %s from %s failed", self.root, self._folder)
-        self._look_safely()
-        settle()  # with what reading the files imported
-        while not self._stopping:
-            self._wake.wait(pause(self._settings, self._failures))
-            self._wake.clear()
-            self._look_safely()
 
-    def _look_safely(self) -> None:
+    def _look(self) -> None:
         try:
             self.look()
-        except StoreUnavailable as error:
-            self._fail(str(error))
-        except Exception:
-            log.exception("a look at %s failed", self.root)
-            self._fail(f"an internal error while looking at {self.root}; see the service's log")
-        else:
-            self.trouble, self._failures = "", 0
-
-    def _fail(self, trouble: str) -> None:
-        self._failures += 1
-        if self.trouble != trouble:
-            log.warning("%s; what was last known stays", trouble)
-        self.trouble = trouble
+        finally:
+            self._settle()
 
     def _restore(self) -> None:
         """Read the disk's copy; of two contents of one file the newer is taken, until a look."""

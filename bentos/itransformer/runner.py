@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
-from threading import Event, Thread
 
 from filelock import FileLock, Timeout
 
 from bentos.itransformer import tied
 from bentos.itransformer.jobs import CANCEL, Jobs
+from bentos.loop import Loop
 from bentos.promotion.pauses import backoff
 from bentos.registry.client import NotInRegistry, RegistryUnavailable
 from bentos.registry.runs import Run
@@ -58,30 +58,37 @@ class Runner:
     def __init__(
         self, jobs: Jobs, settings: JobSettings, ended: Callable[[], object] = lambda: None
     ) -> None:
-        self.trouble = ""
         self._ended = ended  # is called when a job has come to its end
         self._jobs = jobs
         self._settings = settings
         self._processes: dict[str, Process] = {}
         self._lock = FileLock(jobs.folder / "lock", thread_local=False)
-        self._failures = 0
-        self._stopping = False
-        self._wake = Event()
-        self._thread = Thread(target=self._loop, name="jobs", daemon=True)
+        self._loop = Loop(
+            "jobs",
+            self._look_alone,
+            self._pause,
+            (RegistryUnavailable, NotInRegistry),
+            "jobs wait",
+            begin=lambda: self._jobs.folder.mkdir(parents=True, exist_ok=True),
+            end=self._end,
+        )
+
+    @property
+    def trouble(self) -> str:
+        """Why the last look failed."""
+        return self._loop.trouble
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
-        """End the processes of jobs; their runs tell that they were cut off."""
-        self._stopping = True
-        self._wake.set()
-        self._thread.join(self._settings.grace_seconds)
+        """End the processes of jobs; their runs say that they were cut off."""
+        self._loop.stop(self._settings.grace_seconds)
 
     def wake(self) -> None:
         """Look at once."""
-        self._wake.set()
+        self._loop.wake()
 
     def look(self) -> None:
         """Bring jobs and processes together. Raises RegistryUnavailable."""
@@ -129,18 +136,13 @@ class Runner:
             log.warning("job %s was cut off", job_id)
             self._jobs.fail(job_id, CUT_OFF)
 
-    def _loop(self) -> None:
-        self._jobs.folder.mkdir(parents=True, exist_ok=True)
-        while not self._stopping:
-            if self._sole():
-                self._look_safely()
-            self._wake.wait(self._pause())
-            self._wake.clear()
-        self._end()
+    def _look_alone(self) -> None:
+        if self._sole():
+            self.look()
 
-    def _pause(self) -> float:
+    def _pause(self, failures: int) -> float:
         poll = self._settings.poll_seconds
-        return backoff(self._failures, poll, LONGEST_PAUSE) if self._failures else poll
+        return backoff(failures, poll, LONGEST_PAUSE) if failures else poll
 
     def _sole(self) -> bool:
         """Whether this process is the machine's runner."""
@@ -153,23 +155,6 @@ class Runner:
         for left in self._jobs.folder.glob("*.log"):
             left.unlink()
         return True
-
-    def _look_safely(self) -> None:
-        try:
-            self.look()
-        except (RegistryUnavailable, NotInRegistry) as error:
-            self._fail(f"jobs wait: {error}")
-        except Exception:
-            log.exception("a look at the jobs failed")
-            self._fail("an internal error while looking at the jobs; see the service's log")
-        else:
-            self.trouble, self._failures = "", 0
-
-    def _fail(self, trouble: str) -> None:
-        self._failures += 1
-        if self.trouble != trouble:
-            log.warning("%s", trouble)
-        self.trouble = trouble
 
     def _end(self) -> None:
         for process in self._processes.values():

@@ -69,8 +69,7 @@ def mirror(prefix: Prefix, tmp_path: Path, seen: Seen) -> Mirror:
 def running(mirror: Mirror) -> Iterator[Mirror]:
     mirror.start()
     yield mirror
-    mirror.stop()
-    mirror._thread.join(60)
+    mirror._loop.stop(60)
 
 
 def test_only_what_changed_is_told(prefix: Prefix, mirror: Mirror, seen: Seen) -> None:
@@ -117,7 +116,7 @@ def test_the_next_start_needs_no_s3(
         wait_for(lambda: f"cannot list s3://{BUCKET}" in again.trouble, 60)
     finally:
         again.stop()
-        again._thread.join(60)
+        again._loop._thread.join(60)
     assert len(list((tmp_path / "mirror").iterdir())) == 2
 
 
@@ -181,11 +180,11 @@ def test_a_bucket_that_is_missing_is_trouble_and_nothing_is_lost(
     prefix.put("A/x.csv", b"1")
     mirror.look()
     mirror._source = S3Source(prefix.store.client, "s3://nowhere/prices")
-    mirror._look_safely()
+    mirror._loop.look_safely()
     assert "cannot list s3://nowhere" in mirror.trouble
     assert seen.files == {"A/x.csv": b"1"}
     mirror._source = S3Source(prefix.store.client, prefix.root)
-    mirror._look_safely()
+    mirror._loop.look_safely()
     assert mirror.trouble == ""
 
 
@@ -197,7 +196,7 @@ def test_an_error_in_who_is_told_does_not_stop_the_looks(
 
     mirror = prefix.mirror(tmp_path / "mirror", fail)
     prefix.put("A/x.csv", b"1")
-    mirror._look_safely()
+    mirror._loop.look_safely()
     assert f"an internal error while looking at {prefix.root}" in mirror.trouble
     assert "ZeroDivisionError" in caplog.text
 
