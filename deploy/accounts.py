@@ -79,8 +79,8 @@ class Server:
 
     def roles(self) -> dict[str, int]:
         """The id of each role, by name, without those that MLflow keeps for single users."""
-        told = self.call("GET", "3.0/mlflow/roles/list", workspace=WORKSPACE)["roles"]
-        return {role["name"]: role["id"] for role in told if not role["name"].startswith("__")}
+        roles = self.call("GET", "3.0/mlflow/roles/list", workspace=WORKSPACE)["roles"]
+        return {role["name"]: role["id"] for role in roles if not role["name"].startswith("__")}
 
     def ensure_user(self, user: str, secret: str) -> None:
         """Make a user, or give it this password."""

@@ -27,15 +27,18 @@ config_option = click.option(
 
 
 def trainer(
-    family: str, kind: type[S], launch: Callable[[str | None, S], "ModelVersion"], told: str | None
+    family: str,
+    kind: type[S],
+    launch: Callable[[str | None, S], "ModelVersion"],
+    help_text: str | None,
 ) -> click.Command:
     """Make the command `python -m training.<family>`.
 
     `launch` trains on a path or URL, or on made data without one, with the family's settings
-    of the given kind; `told` is the help text.
+    of the given kind; `help_text` is the help text.
     """
 
-    @click.command(help=told)
+    @click.command(help=help_text)
     @click.option(
         "--data", help="CSV or parquet: a path or s3://bucket/key. Without: synthetic data."
     )

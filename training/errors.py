@@ -1,4 +1,4 @@
-"""What can go wrong in a training run, told in one line: click shows these without a trace."""
+"""What can go wrong in a training run, in one line: click shows these without a trace."""
 
 import click
 

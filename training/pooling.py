@@ -38,6 +38,6 @@ def is_uneven(options: dict[str, Any]) -> bool:
     return options.get("padding") == "same" and max(pools) > 2 and not even
 
 
-def _sizes(told: int | list[int]) -> list[int]:
+def _sizes(given: int | list[int]) -> list[int]:
     """By dimension; one number is for each."""
-    return [told] if isinstance(told, int) else told
+    return [given] if isinstance(given, int) else given

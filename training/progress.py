@@ -15,18 +15,18 @@ log = logging.getLogger("training")
 
 @contextmanager
 def steps(total: int, label: str, every: float = 5.0) -> Iterator[Callable[[], object]]:
-    """Give a function to call after each of `total` steps; a log is told every few seconds."""
+    """Give a function to call after each of `total` steps; a log gets a line every few seconds."""
     if sys.stderr.isatty():
         with tqdm(total=total, desc=label, leave=False) as bar:
             yield bar.update
         return
-    done, told = 0, time.monotonic()
+    done, shown_at = 0, time.monotonic()
 
     def step() -> None:
-        nonlocal done, told
+        nonlocal done, shown_at
         done += 1
-        if time.monotonic() - told >= every:
-            told = time.monotonic()
+        if time.monotonic() - shown_at >= every:
+            shown_at = time.monotonic()
             log.info("%s: %d of %d", label, done, total)
 
     yield step

@@ -36,13 +36,13 @@ def progress() -> Iterator[Tell]:
         with out.status("") as spinner:
             yield spinner.update
         return
-    told = ""
+    shown = ""
 
     def tell(text: str) -> None:
-        nonlocal told
-        if text != told:
+        nonlocal shown
+        if text != shown:
             click.echo(text)
-        told = text
+        shown = text
 
     yield tell
 

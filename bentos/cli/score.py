@@ -73,13 +73,13 @@ def _progress(parts: int) -> Iterator[Callable[[int], None]]:
 
             yield advance
         return
-    done, told = 0, time.monotonic()
+    done, shown_at = 0, time.monotonic()
 
     def tell(rows: int) -> None:
-        nonlocal done, told
+        nonlocal done, shown_at
         done += 1
-        if time.monotonic() - told >= LINE_SECONDS:
-            told = time.monotonic()
+        if time.monotonic() - shown_at >= LINE_SECONDS:
+            shown_at = time.monotonic()
             click.echo(f"{done} of {parts} parts, {rows} rows")
 
     yield tell

@@ -38,7 +38,7 @@ class RefusalReport(msgspec.Struct, frozen=True):
 
 
 class Challenger(msgspec.Struct, frozen=True):
-    """What a slot told of the trial of its challenger, in the process that was asked."""
+    """How a slot describes the trial of its challenger, in the process that was asked."""
 
     mode: str
     share: float
@@ -51,7 +51,7 @@ class Challenger(msgspec.Struct, frozen=True):
 
 
 class SlotReport(msgspec.Struct, frozen=True):
-    """What a slot told of itself."""
+    """A slot as `/releases` describes it."""
 
     model: str
     channel: str
@@ -64,7 +64,7 @@ class SlotReport(msgspec.Struct, frozen=True):
 
 
 class Service(msgspec.Struct, frozen=True):
-    """What a service told of itself; `url` is where it was asked.
+    """A service as `/releases` describes it; `url` is where it was asked.
 
     `racks` are prefixes: a model of such a name gets a slot once a version is promoted, unless
     it matches one of the patterns `excluded`.
@@ -113,18 +113,18 @@ class Services:
         """Close its connections."""
         self.http.close()
 
-    def told(self) -> list[Any]:
-        """What every service tells of itself, word for word."""
-        told = self._json("/releases")
-        return told if isinstance(told, list) else [told]
+    def described(self) -> list[Any]:
+        """How every service describes itself, word for word."""
+        answer = self._json("/releases")
+        return answer if isinstance(answer, list) else [answer]
 
     def all(self) -> list[Service]:
         """Every service."""
-        told = self._json("/releases")
-        if isinstance(told, list):
-            stack = self._convert(told, list[Service])
+        answer = self._json("/releases")
+        if isinstance(answer, list):
+            stack = self._convert(answer, list[Service])
             return [msgspec.structs.replace(s, url=f"{self.url}/{s.service}") for s in stack]
-        alone = self._convert(told, Service)
+        alone = self._convert(answer, Service)
         return [msgspec.structs.replace(alone, url=self.url)]
 
     def of(self, model: str, unnamed: bool = False) -> list[Service]:

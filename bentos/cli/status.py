@@ -30,11 +30,11 @@ COLUMNS = (
 
 @click.command()
 @services_option
-@click.option("--json", "as_json", is_flag=True, help="For scripts: what the services told.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts: what the services answer.")
 def status(services: Services, as_json: bool) -> None:
     """Show what every service serves, since when, and who was refused why."""
     if as_json:
-        click.echo(json.dumps(services.told(), indent=2))
+        click.echo(json.dumps(services.described(), indent=2))
         return
     lines = table(*COLUMNS)
     for service in services.all():

@@ -128,7 +128,7 @@ def series(call: WithRows) -> Series:
 
 
 def opened(decode: Calls, body: bytes) -> tuple[Any, Series]:
-    """A call with its rows, checked; the first fault is told."""
+    """A call with its rows, checked; the first fault is named."""
     call = decode(body)
     rows(call)
     name(call)
@@ -162,14 +162,14 @@ def check_fine_tuning(given: Series, release: Release) -> None:
     """Raise HTTPError 400 for rows that what serves cannot go on learning from."""
     from training.itransformer.windows import sizes
 
-    told = release.metadata
-    shape = Architecture(seq_len=told["seq_len"], pred_len=told["pred_len"])
+    metadata = release.metadata
+    shape = Architecture(seq_len=metadata["seq_len"], pred_len=metadata["pred_len"])
     try:
-        sizes(given.ordered(told["columns"]), shape)
-        if not same_step(given.step, told["step"]):
+        sizes(given.ordered(metadata["columns"]), shape)
+        if not same_step(given.step, metadata["step"]):
             raise InputError(
                 f"data has a row every {given.step}; the model was trained on one "
-                f"every {told['step']}."
+                f"every {metadata['step']}."
             )
     except InputError as error:
         raise bad(error) from None

@@ -133,7 +133,7 @@ class Jobs:
         self.runs.set_status(run_id, "FAILED")
 
 
-def told(run: Run) -> Job:
+def describe(run: Run) -> Job:
     """A run as a job."""
     state = STATES[run.info.status]
     train, val = run.metric("train_loss"), run.metric("val_loss")

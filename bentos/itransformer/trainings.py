@@ -12,7 +12,7 @@ from bentos.itransformer import calls
 from bentos.itransformer.admin import AdminKey
 from bentos.itransformer.catalog import Catalog
 from bentos.itransformer.doors import ask, need_mlflow
-from bentos.itransformer.jobs import Job, Jobs, told
+from bentos.itransformer.jobs import Job, Jobs, describe
 from bentos.itransformer.messages import BAD, DOWN, EXAMPLE, NO_MODEL, Accepted, Queue
 from bentos.itransformer.models import Slots, unknown
 from bentos.itransformer.runner import Runner
@@ -133,7 +133,7 @@ class Trainings:
 
     def _seen(self, run: Run) -> Job:
         """A run as a job, with whether its version serves here."""
-        job = told(run)
+        job = describe(run)
         slot = self._slots.get(job.model_name)
         live = slot.live.version.version if slot and slot.live else None
         return msgspec.structs.replace(job, serves=job.version == live) if job.version else job
@@ -142,12 +142,12 @@ class Trainings:
         """`DELETE /jobs/{job_id}`: 202 when the training takes its time to end."""
         job_id = request.path_params["job_id"]
         run = await ask(self._jobs.get, job_id)
-        if (state := told(run).status) != "running":
+        if (state := describe(run).status) != "running":
             raise HTTPError(409, f"The job {job_id} is {state} already")
         await ask(self._jobs.cancel, run)
         self._runner.wake()
         for _ in range(int(CANCEL_SECONDS / LOOK_SECONDS)):
-            job = told(await ask(self._jobs.get, job_id))
+            job = describe(await ask(self._jobs.get, job_id))
             if job.status != "running":
                 return to_json(job)
             await asyncio.sleep(LOOK_SECONDS)

@@ -67,8 +67,8 @@ class Answers:
         generation = await self._generation()
         if generation is None:
             return Key(version.name, "")
-        told = (version.name, version.version, version.run_id, version.digest)
-        hashed = hashlib.sha256(generation + b"\0" + "\0".join(told).encode() + b"\0")
+        identity = (version.name, version.version, version.run_id, version.digest)
+        hashed = hashlib.sha256(generation + b"\0" + "\0".join(identity).encode() + b"\0")
         hashed.update(content)
         return Key(version.name, f"{PREFIX}:{hashed.hexdigest()}")
 
@@ -94,7 +94,7 @@ class Answers:
     async def clear(self) -> None:
         """Forget all answers: of all workers of this machine, or of all that share the Redis.
 
-        Raises Unavailable when they cannot be told.
+        Raises Unavailable when others would not know.
         """
         if self._redis:
             if not await self._ask(self._redis.set, GENERATION, secrets.token_bytes(8)):

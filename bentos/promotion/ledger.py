@@ -1,7 +1,7 @@
 """What served when, and who was refused why: one SQLite file a machine, shared by its processes.
 
-It is written before anybody is told, survives restarts, and does not depend on the registry,
-which forgets deleted versions.
+It is written before a swap is shown anywhere, survives restarts, and does not depend on the
+registry, which forgets deleted versions.
 """
 
 import os

@@ -64,7 +64,7 @@ class Scribe:
         lasting = before.tag(STATE_TAG) == state and before.tag(SINCE_TAG)
         since = before.tag(SINCE_TAG) if lasting else now()
         runs = sorted({one.runs for one in said if one.state == state and one.runs})
-        told = {
+        tags = {
             OWNER_TAG: _owned(version, before, channel),
             REPLICAS_TAG: str(count),
             REASON_TAG: reason,
@@ -72,7 +72,7 @@ class Scribe:
             WORDS_TAG: words(state, since, count, runs, reason),
             STATE_TAG: state,  # the last, for those who wait for it
         }
-        for key, value in told.items():
+        for key, value in tags.items():
             if value[:TAG_LIMIT] != version.tag(key):
                 self._registry.set_tag(version, key, value)
         self._remove(version, lambda key: key.startswith(OLD_RECORD_TAG))

@@ -17,7 +17,7 @@ from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable,
 
 Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 RUN_ID = re.compile(r"[0-9a-f]{32}")
-MOST = 1000  # runs told at once
+MOST = 1000  # runs in one answer
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class Info(msgspec.Struct, frozen=True):
 
 
 class Data(msgspec.Struct, frozen=True):
-    """What a run was told."""
+    """What was logged under a run."""
 
     metrics: tuple[Metric, ...] = ()
     params: tuple[Tag, ...] = ()
@@ -136,8 +136,8 @@ class Runs(Registry):
 
     def set_run_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Write tags on a run, all or none."""
-        told = [{"key": key, "value": value} for key, value in tags.items()]
-        body = {"run_id": run_id, "tags": told}
+        listed = [{"key": key, "value": value} for key, value in tags.items()]
+        body = {"run_id": run_id, "tags": listed}
         self._call("POST", "mlflow/runs/log-batch", dict[str, Any], body=body)
 
     def delete_run(self, run_id: str) -> None:

@@ -7,7 +7,7 @@ from bentos.serving.release import Release
 
 
 class Observer(Protocol):
-    """Is told of batches, swaps, refusals and looks. Called from several threads."""
+    """Hears of batches, swaps, refusals and looks. Called from several threads."""
 
     def queued(self, release: Release, rows: int) -> None:
         """So many rows waited when a batch began, or none any more."""

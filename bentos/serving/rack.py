@@ -12,7 +12,7 @@ class Rack(Generic[Row, Answer]):
     """The slots of all registered models whose names begin with `prefix`.
 
     A slot appears with its model, and leaves with it. Its release leaves too when the channel
-    is empty: callers name their model themselves, and are told that it is gone.
+    is empty: callers name their model themselves, and get the answer that it is gone.
     `make` gives the slot of a model, by its registered name, with `vacates`; the names of
     those without one match a pattern of `excluded`. `alone` names the one model that there is.
     """
@@ -27,7 +27,7 @@ class Rack(Generic[Row, Answer]):
         self.prefix = prefix
         self.excluded = excluded
         self.alone = alone
-        self.known = False  # whether the registry, or the disk, told once which models there are
+        self.known = False  # whether it is known which models there are
         self._make = make
         self._slots: dict[str, Slot[Row, Answer]] = {}
 

@@ -22,7 +22,7 @@ from deploy.local.settings import ROOT
 class Family:
     """A trainer, `training.<name>`, and the registered model that it makes, the last if several.
 
-    `seed` is what the trainer is told before, to put data where its service looks for it.
+    `seed` is done before the trainer starts, to put data where its service looks for it.
     """
 
     name: str

@@ -20,7 +20,7 @@ def mark(home: Path, name: str) -> dict[str, str]:
 
 
 def tied(command: Sequence[str]) -> tuple[str, ...]:
-    """The same command, told by the system (SIGTERM) when this process is killed.
+    """The same command, signalled by the system (SIGTERM) when this process is killed.
 
     Only Linux knows how; elsewhere `end` does it at the next start.
     """

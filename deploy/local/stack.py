@@ -20,7 +20,7 @@ def run(
 ) -> None:
     """Start the stack and stay until SIGINT, SIGTERM or SIGHUP; then stop all of it.
 
-    `serve` is the command that answers for the services, told its address by `BENTOML_HOST` and
+    `serve` is the command that answers for the services, given its address by `BENTOML_HOST` and
     `BENTOML_PORT`. Raises `LocalError` when the stack cannot start, with nothing left running.
     """
     with sole(settings.home):
@@ -28,11 +28,11 @@ def run(
 
 
 async def _live(settings: Settings, families: Sequence[Family], serve: Sequence[str]) -> None:
-    told = _on_signals()
+    stop_asked = _on_signals()
     await _clear_the_way(settings)
     supervisor = Supervisor(settings.home)
     starting = asyncio.create_task(_start(supervisor, settings, families, serve))
-    stopping = asyncio.create_task(told.wait())
+    stopping = asyncio.create_task(stop_asked.wait())
     try:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
@@ -83,8 +83,8 @@ async def _train_missing(
 
 
 def _on_signals() -> asyncio.Event:
-    told = asyncio.Event()
+    stop_asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, told.set)
-    return told
+        loop.add_signal_handler(number, stop_asked.set)
+    return stop_asked

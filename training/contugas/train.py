@@ -60,8 +60,8 @@ def log_result(readings: Readings, result: Result) -> None:
     for cluster, report in enumerate(result.clusters):
         values = report.metrics()
         metrics |= {f"cluster_{cluster}.{key}": value for key, value in values.items()}
-        told = "  ".join(f"{key} {value:.10g}" for key, value in values.items())
-        log.info("Cluster %d: %s", cluster, told)
+        line = "  ".join(f"{key} {value:.10g}" for key, value in values.items())
+        log.info("Cluster %d: %s", cluster, line)
         mlflow.log_figure(figures.scores(cluster, report), f"figures/scores_{cluster}.png")
     mlflow.log_metrics(metrics)
     mlflow.log_figure(figures.clusters(readings, result), "figures/clusters.png")

@@ -54,7 +54,7 @@ class Prices:
     unfinished: int
     repeated: int
 
-    def told(self) -> str:
+    def described(self) -> str:
         """One line for a person."""
         return (
             f"{self.source}: {self.rows} rows, {len(self.table)} kept; dropped "
@@ -70,7 +70,7 @@ def read(location: str) -> Prices:
     """
     prices = clean(read_dataset(location, text=SYMBOLS))
     if prices.table.empty:
-        raise InputError(f"{prices.told()} Nothing is left.")
+        raise InputError(f"{prices.described()} Nothing is left.")
     return prices
 
 

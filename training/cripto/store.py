@@ -145,7 +145,7 @@ def ingest(locations: Sequence[str], target: Store, replace: bool) -> None:
     """
     read = [prices.read(location) for location in locations]
     for each in read:
-        log.info("%s", each.told())
+        log.info("%s", each.described())
     ordered = read if replace else reversed(read)  # as if they came one after the other
     changes = target.ingest(prices.combine([each.table for each in ordered]), replace)
     tell(target, changes, replace)

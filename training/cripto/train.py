@@ -54,7 +54,7 @@ def gather(locations: Sequence[str], settings: Settings) -> tuple[Dataset, int]:
             tables.append(store.open_store(location).table())
             continue
         read = prices.read(location)
-        log.info("%s", read.told())
+        log.info("%s", read.described())
         tables.append(read.table)
         dropped += read.rows - len(read.table)
     table = prices.combine(tables)
@@ -94,8 +94,8 @@ def log_result(learner: Learner, given: Examples, walked: Walk, classify: bool) 
     for name, verdict in evaluate.verdicts(metrics).items():
         mlflow.set_tag(f"ascenso.{name}_against_{baseline}", verdict)
         reached, simple = metrics[name], metrics[f"{baseline}.{name}"]
-        told = (learner.name, name, reached, verdict, baseline, simple)
-        log.info("%s: %s %.6g, %s than %s (%.6g)", *told)
+        words = (learner.name, name, reached, verdict, baseline, simple)
+        log.info("%s: %s %.6g, %s than %s (%.6g)", *words)
     figure = figures.predictions(given, walked, classify)
     mlflow.log_figure(figure, "figures/predictions.png")
 

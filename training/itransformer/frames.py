@@ -19,7 +19,7 @@ from training.data import Dataset, numbers
 from training.errors import InputError
 
 DATE = "date"
-pd.set_option("future.infer_freq_returns_offset", True)  # it warns until told
+pd.set_option("future.infer_freq_returns_offset", True)  # it warns until this is set
 MONTHS = re.compile(r"\d*MS")
 JITTER = 0.1  # of the step: how far two dates may be from one step apart
 
@@ -151,10 +151,10 @@ def _in_last_offset(
             )
         offsets.append(offset)
     zone = timezone(offsets[-1])
-    told = pd.DatetimeIndex(instants.dt.tz_localize(None) + pd.to_timedelta(offsets))
-    days = len(told) > 2 and told.to_series().diff().min() >= pd.Timedelta(days=1)
-    if days and (pd.infer_freq(told) or _months(told)):
-        return pd.Series(told.tz_localize(zone), instants.index)
+    local = pd.DatetimeIndex(instants.dt.tz_localize(None) + pd.to_timedelta(offsets))
+    days = len(local) > 2 and local.to_series().diff().min() >= pd.Timedelta(days=1)
+    if days and (pd.infer_freq(local) or _months(local)):
+        return pd.Series(local.tz_localize(zone), instants.index)
     moved: pd.Series[Any] = instants.dt.tz_convert(zone)
     return moved
 

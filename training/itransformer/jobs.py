@@ -24,7 +24,7 @@ from training.itransformer.recipe import Cancelled
 from training.itransformer.settings import Recipe, Settings
 from training.itransformer.train import carry_out, plan_going_on
 
-MOST_TOLD = 500  # characters of an error that was not foreseen
+LONGEST_ERROR = 500  # characters of an error that was not foreseen
 
 
 def work(run_id: str, settings: Settings, stopped: Callable[[], bool]) -> None:
@@ -54,17 +54,17 @@ def ending_truly(run_id: str) -> Iterator[None]:
         mlflow.end_run("KILLED")
         raise
     except BaseException as error:
-        mlflow.set_tag(names.ERROR, told(error))
+        mlflow.set_tag(names.ERROR, in_one_line(error))
         mlflow.end_run("FAILED")
         raise
     mlflow.end_run("FINISHED")
 
 
-def told(error: BaseException) -> str:
+def in_one_line(error: BaseException) -> str:
     """Say what went wrong in one line."""
     if isinstance(error, TrainingError):
         return str(error.message)
-    return f"{type(error).__name__}: {error}".splitlines()[0][:MOST_TOLD]
+    return f"{type(error).__name__}: {error}".splitlines()[0][:LONGEST_ERROR]
 
 
 def carry_out_job(run: Run, settings: Settings, stopped: Callable[[], bool]) -> ModelVersion:

@@ -65,7 +65,7 @@ def fit(
 ) -> list[Epoch]:
     """Train a network, and leave it in `eval` mode with the weights of its best epoch.
 
-    `report` is told each epoch. Raises `Cancelled` at the first batch after `stopped` says so.
+    `report` gets each epoch. Raises `Cancelled` at the first batch after `stopped` says so.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
     shuffles = torch.Generator().manual_seed(recipe.seed)

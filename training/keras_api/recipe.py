@@ -27,7 +27,7 @@ class Result:
 
 
 def train(parts: Parts, settings: Settings, watch: Watch = lambda epoch, losses: None) -> Result:
-    """Fit by Adam on the squared error; `watch` is told each epoch, from 1, and its losses."""
+    """Fit by Adam on the squared error; `watch` gets each epoch, from 1, and its losses."""
     keras.utils.set_random_seed(settings.random_state)
     scaler_X, scaler_y = StandardScaler().fit(parts.train.X), StandardScaler().fit(parts.train.y)
     model = network()
@@ -65,11 +65,11 @@ def network() -> keras.Model:
 def after_epoch(step: Callable[[], object], watch: Watch) -> keras.callbacks.Callback:
     """Show and tell the losses of each epoch."""
 
-    def told(epoch: int, logs: dict[str, float]) -> None:
+    def after_epoch(epoch: int, logs: dict[str, float]) -> None:
         watch(epoch + 1, {"train_loss": logs["loss"], "val_loss": logs["val_loss"]})
         step()
 
-    return keras.callbacks.LambdaCallback(on_epoch_end=told)
+    return keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)
 
 
 def measure(served: keras.Model, part: Part) -> dict[str, float]:

@@ -41,6 +41,6 @@ def log_epoch(epoch: int, losses: dict[str, float]) -> None:
 def log_result(result: Result, scores: dict[str, float]) -> None:
     """Log the run's figures, as numbers, in the log, and as a picture."""
     mlflow.log_metrics(scores)
-    told = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
-    log.info("Test: %s", told)
+    line = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    log.info("Test: %s", line)
     mlflow.log_figure(figures.loss_curves(result.losses), "figures/loss.png")

@@ -64,15 +64,15 @@ def _feature(field: inspect.Field) -> Feature:
     raise TypeError(f"{field.name} is neither a number with bounds nor a name")
 
 
-def _kinds(told: inspect.Type) -> Iterator[inspect.Type]:
+def _kinds(annotated: inspect.Type) -> Iterator[inspect.Type]:
     """What the model reads of a type: the wire may also bring a boolean or a null."""
-    if isinstance(told, inspect.Metadata):
-        yield from _kinds(told.type)
-    elif isinstance(told, inspect.UnionType):
-        for kind in told.types:
+    if isinstance(annotated, inspect.Metadata):
+        yield from _kinds(annotated.type)
+    elif isinstance(annotated, inspect.UnionType):
+        for kind in annotated.types:
             yield from _kinds(kind)
-    elif not isinstance(told, inspect.BoolType | inspect.NoneType):
-        yield told
+    elif not isinstance(annotated, inspect.BoolType | inspect.NoneType):
+        yield annotated
 
 
 FEATURES = tuple(map(_feature, inspect.type_info(Song).fields))  # type: ignore[attr-defined]

@@ -83,7 +83,7 @@ def boost(
 
 
 def after_tree(step: Callable[[], object]) -> SimpleNamespace:
-    """A CatBoost callback; it goes on until told False."""
+    """A CatBoost callback; it goes on until `watch` says False."""
     return SimpleNamespace(after_iteration=lambda info: (step(), True)[1])
 
 

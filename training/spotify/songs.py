@@ -65,8 +65,8 @@ def clean(dataset: Dataset) -> Songs:
 def booleans(dataset: Dataset) -> Floats:
     """Give the column `explicit`, true and false in any writing, as 1 and 0."""
     texts = dataset.table["explicit"].astype(object)
-    told = texts.map(lambda value: TRUTHS.get(str(value).strip().lower(), value))
-    return numbers(replace(dataset, table=told.to_frame()), "explicit")
+    truths = texts.map(lambda value: TRUTHS.get(str(value).strip().lower(), value))
+    return numbers(replace(dataset, table=truths.to_frame()), "explicit")
 
 
 def synthetic(size: Synthetic) -> Dataset:

@@ -54,9 +54,9 @@ def log_result(result: Result) -> None:
     """Log the run's figures, as numbers, in the log, and as pictures."""
     baseline = {f"median_{key}": value for key, value in asdict(result.baseline).items()}
     mlflow.log_metrics({**asdict(result.scores), **baseline, "trees": result.model.tree_count_})
-    for told, scores in (("CatBoost", result.scores), ("the median", result.baseline)):
+    for name, scores in (("CatBoost", result.scores), ("the median", result.baseline)):
         log.info(
-            "Test, %s: RMSE %.3f  MAE %.3f  R2 %.4f", told, scores.rmse, scores.mae, scores.r2
+            "Test, %s: RMSE %.3f  MAE %.3f  R2 %.4f", name, scores.rmse, scores.mae, scores.r2
         )
     if result.scores.rmse >= result.baseline.rmse:
         log.warning("The model is no better than always answering the median.")
@@ -69,7 +69,7 @@ def sample(result: Result) -> Samples:
     answers = np.asarray(result.model.predict(result.test))
     even = np.linspace(0, len(answers) - 1, min(len(answers), MOST_SAMPLES)).astype(int)
     chosen = np.argsort(answers)[even]
-    # The answers are told with two decimals: other processors may differ far behind them.
+    # The answers are shown with two decimals: other processors may differ far behind them.
     return Samples(result.test.iloc[chosen], answers[chosen], rtol=1e-6, atol=1e-4)
 
 

@@ -28,7 +28,7 @@ def test_the_bar_form_ends_amid_a_day(bars: Path) -> None:
     ]
     assert read.table["volume"].tolist() == [2100, 1500, 7]
     assert (read.rows, read.unpriced, read.unfinished, read.repeated) == (6, 2, 1, 0)
-    assert read.told() == (
+    assert read.described() == (
         f"{bars}: 6 rows, 3 kept; dropped 2 with a price of 0 or none, 1 of a day that was not "
         "over, 0 repeated."
     )
