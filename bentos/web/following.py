@@ -13,9 +13,12 @@ from bentos.web.errors import Unavailable
 
 
 class Feed(Protocol):
-    """What a service follows beside the registry, such as data; `trouble` is empty when well."""
+    """What a service follows beside the registry, such as data."""
 
-    trouble: str
+    @property
+    def trouble(self) -> str:
+        """Why the last look failed; empty when well."""
+        ...
 
     def start(self) -> None:
         """Begin to follow."""

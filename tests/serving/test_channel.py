@@ -10,7 +10,9 @@ from bentos.itransformer.catalog import Catalog
 from bentos.promotion.channel import point
 from bentos.registry.client import Registry, Version
 from bentos.registry.runs import Runs
+from bentos.registry.tags import STATE_TAG
 from bentos.settings import Channel
+from bentos.version import DIGEST_TAG
 from mlflow import MlflowClient
 from tests.serving.servers import Server, Store
 from tests.serving.service import Open, settings
@@ -106,6 +108,10 @@ def test_a_training_promotes_where_the_services_look(
     tracking.promote(MlflowClient().get_model_version(shelf.name, "1"))
     service.look()
     assert service.ask(1.0)[0] == 1.0
+
+
+def test_a_training_and_the_services_mean_the_same_tags() -> None:
+    assert (tracking.DIGEST_TAG, train.STATE_TAG) == (DIGEST_TAG, STATE_TAG)
 
 
 @pytest.fixture
