@@ -9,9 +9,8 @@ from bentos.cli.errors import Failed
 from bentos.cli.promotion import registry, registry_option
 from bentos.cli.services import Services, services_option
 from bentos.registry.address import without_password
-from bentos.registry.webhooks import Delivery, Webhooks
+from bentos.registry.webhooks import PATH, Delivery, Webhooks
 from bentos.settings import settings
-from bentos.web.hooks import PATH
 
 SECRET = "ASCENSO_WEBHOOK_SECRET"  # noqa: S105 - where it is, not what it is
 CACHE_SECONDS = 60  # MLFLOW_WEBHOOK_CACHE_TTL: how long MLflow goes by what it knew before

@@ -9,6 +9,7 @@ import msgspec
 from bentos.registry.client import Registry, RegistryRefused, RegistryUnavailable
 
 NAME = "ascenso"
+PATH = "/hooks/mlflow"  # of a service, where it takes them
 PAGE = 1000
 DELIVERY_SECONDS = 60.0  # MLflow tries a test delivery up to four times, with pauses
 LETS_HTTP = (

@@ -20,11 +20,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from bentos.promotion.watcher import Watcher
+from bentos.registry.webhooks import PATH
 from bentos.web.body import read
 from bentos.web.endpoint import Answer, Endpoint
 from bentos.web.errors import Failure, HTTPError, Unavailable, respond
 
-PATH = "/hooks/mlflow"
 ID = "x-mlflow-delivery-id"
 TIMESTAMP = "x-mlflow-timestamp"
 SIGNATURE = "x-mlflow-signature"

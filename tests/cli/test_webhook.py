@@ -10,9 +10,8 @@ from click.testing import CliRunner, Result
 from bentos.cli import main
 from bentos.registry import webhooks
 from bentos.registry.client import Registry
-from bentos.registry.webhooks import Webhooks
+from bentos.registry.webhooks import PATH, Webhooks
 from bentos.settings import settings
-from bentos.web.hooks import PATH
 from deploy.local import keys
 from tests.cli.conftest import Ascenso
 from tests.serving.servers import Server, answering, storing, tracking

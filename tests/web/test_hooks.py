@@ -9,8 +9,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Router
 
+from bentos.registry.webhooks import PATH
 from bentos.web.endpoint import routes
-from bentos.web.hooks import LARGEST, OLDEST, PATH, Deliveries, endpoint
+from bentos.web.hooks import LARGEST, OLDEST, Deliveries, endpoint
 from tests.web.hooked import BODY, SECRET, Service, Sleeper, sign, signed
 from tests.web.serving import serving
 

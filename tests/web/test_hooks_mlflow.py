@@ -9,12 +9,12 @@ import pytest
 from starlette.applications import Starlette
 
 from bentos.promotion.watcher import Watcher
-from bentos.registry.webhooks import Webhooks
+from bentos.registry.webhooks import PATH, Webhooks
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.settings import Channel, LimitSettings, RegistrySettings, settings
 from bentos.web.endpoint import routes
-from bentos.web.hooks import PATH, Deliveries, endpoint
+from bentos.web.hooks import Deliveries, endpoint
 from bentos.web.metrics import Metrics
 from tests.serving.servers import Server, Store, reading, storing, tracking
 from tests.serving.versions import CONTRACT, Shelf
