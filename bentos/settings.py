@@ -117,6 +117,11 @@ class ServiceSettings(Section):
     cors_origins: list[str] = []
     hosts: list[str] = []
 
+    @property
+    def longest_seconds(self) -> int:
+        """What a whole call may take: its model, and 5 s for what comes before and after."""
+        return self.request_timeout_seconds + 5
+
 
 class ModelSettings(Section):
     """Which registered models are served without a service of their own.

@@ -6,20 +6,21 @@ Nothing is built when a service is imported, nor by `bentoml build`.
 import logging
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import bentoml
 import click
 from _bentoml_sdk import Service
 from starlette.types import ASGIApp
 
+from bentos.bento.front import fronted
 from bentos.bento.native import Native
 from bentos.process import switch_quickly
 from bentos.promotion.watcher import Watcher
 from bentos.settings import Settings, settings
 from bentos.web.app import Site
 from bentos.web.logs import log_as_json
-from bentos.web.metrics import Metrics
+from bentos.web.metrics import Metrics, share
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +41,9 @@ class Built(Service[Any]):  # type: ignore[misc]
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """What BentoML calls in each worker."""
-        self.inner.site = self.build()
-        self.mount_asgi_app(self.inner.site)
-        return cast("ASGIApp", super().to_asgi(is_main))
+        self.inner.site = site = self.build()
+        self.mount_asgi_app(site)
+        return fronted(site, super().to_asgi(is_main))
 
     def build(self) -> Site:
         """What is served, by the settings of this process.
@@ -57,8 +58,8 @@ class Built(Service[Any]):  # type: ignore[misc]
         except ValueError as error:
             raise click.ClickException(str(error)) from None
         self.config["workers"] = found.services.workers
-        # Hot has its own, shorter timeout; this one keeps a timer for each past request.
-        self.config["traffic"] = {"timeout": found.services.request_timeout_seconds + 5}
+        # Models have their own, shorter one; this one keeps a timer for each past request.
+        self.config["traffic"] = {"timeout": found.services.longest_seconds}
         return site
 
 
@@ -107,6 +108,7 @@ class Served:
     def unfollow(self) -> None:
         """Stop following."""
         self._watcher.stop()
+        share()
         for app in self.site.apps:
             for feed in app.following.feeds:
                 feed.stop()

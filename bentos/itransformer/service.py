@@ -30,7 +30,7 @@ from bentos.web.endpoint import NOT_READY, Answer, Endpoint
 from bentos.web.errors import HTTPError
 from bentos.web.following import Following
 from bentos.web.headers import VERSION_HEADER
-from bentos.web.hot import predict, version_headers
+from bentos.web.hot import Quick, predict, version_headers
 from bentos.web.slots import racked
 from training.errors import InputError
 from training.itransformer.frames import Series
@@ -51,6 +51,7 @@ class Forecasts:
     def __init__(self, settings: Settings, slots: Slots, following: Following) -> None:
         self._body_bytes = settings.limits.body_bytes
         self._timeout = settings.services.request_timeout_seconds
+        self._longest = settings.services.longest_seconds
         self._slots = slots
         self._following = following
         self._read = calls.Calls(calls.Predict)
@@ -61,7 +62,7 @@ class Forecasts:
         return Endpoint(
             "POST",
             "/predict",
-            self.predictions,
+            Quick("itransformer", "/predict", self.predictions, self._longest),
             "The rows that follow",
             {200: Answer("As many as `points`", Forecast), **BAD, **NO_MODEL, **NOT_READY},
             description=f"The header {VERSION_HEADER} tells which release answered.",

@@ -35,7 +35,7 @@ from bentos.web.endpoint import NOT_READY, Answer, Endpoint
 from bentos.web.errors import Failure, HTTPError, clip
 from bentos.web.following import Following
 from bentos.web.headers import VERSION_HEADER, spelled
-from bentos.web.hot import predict
+from bentos.web.hot import Quick, predict
 from bentos.web.slots import racked
 
 CACHE_HEADER = "x-cache"
@@ -78,6 +78,8 @@ class Networks:
         self.following = Following(racks=[self.rack])
         self.answers = Answers(settings.answers, settings.home)
         self.tally = Tally(settings.home / "keras_api.db")
+        seconds = settings.services.longest_seconds
+        self._door = Quick("keras_api", "/predict", self.predictions, seconds)
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -87,7 +89,7 @@ class Networks:
             Endpoint(
                 "POST",
                 "/predict",
-                self.predictions,
+                self._door,
                 "Predictions for rows, and how much each row is like the training's",
                 {
                     200: Answer("As many answers, in order", Prediction),

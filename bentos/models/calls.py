@@ -83,12 +83,13 @@ def live(slot: Slot[Row, Row]) -> Release:
 async def ask(
     slot: Slot[Row, Row],
     read: Callable[[Release], Batch],
-    seconds: float,
+    seconds: float | None,
     probable: bool = False,
 ) -> tuple[Batch, Release]:
     """The answers to a call, read again where a swap came between reading and answering.
 
-    Those of a `probable` call have a column of probabilities. Raises HTTPError.
+    Those of a `probable` call have a column of probabilities. Without `seconds` its caller has a
+    deadline. Raises HTTPError.
     """
     for _ in range(TRIES):
         release = live(slot)

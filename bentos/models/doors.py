@@ -11,8 +11,8 @@ from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.tensors import Batch
 from bentos.web.body import Decoder, decode_query, read, read_json
-from bentos.web.errors import NotReady, Problem, UnprocessableBody
-from bentos.web.hot import Door, Header, headers_of
+from bentos.web.errors import HTTPError, NotReady, Problem, UnprocessableBody
+from bentos.web.hot import Door, Header, headers_of, late
 
 END = "/predict"
 
@@ -27,10 +27,9 @@ class Predictions(Door):
     """Rows in, answers out, by the schema of the live release."""
 
     def __init__(self, slot: Slot[Row, Row], timeout: float) -> None:
-        super().__init__("models", slot.name)
+        super().__init__("models", slot.name, timeout)
         self.slot = slot
         self._codecs = Codecs(lambda release, schema, most: Rows(schema, most))
-        self._timeout = timeout
 
     async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
         """The answers to the rows of a body."""
@@ -48,11 +47,15 @@ class Predictions(Door):
             many = call.many
             return call.batch
 
-        answers, release = await ask(self.slot, decoded, self._timeout, proba)
+        answers, release = await ask(self.slot, decoded, None, proba)
         if proba:
             answers = by_class(answers, release.probabilities.classes)
         given = self._codecs.of(self.slot, release).encode(answers, many)
         return 200, headers_of(given, release), given
+
+    def late(self) -> HTTPError:
+        """What is answered when a call took longer than `timeout` seconds."""
+        return late(self.slot, self.timeout)
 
 
 def _asked(query: bytes) -> Asked:
@@ -63,8 +66,8 @@ class Doors:
     """The doors of a rack's models, made at their first calls."""
 
     def __init__(self, rack: Models, timeout: float) -> None:
+        self.timeout = timeout
         self._rack = rack
-        self._timeout = timeout
         self._made: dict[str, Predictions] = {}
 
     def __call__(self, path: str) -> Predictions | None:
@@ -78,7 +81,7 @@ class Doors:
             return None
         door = self._made.get(name)
         if door is None or door.slot is not slot:
-            door = self._made[name] = Predictions(slot, self._timeout)
+            door = self._made[name] = Predictions(slot, self.timeout)
         return door
 
 
@@ -91,7 +94,7 @@ class ByName(Door):
     """One door to all models: the body is `{"name": ..., "rows": ...}`, of so many bytes."""
 
     def __init__(self, rack: Models, doors: Doors, most: int) -> None:
-        super().__init__("models", END)
+        super().__init__("models", END, doors.timeout)
         self._rack = rack
         self._doors = doors
         self._most = most

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Generic
 
 import msgspec
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from bentos.serving.batching import Answer, Answered, NoRelease, QueueFull, Row
@@ -14,6 +14,8 @@ from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.tensors import BadInput, Mismatch
 from bentos.web.body import Decoder, read
+from bentos.web.deadlines import Deadlines
+from bentos.web.endpoint import Simple
 from bentos.web.errors import (
     HTTPError,
     NotReady,
@@ -32,14 +34,19 @@ MISMATCH = "schema_mismatch"  # the type of a problem with columns, shapes or pa
 class Door:
     """An ASGI app that answers POSTs to one path, and counts them."""
 
-    def __init__(self, service: str, path: str) -> None:
+    def __init__(self, service: str, path: str, timeout: float) -> None:
         self.path = path
-        self._service = service
-        self._seconds = REQUEST_SECONDS.labels(service, path)
+        self.timeout = timeout
+        self._labels = (service, path)
+        self._deadlines = Deadlines(timeout)
 
     async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
         """Status, headers and body. Raises HTTPError."""
         raise NotImplementedError
+
+    def late(self) -> HTTPError:
+        """What is answered when a call took longer than `timeout` seconds."""
+        return HTTPError(504, f"POST {self.path} took longer than {self.timeout:.0f} s")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -54,16 +61,41 @@ class Door:
         """As `answer`, with errors as answers, too. Raises Starlette's ClientDisconnect."""
         started = time.perf_counter()
         try:
-            status, headers, body = await self.answer(scope, receive)
+            status, headers, body = await self._in_time(scope, receive)
         except HTTPError as error:
             status, headers, body = error.render()
         except ClientDisconnect:
             raise
         except Exception as error:
             status, headers, body = unexpected(error, f"POST {self.path}").render()
-        self._seconds.observe(time.perf_counter() - started)
-        REQUESTS.labels(self._service, self.path, status).inc()
+        REQUEST_SECONDS.observe(self._labels, time.perf_counter() - started)
+        REQUESTS.add((*self._labels, str(status)))
         return status, headers, body
+
+    async def _in_time(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
+        task: Any = asyncio.current_task()
+        self._deadlines.begin(task)
+        try:
+            return await self.answer(scope, receive)
+        except asyncio.CancelledError:
+            if self._deadlines.end(task) or task.uncancel():  # somebody else ended it
+                raise
+            raise self.late() from None
+        finally:
+            self._deadlines.end(task)
+
+
+class Quick(Door):
+    """A door to a handler that gives whole answers."""
+
+    def __init__(self, service: str, path: str, handler: Simple, timeout: float) -> None:
+        super().__init__(service, path, timeout)
+        self._handler = handler
+
+    async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
+        """What the handler answers."""
+        response = await self._handler(Request(scope, receive))
+        return response.status_code, response.raw_headers, bytes(response.body)
 
 
 class Hot(Door, Generic[Row, Answer]):
@@ -76,10 +108,9 @@ class Hot(Door, Generic[Row, Answer]):
             list[row],  # type: ignore[valid-type]
             msgspec.Meta(max_length=slot.limits.rows_per_call),
         ]
-        super().__init__(service, path)
+        super().__init__(service, path, timeout)
         self.slot = slot
         self.row = row
-        self.timeout = timeout
         self._decode: Decoder[Row | list[Row]] = Decoder(row | bounded)
         self._encode = msgspec.json.Encoder().encode
 
@@ -88,9 +119,13 @@ class Hot(Door, Generic[Row, Answer]):
         value = self._decode(await read(scope, receive, self.slot.limits.body_bytes))
         many = isinstance(value, list)
         rows: list[Row] = value if isinstance(value, list) else [value]
-        answered = await predict(self.slot, rows, self.timeout)
+        answered = await ask(self.slot, rows)
         body = self._encode(answered.answers if many else answered.answers[0])
         return 200, headers_of(body, answered.release), body
+
+    def late(self) -> HTTPError:
+        """What is answered when a call took longer than `timeout` seconds."""
+        return late(self.slot, self.timeout)
 
 
 def headers_of(body: bytes, release: Release) -> list[Header]:
@@ -103,25 +138,38 @@ def headers_of(body: bytes, release: Release) -> list[Header]:
 
 
 async def predict(
-    slot: Slot[Row, Answer], rows: Sequence[Row], seconds: float
+    slot: Slot[Row, Answer], rows: Sequence[Row], seconds: float | None
 ) -> Answered[Answer]:
-    """Ask a slot, with its refusals as HTTP errors.
+    """Ask a slot for so many seconds. Raises as `ask` does, or HTTPError 504.
 
-    Raises NotReady, Overloaded, or HTTPError 504 after so many seconds.
+    None is for a caller that has a deadline of its own.
     """
+    if seconds is None:
+        return await ask(slot, rows)
     try:
         async with asyncio.timeout(seconds):
-            return await slot.predict(rows)
+            return await ask(slot, rows)
+    except TimeoutError:
+        raise late(slot, seconds) from None
+
+
+async def ask(slot: Slot[Row, Answer], rows: Sequence[Row]) -> Answered[Answer]:
+    """Ask a slot, with its refusals as HTTP errors. Raises NotReady, Overloaded or HTTPError."""
+    try:
+        return await slot.predict(rows)
     except NoRelease:
         raise _not_ready(slot) from None
     except QueueFull as error:
         raise Overloaded(f"{slot.name} is overloaded: {error}") from None
     except BadInput as error:
         raise unfit(error) from None
-    except TimeoutError:
-        if slot.live is None:
-            raise _not_ready(slot) from None
-        raise HTTPError(504, f"{slot.name} took longer than {seconds:.0f} s") from None
+
+
+def late(slot: Slot[Any, Any], seconds: float) -> HTTPError:
+    """What is answered when a slot took longer than so many seconds."""
+    if slot.live is None:
+        return _not_ready(slot)
+    return HTTPError(504, f"{slot.name} took longer than {seconds:.0f} s")
 
 
 def _not_ready(slot: Slot[Any, Any]) -> NotReady:

@@ -26,25 +26,26 @@ from starlette.responses import Response
 
 from bentos.refusal import Reason, Refusal
 from bentos.serving.release import Release
+from bentos.web import plain
 
 MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-REQUESTS = Counter("ascenso_requests", "Requests answered", ["service", "route", "status"])
-REQUEST_SECONDS = Histogram(
-    "ascenso_request_seconds", "Time to answer", ["service", "route"], buckets=SECONDS
+# Of each call or batch:
+REQUESTS = plain.Counter("ascenso_requests", "Requests answered", ["service", "route", "status"])
+REQUEST_SECONDS = plain.Histogram(
+    "ascenso_request_seconds", "Time to answer", ["service", "route"], SECONDS
 )
-BATCH_ROWS = Histogram("ascenso_batch_rows", "Rows in a batch", ["model"], buckets=ROWS)
-BATCH_SECONDS = Histogram(
-    "ascenso_batch_seconds", "Time a model took for a batch", ["model"], buckets=SECONDS
+BATCH_ROWS = plain.Histogram("ascenso_batch_rows", "Rows in a batch", ["model"], ROWS)
+BATCH_SECONDS = plain.Histogram(
+    "ascenso_batch_seconds", "Time a model took for a batch", ["model"], SECONDS
 )
-QUEUE_ROWS = Gauge(
-    "ascenso_queue_rows",
-    "Rows that waited when the last batch began",
-    ["model"],
-    multiprocess_mode="livesum",
+QUEUE_ROWS = plain.Gauge(
+    "ascenso_queue_rows", "Rows that waited when the last batch began", ["model"]
 )
+NUMBERS = plain.Numbers([REQUESTS, REQUEST_SECONDS, BATCH_ROWS, BATCH_SECONDS, QUEUE_ROWS])
+# Of what is rarer:
 LIVE = Gauge(
     "ascenso_live",
     "Processes in which this version is live",
@@ -88,12 +89,13 @@ class Metrics:
 
     def queued(self, release: Release, rows: int) -> None:
         """A batch begins, or the queue ran dry."""
-        QUEUE_ROWS.labels(release.version.name).set(rows)
+        QUEUE_ROWS.set((release.version.name,), rows)
 
     def batched(self, release: Release, rows: int, seconds: float) -> None:
         """A batch ran."""
-        BATCH_ROWS.labels(release.version.name).observe(rows)
-        BATCH_SECONDS.labels(release.version.name).observe(seconds)
+        model = (release.version.name,)
+        BATCH_ROWS.observe(model, rows)
+        BATCH_SECONDS.observe(model, seconds)
 
     def swapped(self, channel: str, before: Release | None, release: Release, what: str) -> None:
         """A release serves now."""
@@ -126,6 +128,13 @@ class Metrics:
         DEGRADED.set(1 if trouble else 0)
         if not trouble:
             LOOKED_AT.set_to_current_time()
+        share()
+
+
+def share() -> None:
+    """Lay the plain numbers beside those of the other workers."""
+    if folder := os.environ.get(MULTIPROC_DIR):
+        NUMBERS.share(Path(folder))
 
 
 async def metrics(request: Request) -> Response:
@@ -136,11 +145,17 @@ async def metrics(request: Request) -> Response:
 def _collect() -> bytes:
     folder = os.environ.get(MULTIPROC_DIR)
     if not folder:
-        return generate_latest(REGISTRY)
+        return generate_latest(REGISTRY) + generate_latest(_plain())
     _bury(Path(folder))
-    registry = CollectorRegistry()
+    registry = _plain()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+def _plain() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(NUMBERS)
+    return registry
 
 
 def _bury(folder: Path) -> None:

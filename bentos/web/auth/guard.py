@@ -71,7 +71,7 @@ class Guard:
             try:
                 await self.admit(scope)
             except HTTPError as error:
-                REQUESTS.labels(self._service, "refused", error.status).inc()
+                REQUESTS.add((self._service, "refused", str(error.status)))
                 await error.answer(send)
             else:
                 await app(scope, receive, send)

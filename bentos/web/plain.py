@@ -1,0 +1,148 @@
+"""Counts of calls as plain numbers, which are handed to Prometheus when it asks.
+
+`prometheus_client` finds a child by its labels and writes to a mapped file at every count, which
+takes as long as all else of a small call. Here a worker counts in its own memory, lays its numbers
+beside those of the others now and then, and the worker that is asked adds them up.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import TypeAlias
+
+import msgspec
+import psutil
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+Labels: TypeAlias = tuple[str, ...]
+Values: TypeAlias = dict[Labels, list[float]]
+
+
+class Plain(ABC):
+    """Numbers by labels; `live` ones count only while the process that has them lives."""
+
+    live = False
+
+    def __init__(self, name: str, about: str, labels: Sequence[str]) -> None:
+        self.name = name
+        self.about = about
+        self.labels = labels
+        self.values: Values = {}
+        self._lock = Lock()
+
+    @abstractmethod
+    def family(self, values: Mapping[Labels, Sequence[float]]) -> Metric:
+        """Values as Prometheus has them."""
+
+
+class Counter(Plain):
+    """Counts what happens."""
+
+    def add(self, labels: Labels) -> None:
+        """Count once."""
+        with self._lock:
+            self.values.setdefault(labels, [0.0])[0] += 1
+
+    def family(self, values: Mapping[Labels, Sequence[float]]) -> Metric:
+        """Values as Prometheus has them."""
+        family = CounterMetricFamily(self.name, self.about, labels=self.labels)
+        for labels, (count,) in values.items():
+            family.add_metric(labels, count)
+        return family
+
+
+class Gauge(Plain):
+    """Holds a number, which is added to those of the other workers that live."""
+
+    live = True
+
+    def set(self, labels: Labels, value: float) -> None:
+        """Hold another number."""
+        self.values[labels] = [value]
+
+    def family(self, values: Mapping[Labels, Sequence[float]]) -> Metric:
+        """Values as Prometheus has them."""
+        family = GaugeMetricFamily(self.name, self.about, labels=self.labels)
+        for labels, (value,) in values.items():
+            family.add_metric(labels, value)
+        return family
+
+
+class Histogram(Plain):
+    """Counts values by the smallest of `bounds` that they do not exceed, and sums them up."""
+
+    def __init__(
+        self, name: str, about: str, labels: Sequence[str], bounds: Sequence[float]
+    ) -> None:
+        super().__init__(name, about, labels)
+        self.bounds = [float(bound) for bound in bounds]
+
+    def observe(self, labels: Labels, value: float) -> None:
+        """Count a value."""
+        with self._lock:
+            found = self.values.get(labels)
+            if found is None:
+                found = self.values[labels] = [0.0] * (len(self.bounds) + 2)
+            found[bisect_left(self.bounds, value)] += 1  # that after all bounds is beyond them
+            found[-1] += value
+
+    def family(self, values: Mapping[Labels, Sequence[float]]) -> Metric:
+        """Values as Prometheus has them."""
+        family = HistogramMetricFamily(self.name, self.about, labels=self.labels)
+        names = [*map(str, self.bounds), "+Inf"]
+        for labels, (*counts, total) in values.items():
+            sums = [sum(counts[: place + 1]) for place in range(len(counts))]
+            family.add_metric(labels, list(zip(names, sums, strict=True)), total)
+        return family
+
+
+class Numbers(Collector):
+    """All plain numbers of a process, and of the workers that share a folder with it."""
+
+    def __init__(self, metrics: Iterable[Plain]) -> None:
+        self.metrics = list(metrics)
+
+    def share(self, folder: Path) -> None:
+        """Lay the numbers of this process into a folder."""
+        own = {metric.name: list(metric.values.copy().items()) for metric in self.metrics}
+        draft = folder / f"plain_{os.getpid()}.draft"
+        draft.write_bytes(msgspec.msgpack.encode(own))
+        draft.replace(draft.with_suffix(".numbers"))
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus asks for: the numbers of this process, and those that others shared."""
+        others = list(_others(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
+        for metric in self.metrics:
+            values = {labels: [*numbers] for labels, numbers in metric.values.copy().items()}
+            for alive, shared in others:
+                if alive or not metric.live:
+                    _add(values, shared.get(metric.name, []))
+            yield metric.family(values)
+
+
+def _others(
+    folder: str | None,
+) -> Iterator[tuple[bool, dict[str, list[tuple[Labels, list[float]]]]]]:
+    """Of each other worker whether it lives, and what it shared."""
+    for path in Path(folder).glob("plain_*.numbers") if folder else ():
+        pid = int(path.stem.removeprefix("plain_"))
+        if pid != os.getpid():
+            shared = msgspec.msgpack.decode(
+                path.read_bytes(), type=dict[str, list[tuple[Labels, list[float]]]]
+            )
+            yield psutil.pid_exists(pid), shared
+
+
+def _add(values: Values, more: Iterable[tuple[Labels, list[float]]]) -> None:
+    for labels, numbers in more:
+        known = values.get(labels)
+        values[labels] = [a + b for a, b in zip(known, numbers, strict=True)] if known else numbers
