@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from dotenv import dotenv_values
 from pydantic import (
     AliasChoices,
     BaseModel,
@@ -23,18 +22,17 @@ from pydantic import (
     SecretStr,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
     YamlConfigSettingsSource,
 )
 
+from bentos.made_secrets import HOME, MadeSecrets
+
 CONFIGS = Path(os.environ.get("ASCENSO_CONFIGS", Path(__file__).parents[1] / "configs"))
 TRAINING = CONFIGS / "training.yaml"
-HOME = Path(".ascenso")
 T = TypeVar("T")
 NEWEST = "newest version"
 
@@ -229,30 +227,6 @@ class AdminSettings(Section):
     """What wants the admin key or the token of an admin. Clearing everything wants the key."""
 
     protects: list[Literal["deletes", "uploads", "training"]] = ["deletes", "uploads", "training"]
-
-
-class MadeSecrets(PydanticBaseSettingsSource):
-    """The secrets that the local stack made at its first start."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Its value, its key, and whether it is JSON."""
-        return self().get(field_name), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """What the home's `secrets.env` has of the settings."""
-        path = Path(self.current_state.get("home", HOME)) / "secrets.env"
-        try:
-            made = dotenv_values(path, interpolate=False)
-        except OSError as error:
-            raise SettingsError(f"{path} cannot be read: {error}") from error
-        found: dict[str, Any] = {
-            name: made[f"ASCENSO_{name.upper()}"]
-            for name in ("webhook_secret", "admin_key")
-            if made.get(f"ASCENSO_{name.upper()}")
-        }
-        if secret := made.get("ASCENSO_SECURITY__SECRET"):
-            found["security"] = {"secret": secret}
-        return found
 
 
 class Settings(BaseSettings):

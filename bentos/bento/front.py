@@ -6,6 +6,7 @@ bounds its body, and counts; uvicorn waits at its end for calls in flight on eit
 
 import logging
 
+from opentelemetry.util.http import ExcludeList
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -47,5 +48,6 @@ def _idle(middleware: Middleware) -> bool:
     """Whether a hot route needs it not: its Door has a deadline, and tracing may be off."""
     name = middleware.cls.__name__  # type: ignore[attr-defined]
     if name == "OpenTelemetryMiddleware":
-        return bool(middleware.kwargs["excluded_urls"].url_disabled("/"))
+        excluded: ExcludeList = middleware.kwargs["excluded_urls"]  # type: ignore[assignment]
+        return excluded.url_disabled("/")
     return name in NEEDLESS

@@ -78,7 +78,7 @@ class Index:
         root = f"/{name}"
 
         async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
-            await short(scope | {"root_path": root}, receive, send)
+            await short({**scope, "root_path": root}, receive, send)
 
         return mounted
 
