@@ -9,7 +9,7 @@ import pytest
 
 from deploy.local.settings import ROOT
 
-BASE = "files loop process refusal settings version"
+BASE = "files loop made_secrets process refusal settings version"
 # What a room may import, beside the base. A service asks whatever is below it.
 BELOW = {
     "stack": "services bento web",

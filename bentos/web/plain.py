@@ -23,6 +23,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from bentos.files import written
+
 Labels: TypeAlias = tuple[str, ...]
 Values: TypeAlias = dict[Labels, list[float]]
 
@@ -110,13 +112,16 @@ class Numbers(Collector):
 
     def __init__(self, metrics: Iterable[Plain]) -> None:
         self.metrics = list(metrics)
+        self._shared = b""
 
     def share(self, folder: Path) -> None:
-        """Lay the numbers of this process into a folder."""
+        """Lay the numbers of this process into a folder, if they are others than before."""
         own = {metric.name: list(metric.values.copy().items()) for metric in self.metrics}
-        draft = folder / f"plain_{os.getpid()}.draft"
-        draft.write_bytes(msgspec.msgpack.encode(own))
-        draft.replace(draft.with_suffix(".numbers"))
+        content = msgspec.msgpack.encode(own)
+        if content != self._shared:
+            with written(folder / f"plain_{os.getpid()}.numbers") as file:
+                file.write(content)
+            self._shared = content
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus asks for: the numbers of this process, and those that others shared."""
