@@ -7,8 +7,9 @@ was there before, and leave it in place for ever.
 import gc
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache, wraps
 from importlib import import_module
 from threading import RLock
@@ -21,6 +22,8 @@ T = TypeVar("T")
 # thread each time takes this long: of Python's own 5 ms a promotion would make a quarter second.
 SWITCH_SECONDS = 0.0001
 _LOCK = RLock()
+_quiet: list[object] = []  # those who want no warnings now
+_filters = ExitStack()
 
 
 def once(function: Callable[[], T]) -> Callable[[], T]:
@@ -77,6 +80,27 @@ def keras_on_torch() -> ModuleType:
         keras = import_module("keras")
     one_thread()
     return keras
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Let libraries warn nobody, until the last of those who want that is done.
+
+    Two threads that each used `warnings.catch_warnings` could silence the process for ever.
+    """
+    me = object()
+    with _LOCK:
+        if not _quiet:
+            _filters.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+        _quiet.append(me)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _quiet.remove(me)
+            if not _quiet:
+                _filters.close()
 
 
 @contextmanager

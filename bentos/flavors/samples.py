@@ -1,6 +1,5 @@
 """Rows to try a version with: its input example, else rows made of what the model knows."""
 
-import warnings
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ from bentos.flavors.carried import Carried, Known
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.opened import Opened
 from bentos.flavors.schemas import nullable
+from bentos.process import without_warnings
 from bentos.tensors import Batch, Column, Schema
 from bentos.tensors.schema import OBJECTS
 
@@ -87,8 +87,7 @@ def with_missing(
 def _answers(predict: Callable[[Batch], Batch], rows: Batch) -> bool:
     """Whether a model answers rows, and not with what is no number."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             answers = predict(rows)
     except Exception:
         return False

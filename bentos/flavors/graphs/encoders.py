@@ -6,7 +6,6 @@ scikit-learn a missing text is NaN, as pandas gives it.
 """
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from bentos.flavors.graphs.builder import Builder
 from bentos.flavors.graphs.columns import Column, Frame, Words
 from bentos.flavors.graphs.compiled import NoGraph
 from bentos.flavors.graphs.registry import transformer
+from bentos.process import without_warnings
 
 STRANGER = "\x00 a value that no model was trained with"
 EXACT_INTEGERS = 2**53
@@ -160,8 +160,7 @@ def _encoded(model: Any, at: int, values: list[Any]) -> NDArray[Any] | None:
     if all(categories.dtype.kind in "biuf" for categories in model.categories_):
         rows = rows.astype(np.float64)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             made = model.transform(rows)
     except ValueError:
         return None

@@ -6,7 +6,6 @@ file is looked at before: who opens it, and what it names.
 
 import io
 import json
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from bentos.flavors.reading.names import HELD, exact, expect
 from bentos.flavors.reading.old_names import current
 from bentos.flavors.reading.parts import LOSSES
 from bentos.flavors.reading.reader import Read
-from bentos.process import skops_io
+from bentos.process import skops_io, without_warnings
 
 SCHEMA = 256 << 20  # bytes of JSON
 KEYS = {"builtins.str", "builtins.int", "builtins.float", "builtins.bool", "builtins.NoneType"}
@@ -62,8 +61,7 @@ def read_skops(path: Path, limits: Limits = LIMITS) -> Read:
         with ZipFile(io.BytesIO(content)) as archive:
             _check_sizes(archive, limits)
             names = frozenset(_names(json.loads(archive.read("schema.json")), limits))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of another release, which is said elsewhere
+        with without_warnings():  # of another release, which is said elsewhere
             model = skops_io().load(io.BytesIO(content), trusted=sorted(names))
     except Unreadable:
         raise

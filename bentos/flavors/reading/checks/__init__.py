@@ -5,7 +5,6 @@ indices without looking: to a part that is its own, it runs for ever; beyond an 
 or writes, foreign memory.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +23,7 @@ from bentos.flavors.reading.errors import Damaged, Unreadable
 from bentos.flavors.reading.instances import look_at
 from bentos.flavors.reading.limits import LIMITS, Limits
 from bentos.flavors.reading.names import HELD
+from bentos.process import without_warnings
 
 FORESTS = (
     *("RandomForestClassifier", "RandomForestRegressor", "RandomTreesEmbedding"),
@@ -93,8 +93,7 @@ def check(model: object, limits: Limits = LIMITS) -> None:
 
 def _look(look: Callable[[Any], None], part: Any) -> None:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             look(part)
     except Unreadable:
         raise

@@ -1,6 +1,5 @@
 """HistGradientBoosting: its nodes are followed without looking, and so are sets of categories."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from bentos.flavors.reading.checks.trees import depth_of, width_of
 from bentos.flavors.reading.names import expect
+from bentos.process import without_warnings
 
 
 def check_histograms(model: Any) -> None:
@@ -65,8 +65,7 @@ def _check_width(model: Any, width: int) -> None:
     if preprocessor is None:
         return
     row = np.zeros((1, width), dtype=object)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a row without names of columns, and of new categories
+    with without_warnings():  # a row without names of columns, and of new categories
         made = preprocessor.transform(row)
     expect(
         isinstance(made, np.ndarray) and made.shape == (1, width),
