@@ -18,6 +18,7 @@ from benchmarks.notebook.kind import Kind, Rows, categorical, of_array, of_table
 from benchmarks.notebook.rows import BOUGHT, LEVEL, NUMBERS, PRICE, WORDS
 
 MIXED = NUMBERS + WORDS
+ASCII = [*NUMBERS, "heating"]
 CATBOOST: Any = {"iterations": 30, "verbose": False, "allow_writing_files": False}
 
 
@@ -79,11 +80,14 @@ def kinds() -> list[Kind]:
         of_table("CatBoostClassifier of categories", cat, _cat_words, MIXED, NUMBERS, WORDS),
         of_table("XGBoost Booster", xgb, _xgb_booster, NUMBERS, NUMBERS, **asked),
         of_table(
-            "XGBoost Booster of categories", xgb, _xgb_booster, MIXED, MIXED, **asked, **known
+            "XGBoost Booster of categories", xgb, _xgb_booster, ASCII, ASCII, **asked, **known
         ),
         of_table("XGBClassifier", xgb, _xgb_classifier, NUMBERS, NUMBERS),
         of_array("XGBClassifier of an array", xgb, _xgb_classifier, np.float64),
-        of_table("XGBRegressor of categories", xgb, _xgb_regressor, MIXED, MIXED, **known),
+        of_table("XGBRegressor of categories", xgb, _xgb_regressor, ASCII, ASCII, **known),
+        of_table(
+            "XGBRegressor of categories with accents", xgb, _xgb_regressor, MIXED, MIXED, **known
+        ),
         of_table(
             "XGBRegressor in a pipeline", mlflow.sklearn, _xgb_pipeline, MIXED, NUMBERS, WORDS
         ),

@@ -49,7 +49,23 @@ def _categories(column: Known, values: Any) -> None:
             f"the file does not keep the categories of {column.name!r}, which XGBoost writes "
             "since 3.1: train it again with that, and log it as it is",
         )
+    if any(not text.isascii() for text in _bytes(values)):
+        raise Refusal(
+            "schema",
+            f"XGBoost cut the categories of {column.name!r} off, since it counts letters for "
+            "bytes: train it with ASCII, or let scikit-learn encode them in a pipeline",
+        )
     column.know(values.to_pylist())
+
+
+def _bytes(values: Any) -> Sequence[bytes]:
+    """Texts of Arrow as they lie there, which may be no UTF-8."""
+    import pyarrow
+
+    if not pyarrow.types.is_string(values.type):
+        return ()
+    made: Sequence[bytes] = values.cast(pyarrow.binary()).to_pylist()
+    return made
 
 
 def _turns(

@@ -37,16 +37,23 @@ def open_catboost(mlmodel: MLmodel) -> Any:
 
 
 def open_xgboost(mlmodel: MLmodel) -> Any:
-    """A booster or its scikit-learn wrapper, of a `ubj` or `json` file."""
+    """A booster or its scikit-learn wrapper, of a file of binary or plain JSON."""
     import xgboost
 
     kind = str(mlmodel.options.get("model_class", "Booster")).rpartition(".")[2]
     path = mlmodel.file(mlmodel.options.get("data"))
-    if kind not in XGBOOST or path.suffix not in (".ubj", ".json"):
+    if kind not in XGBOOST:
         known = ", ".join(XGBOOST)
-        raise Refusal("flavor", f"an xgboost {kind} in {path.name} cannot be served; {known} can")
+        raise Refusal("flavor", f"an xgboost {kind} cannot be served; {known} can")
+    content = path.read_bytes()
+    if not content.startswith(b"{"):  # its name says nothing: MLflow 2 calls all `model.xgb`
+        raise Refusal(
+            "flavor",
+            f"{path.name} has the old binary form of XGBoost, which it reads no more: save it "
+            "with the release that wrote it as .ubj, and log that",
+        )
     model = getattr(xgboost, kind)()
-    model.load_model(str(path))
+    model.load_model(bytearray(content))
     booster = model.get_booster() if hasattr(model, "get_booster") else model
     grown = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]
     for tree in grown.get("model", grown.get("gbtree", {}).get("model", {})).get("trees", ()):

@@ -24,6 +24,7 @@ class CatBoostPredictor:
         shorten(model)
         self._predict = partial(getattr(model, method), thread_count=1)
         self._outputs = outputs_of(schema)
+        self._flat = not schema.outputs  # a label a row, of which CatBoost makes lists of one
         self._names = None if schema.single and schema.single.shape else schema.names
         self._words = model.get_cat_feature_indices()
         others = [*model.get_text_feature_indices(), *model.get_embedding_feature_indices()]
@@ -34,7 +35,10 @@ class CatBoostPredictor:
 
     def __call__(self, batch: Batch) -> Batch:
         """What the model gives for these rows. Raises BadInput for a missing category."""
-        return named(self._outputs, np.asarray(self._predict(self._rows(batch))))
+        answers = np.asarray(self._predict(self._rows(batch)))
+        if self._flat and answers.ndim == 2 and answers.shape[1] == 1:
+            answers = answers[:, 0]
+        return named(self._outputs, answers)
 
     def _rows(self, batch: Batch) -> Any:
         if self._names is not None:

@@ -17,6 +17,7 @@ from bentos.flavors.mlmodel import MLmodel
 from bentos.refusal import Refusal
 from bentos.tensors import Batch, Column, Schema
 
+TENSORS = "tf-serving"
 MOST_ROWS = 100
 MOST_VALUES = 10_000_000  # of a sparse example
 
@@ -95,6 +96,8 @@ def read(mlmodel: MLmodel, carried: Carried | None) -> Example | None:
         stored = json.loads(mlmodel.file(info.get("artifact_path")).read_bytes())
         if info.get("params") in ("true", True):
             stored = stored["inputs"]
+        if info.get("format") == TENSORS and stored.keys() == {"inputs"}:
+            stored = stored["inputs"]  # as clients of MLflow 2 write them
         return _read(stored, str(info.get("type")), carried)
     except (Refusal, AttributeError, KeyError, IndexError, TypeError, ValueError):
         return None  # it only helps

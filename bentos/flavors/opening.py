@@ -98,14 +98,19 @@ def _estimator(mlmodel: MLmodel, path: Path, usual: str) -> Found:
         release = releases.written_by(mlmodel)
         note = f"{FROM_PICKLE} of scikit-learn {release}" if release else FROM_PICKLE
         return Found(reading.read_pickle(path.read_bytes()).model, note)
-    except reading.Unreviewed as error:
-        if written != "skops":
-            raise Refusal("pickle", str(error)) from error
     except reading.Unreadable as error:
-        other = releases.of_another(mlmodel, error)
-        raise other or Refusal("pickle", str(error)) from error
+        name = error.name if isinstance(error, reading.Unreviewed) else ""
+        if written != "skops" or not name:
+            raise _unreadable(mlmodel, error, name) from error
     check_skops(path)
     return Found(read_skops(path))  # whose list has the boosters' classes and our own
+
+
+def _unreadable(mlmodel: MLmodel, error: Exception, unreviewed: str) -> Refusal:
+    """The release may be at fault, unless a name that was not reviewed is its author's own."""
+    own = unreviewed and not unreviewed.startswith("sklearn.")
+    other = None if own else releases.of_another(mlmodel, error)
+    return other or Refusal("pickle", str(error))
 
 
 def _catboost(mlmodel: MLmodel) -> Found:

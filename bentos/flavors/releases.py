@@ -20,7 +20,7 @@ def of_another(mlmodel: MLmodel, error: Exception) -> Refusal | None:
     here = installed("scikit-learn")
     return Refusal(
         "library",
-        f"scikit-learn {found} wrote it, and {here}, which runs here, cannot use it "
+        f"scikit-learn {found} wrote it, {here} runs here, and with that it fails "
         f"({type(error).__name__}: {error}): train it again with {_minor(here)}",
     )
 
