@@ -51,6 +51,7 @@ class Table:
 
     def of_objects(self, rows: Sequence[Any], many: bool) -> Batch:
         """Rows as objects of columns. Raises BadInput."""
+        rows = [self._spelled(row) if isinstance(row, dict) else row for row in rows]
         for at, row in enumerate(rows):
             if not isinstance(row, dict):
                 where = place("", at, many) or "the body: "
@@ -64,6 +65,7 @@ class Table:
 
     def of_columns(self, columns: Mapping[str, Sequence[Any]], many: bool = True) -> Batch:
         """Columns of values, UNSET where a row has none. Raises BadInput."""
+        columns = self._spelled(columns)
         self._same_names(columns, None, many)
         sizes = {name: len(values) for name, values in columns.items()}
         if len(set(sizes.values())) > 1:
@@ -76,6 +78,15 @@ class Table:
                 values = [None if value is msgspec.UNSET else value for value in values]
             made[reader.name] = reader.column(values, many)
         return Batch(made)
+
+    def _spelled(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The columns as their model spells them: LightGBM keeps names with `_` for spaces."""
+        if self.schema.source != "model" or given.keys() <= self._names:
+            return given
+        made = {
+            name if name in self._names else _without_spaces(name): given[name] for name in given
+        }
+        return made if len(made) == len(given) and made.keys() <= self._names else given
 
     def sized(self, rows: int) -> int:
         """That number of rows. Raises BadInput for none, or too many."""
@@ -106,6 +117,10 @@ class Table:
             if column.required and column.name not in given:
                 message = f"{where}missing column {column.name!r}; {self.schema.known()}"
                 raise Mismatch(message, column.name, row)
+
+
+def _without_spaces(name: object) -> str:
+    return str(name).replace(" ", "_")
 
 
 def _block_dtype(schema: Schema) -> "np.dtype[Any] | None":

@@ -136,6 +136,19 @@ def test_a_missing_column_is_named() -> None:
     assert (error.column, error.row) == ("x", 1)
 
 
+@pytest.mark.parametrize(("source", "taken"), [("model", True), ("signature", False)])
+def test_names_with_spaces_are_those_of_a_model_that_has_none(source: Any, taken: bool) -> None:
+    protocol = Rows(Schema((Column("unit_price", "float64"),), source=source), 9)
+    body = b'[{"unit price": 1.5}, {"unit_price": 2}]'
+    if taken:
+        assert protocol.decode(body).batch["unit_price"].tolist() == [1.5, 2.0]
+    else:
+        with pytest.raises(BadInput, match="unknown column 'unit price'"):
+            protocol.decode(body)
+    with pytest.raises(BadInput, match="unknown column"):
+        protocol.decode(b'{"unit price": 1.5, "unit_price": 2}')
+
+
 def test_a_column_that_lacks_no_value_is_left_out_whole() -> None:
     optional = Column("x", "float32", required=False), Column("s", "string", required=False)
     protocol = rows(Column("n", "int64"), *optional)
