@@ -76,7 +76,8 @@ def _promoted(source: str, count: int, url: str) -> float:
     return time.monotonic() - started
 
 
-def _workers(url: str) -> list[psutil.Process]:
+def workers(url: str) -> list[psutil.Process]:
+    """The processes of the service at an address."""
     port = httpx.URL(url).port
     masters = {c.pid for c in psutil.net_connections() if c.laddr and c.laddr.port == port}
     found = [psutil.Process(pid) for pid in masters if pid]
@@ -84,16 +85,16 @@ def _workers(url: str) -> list[psutil.Process]:
 
 
 def _memory(url: str) -> int:
-    return max(process.memory_info().rss for process in _workers(url)) // 2**20
+    return max(process.memory_info().rss for process in workers(url)) // 2**20
 
 
 def _rest(url: str) -> float:
     """The share of a core that the service takes while nobody calls."""
     time.sleep(5)
-    workers = set(_workers(url))
-    spent = sum(sum(worker.cpu_times()[:2]) for worker in workers)
+    found = set(workers(url))
+    spent = sum(sum(worker.cpu_times()[:2]) for worker in found)
     time.sleep(REST_SECONDS)
-    return (sum(sum(worker.cpu_times()[:2]) for worker in workers) - spent) / REST_SECONDS
+    return (sum(sum(worker.cpu_times()[:2]) for worker in found) - spent) / REST_SECONDS
 
 
 def _asked(url: str, names: list[str]) -> tuple[float, float]:

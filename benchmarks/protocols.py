@@ -3,7 +3,8 @@
     python -m benchmarks.protocols
 
 Needs `wrk` (apt-get install wrk). It starts an S3 server, MLflow and the service of all models by
-itself, with one worker; ratios hold, requests a second are those of the machine.
+itself. What a call costs is the processor time of the service, which others on the machine change
+less than the rate of calls.
 """
 
 import json
@@ -21,6 +22,7 @@ import numpy as np
 from sklearn.linear_model import LinearRegression
 
 import mlflow
+from benchmarks.many import workers
 from mlflow import MlflowClient
 from tests.services import served
 from tests.serving.servers import storing, tracking
@@ -99,12 +101,11 @@ def main() -> None:
         for _ in range(2):
             _log()
         _promote(url, "1")
-        print("| requests a second | " + " | ".join(f"{size} rows" for size in SIZES) + " |")
+        print("| ms of a core a call | " + " | ".join(f"rows: {size}" for size in SIZES) + " |")
         print("|---|" + "--:|" * len(SIZES))
-        floor = [_rate(url, DOORS[0], size, folder) for size in SIZES]
-        for door in DOORS:
-            rates = [_rate(url, door, size, folder) for size in SIZES]
-            cells = [f"{r:,.0f} ({r / f:.2f})" for r, f in zip(rates, floor, strict=True)]
+        costs = [_costs(url, size, folder) for size in SIZES]
+        for at, door in enumerate(DOORS):
+            cells = [f"{cost[at] * 1000:.2f} ({cost[at] / cost[0]:.2f})" for cost in costs]
             print(f"| {door.name} | " + " | ".join(cells) + " |", flush=True)
         print("\n| amid promotions | calls | promotions | lost |\n|---|--:|--:|--:|")
         for door in DOORS:
@@ -145,16 +146,28 @@ def _wrk(url: str, door: Door, rows: int, folder: Path, seconds: int) -> list[st
     return ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", *place]
 
 
-def _rate(url: str, door: Door, rows: int, folder: Path) -> float:
-    """Requests a second, the best of some rounds: others on the machine only take away."""
-    rates = []
-    for _ in range(ROUNDS):
-        command = _wrk(url, door, rows, folder, SECONDS)
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        if LOST.search(said):
-            raise SystemExit(f"{door.name}: {said}")
-        rates.append(float(said.partition("Requests/sec:")[2].split()[0]))
-    return max(rates)
+def _costs(url: str, rows: int, folder: Path) -> list[float]:
+    """Seconds of a core that a call costs at each door, the least of some rounds."""
+    rounds = [[_cost(url, door, rows, folder) for door in DOORS] for _ in range(ROUNDS)]
+    return [min(costs) for costs in zip(*rounds, strict=True)]
+
+
+def _cost(url: str, door: Door, rows: int, folder: Path) -> float:
+    before = _spent(url)
+    command = _wrk(url, door, rows, folder, SECONDS)
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    if LOST.search(said):
+        raise SystemExit(f"{door.name}: {said}")
+    return (_spent(url) - before) / _calls(said)
+
+
+def _spent(url: str) -> float:
+    """The seconds of a core that the service has taken so far."""
+    return sum(sum(worker.cpu_times()[:2]) for worker in set(workers(url)))
+
+
+def _calls(said: str) -> int:
+    return int(said.partition(" requests in")[0].split()[-1])
 
 
 def _amid(url: str, door: Door, folder: Path) -> tuple[int, int, int]:
@@ -165,8 +178,7 @@ def _amid(url: str, door: Door, folder: Path) -> tuple[int, int, int]:
             _promote(url, "12"[promotions % 2 == 0])
             promotions += 1
         said = process.communicate()[0]
-    calls = int(said.partition(" requests in")[0].split()[-1])
-    return calls, promotions, sum(int(found) for found in LOST.findall(said))
+    return _calls(said), promotions, sum(int(found) for found in LOST.findall(said))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from starlette.applications import Starlette
 import mlflow
 from deploy.local.settings import ROOT
 from tests.protocols import signed, standing
-from tests.protocols.sent import DIFFERENT, SAME, Sent
+from tests.protocols.differences import DIFFERENT
+from tests.protocols.sent import SAME, Sent
 from tests.web.serving import serving
 
 with warnings.catch_warnings():
