@@ -121,6 +121,24 @@ class ServiceSettings(Section):
         return self.request_timeout_seconds + 5
 
 
+class GrpcSettings(Section):
+    """Where the models answer over gRPC; without a port they do not."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    client_authority: Path | None = None
+
+    @model_validator(mode="after")
+    def _whole_tls(self) -> "GrpcSettings":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("grpc.certificate and grpc.key go together: give both or none")
+        if self.client_authority and not self.certificate:
+            raise ValueError("grpc.client_authority needs grpc.certificate and grpc.key")
+        return self
+
+
 class ModelSettings(Section):
     """Which registered models are served without a service of their own.
 
@@ -255,6 +273,7 @@ class Settings(BaseSettings):
     challengers: dict[str, ChallengerSettings] = {"default": ChallengerSettings()}
     limits: LimitSettings = LimitSettings()
     services: ServiceSettings = ServiceSettings()
+    grpc: GrpcSettings = GrpcSettings()
     models: ModelSettings = ModelSettings()
     admission: AdmissionSettings = AdmissionSettings()
     cache: CacheSettings = CacheSettings()

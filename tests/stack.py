@@ -63,8 +63,10 @@ class Stack:
 
 def start(home: Path, command: Sequence[str] = COMMAND, **variables: str) -> Stack:
     """Start a stack without waiting for it; `variables` overrule its environment."""
-    port, mlflow_port, s3_port = free_ports(3)
-    settings = Settings(home=home, port=port, mlflow_port=mlflow_port, s3_port=s3_port)
+    port, grpc_port, mlflow_port, s3_port = free_ports(4)
+    settings = Settings(
+        home=home, port=port, grpc_port=grpc_port, mlflow_port=mlflow_port, s3_port=s3_port
+    )
     output = home.with_name(f"{home.name}.out")
     env = {name: str(port) for name, port in settings.ports.items()}
     env |= {"ASCENSO_HOME": str(home), "ASCENSO_SERVICES__WORKERS": "1"}  # few cores for all tests

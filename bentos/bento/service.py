@@ -3,6 +3,7 @@
 Nothing is built when a service is imported, nor by `bentoml build`.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from functools import cached_property
@@ -88,7 +89,7 @@ class Served:
         return Native(self.site.apps[0])
 
     @bentoml.on_startup
-    def follow(self) -> None:
+    async def follow(self) -> None:
         """Begin to follow the channels of all slots."""
         log_as_json()
         switch_quickly()
@@ -103,10 +104,14 @@ class Served:
         self._watcher.start()
         for app in self.site.apps:
             log.info("%s", app.guard.openness)
+            for server in app.servers:
+                await server.start()
 
     @bentoml.on_shutdown
-    def unfollow(self) -> None:
-        """Stop following."""
+    async def unfollow(self) -> None:
+        """Stop following, once what is asked beside HTTP is answered."""
+        servers = [server for app in self.site.apps for server in app.servers]
+        await asyncio.gather(*(server.stop() for server in servers))
         self._watcher.stop()
         share()
         for app in self.site.apps:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from cachetools import LRUCache
+
 from bentos.serving.rack import Rack
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -13,6 +15,7 @@ from bentos.web.errors import HTTPError, NotReady, clip
 from bentos.web.hot import predict, unfit
 
 TRIES = 5
+KEPT = 4096  # readers and writers, one for each version that answers
 Row: TypeAlias = dict[str, Any]
 Models: TypeAlias = Rack[Row, Row]
 
@@ -44,17 +47,18 @@ class Codecs(Generic[C]):
 
     def __init__(self, make: Callable[[Release, Schema, int], C]) -> None:
         self._make = make
-        self._kept: dict[str, tuple[Schema, C]] = {}
+        self._kept: LRUCache[tuple[str, str], tuple[Schema, C]] = LRUCache(KEPT)
 
     def of(self, slot: Slot[Row, Row], release: Release) -> C:
         """The one for the schema of a release."""
         if release.schema is None:
             raise TypeError(f"{release} has no schema")
-        kept = self._kept.get(slot.name)
+        key = release.version.name, release.version.version
+        kept = self._kept.get(key)
         if kept is None or kept[0] is not release.schema:
             most = slot.limits.rows_per_call
             kept = release.schema, self._make(release, release.schema, most)
-            self._kept[slot.name] = kept
+            self._kept[key] = kept
         return kept[1]
 
 
@@ -80,19 +84,38 @@ def live(slot: Slot[Row, Row]) -> Release:
     raise NotReady(f"{slot.name}: {slot.trouble or 'no version was looked at yet'}")
 
 
+def standing(slot: Slot[Row, Row], version: str | None) -> Release:
+    """What serves, or a version that stands beside it: the previous one, or the challenger.
+
+    Raises NotReady as `live` does, and HTTPError 404, which lists the versions that there are.
+    """
+    release = live(slot)
+    if version is None:
+        return release
+    there = slot.standing
+    if version not in there:
+        raise HTTPError(
+            404,
+            f"{slot.name}: version {clip(version)!r} does not serve. Those that do: "
+            f"{', '.join(there)}",
+        )
+    return there[version][0]
+
+
 async def ask(
     slot: Slot[Row, Row],
     read: Callable[[Release], Batch],
     seconds: float | None,
     probable: bool = False,
+    version: str | None = None,
 ) -> tuple[Batch, Release]:
     """The answers to a call, read again where a swap came between reading and answering.
 
-    Those of a `probable` call have a column of probabilities. Without `seconds` its caller has a
-    deadline. Raises HTTPError.
+    Those of a `probable` call have a column of probabilities; all are by `version`, if one is
+    named. Without `seconds` its caller has a deadline. Raises HTTPError.
     """
     for _ in range(TRIES):
-        release = live(slot)
+        release = standing(slot, version)
         try:
             batch = read(release)
             if probable and release.probabilities.predict is None:
@@ -102,8 +125,11 @@ async def ask(
         if release.schema is None:
             raise TypeError(f"{release} has no schema")
         try:
-            answered = await predict(slot, Table(batch, release.schema, probable), seconds)
+            table = Table(batch, release.schema, probable)
+            answered = await predict(slot, table, seconds, version)
         except Stale:
+            continue
+        if version not in (None, answered.release.version.version):
             continue
         return _answers(answered.answers, probable), answered.release
     raise NotReady(f"{slot.name} changed its columns {TRIES} times meanwhile")

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from bentos.bento.named import Call, Named
 from bentos.bento.service import OPTIONS, Served
 from bentos.models import page
+from bentos.models.calls import Models as Rack
 from bentos.models.calls import find, live, run
 from bentos.models.doors import END, ByName, Doors
 from bentos.models.invocations import Scoring
@@ -18,7 +19,7 @@ from bentos.models.openapi import document
 from bentos.models.v2 import OpenInference
 from bentos.settings import Settings
 from bentos.web import docs
-from bentos.web.app import App, to_json
+from bentos.web.app import App, Server, to_json
 from bentos.web.auth.gate import Gate
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint
 from bentos.web.errors import JSON, Failure, NotReady
@@ -121,7 +122,7 @@ def build(settings: Settings, gate: Gate | None = None) -> App:
     """The service, by these settings."""
     pages, timeout = Pages(settings), settings.services.request_timeout_seconds
     doors = Doors(pages.rack, timeout)
-    return App(
+    app = App(
         "models",
         [
             *pages.endpoints,
@@ -134,6 +135,21 @@ def build(settings: Settings, gate: Gate | None = None) -> App:
         last=[pages.last],
         doors=doors,
     )
+    if settings.grpc.port:
+        app.servers.append(over_grpc(pages.rack, app, settings))
+    return app
+
+
+def over_grpc(rack: Rack, app: App, settings: Settings) -> Server:
+    """The server of gRPC. Raises ValueError without its packages."""
+    try:
+        from bentos.models.grpc_server import GrpcServer
+    except ImportError as error:
+        raise ValueError(
+            f"grpc.port is {settings.grpc.port}, but {error.name} is not installed: "
+            "pip install 'ascenso[grpc]'"
+        ) from None
+    return GrpcServer(rack, app.guard, settings)
 
 
 @bentoml.service(name="models", **OPTIONS)

@@ -1,14 +1,14 @@
 """The live release of one registered model: swap, roll back."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol
 
 import msgspec
 
 from bentos.refusal import Refusal
-from bentos.serving.batching import Answer, Answered, Batcher, Join, Row, Run, flat
+from bentos.serving.batching import Answer, Answered, Batcher, Join, NoRelease, Row, Run, flat
 from bentos.serving.observer import Observer
 from bentos.serving.release import Contract, Release
 from bentos.settings import Channel, LimitSettings
@@ -70,23 +70,52 @@ class Slot(Generic[Row, Answer]):
         self.limits = limits
         self.observer = observer
         self.vacates = vacates  # whether the live release goes when its channel is empty
-        self.live: Release | None = None
-        self.previous: Release | None = None
+        self._served: tuple[Release | None, Release | None] = (None, None)
         self.candidate: Version | None = None
         self.refused: LastRefusal | None = None
         self.promised = False  # whether the channel holds a version, as far as is known
         self.trouble = ""  # why the channel's version does not serve yet, if that may pass
         self.restoring = False  # whether the last good version may be about to come from disk
         self.trial: Tried[Row, Answer] | None = None
-        self.batcher = Batcher(
-            lambda: self.live,
-            run,
-            observer,
+        self.batcher = self._batcher(lambda: self.live, inline)
+        self.warm = self._batcher(lambda: self.previous, inline=False)
+
+    def _batcher(
+        self, release: Callable[[], Release | None], inline: bool
+    ) -> Batcher[Row, Answer]:
+        limits = self.limits
+        return Batcher(
+            release,
+            self.run,
+            self.observer,
             limits.batch_rows,
             limits.queue_rows,
             inline=inline,
-            join=join,
+            join=self.join,
         )
+
+    @property
+    def live(self) -> Release | None:
+        """What serves."""
+        return self._served[0]
+
+    @property
+    def previous(self) -> Release | None:
+        """What served before, and is kept warm."""
+        return self._served[1]
+
+    @property
+    def standing(self) -> dict[str, tuple[Release, Batcher[Row, Answer]]]:
+        """What answers callers who name a version: the live one, the previous, the challenger."""
+        live, previous = self._served
+        found = [(live, self.batcher), (previous, self.warm)]
+        if self.trial:
+            found.append((self.trial.slot.live, self.trial.slot.batcher))
+        there: dict[str, tuple[Release, Batcher[Row, Answer]]] = {}
+        for release, batcher in found:
+            if release:
+                there.setdefault(release.version.version, (release, batcher))
+        return there
 
     @property
     def label(self) -> str:
@@ -113,13 +142,19 @@ class Slot(Generic[Row, Answer]):
         newest = self.channel.newest
         return "register or copy one" if newest else f"promote one to the {self.channel}"
 
-    async def predict(self, rows: Sequence[Row]) -> Answered[Answer]:
+    async def predict(self, rows: Sequence[Row], version: str | None = None) -> Answered[Answer]:
         """Answer the rows of one call, in order, all by one release.
 
-        While nothing serves yet, calls wait for the version that is on its way.
+        While nothing serves yet, calls wait for the version that is on its way. Those for a
+        `version` are answered by another one where a swap comes between: look at the release.
         """
         while self.coming:  # noqa: ASYNC110 - it ends in another thread
             await asyncio.sleep(COMING_PAUSE)
+        if version is not None:
+            standing = self.standing.get(version)
+            if standing is None:
+                raise NoRelease
+            return await standing[1].submit(rows)
         return await (self.trial or self.batcher).submit(rows)
 
     def try_beside(self, trial: Tried[Row, Answer]) -> None:
@@ -144,11 +179,11 @@ class Slot(Generic[Row, Answer]):
 
     def vacate(self) -> None:
         """Let nothing serve."""
-        self.live = self.previous = None
+        self._served = None, None
 
     def swap(self, release: Release, keep_previous: bool = True) -> None:
         """Let a release serve from the next batch on."""
-        self.live, self.previous = release, self.live if keep_previous else None
+        self._served = release, self.live if keep_previous else None
         self.candidate, self.trouble, self.promised = None, "", True
 
     def refuse(self, version: Version, refusal: Refusal) -> None:

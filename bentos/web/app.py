@@ -23,6 +23,18 @@ from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, metrics
 VERSION = "1"
 
 
+class Server(Protocol):
+    """What answers beside an app while it runs, in the same event loop."""
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        ...
+
+    async def stop(self) -> None:
+        """Take no more calls, and return once those in flight are answered."""
+        ...
+
+
 class App:
     """An ASGI app. POSTs to an endpoint that a Door answers, or to a path that `doors` knows, take
     the fast route; all else goes to Starlette.
@@ -42,6 +54,7 @@ class App:
     ) -> None:
         self.name = name
         self.following = following
+        self.servers: list[Server] = []
         self.hot = {e.path: e.handler for e in endpoints if isinstance(e.handler, Door)}
         self._doors = doors
         self.guard = Guard(name, gate, [*endpoints, *self._common(gate), *last])

@@ -138,25 +138,30 @@ def headers_of(body: bytes, release: Release) -> list[Header]:
 
 
 async def predict(
-    slot: Slot[Row, Answer], rows: Sequence[Row], seconds: float | None
+    slot: Slot[Row, Answer],
+    rows: Sequence[Row],
+    seconds: float | None,
+    version: str | None = None,
 ) -> Answered[Answer]:
-    """Ask a slot for so many seconds. Raises as `ask` does, or HTTPError 504.
+    """Ask a slot, or one of its versions, for so many seconds.
 
-    None is for a caller that has a deadline of its own.
+    None is for a caller that has a deadline of its own. Raises as `ask` does, or HTTPError 504.
     """
     if seconds is None:
-        return await ask(slot, rows)
+        return await ask(slot, rows, version)
     try:
         async with asyncio.timeout(seconds):
-            return await ask(slot, rows)
+            return await ask(slot, rows, version)
     except TimeoutError:
         raise late(slot, seconds) from None
 
 
-async def ask(slot: Slot[Row, Answer], rows: Sequence[Row]) -> Answered[Answer]:
+async def ask(
+    slot: Slot[Row, Answer], rows: Sequence[Row], version: str | None = None
+) -> Answered[Answer]:
     """Ask a slot, with its refusals as HTTP errors. Raises NotReady, Overloaded or HTTPError."""
     try:
-        return await slot.predict(rows)
+        return await slot.predict(rows, version)
     except NoRelease:
         raise _not_ready(slot) from None
     except QueueFull as error:

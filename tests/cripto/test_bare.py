@@ -67,7 +67,7 @@ def test_before_the_first_load(bare: httpx.Client) -> None:
 
 
 def test_before_the_first_prices(outlooks: Outlooks, bare: httpx.Client) -> None:
-    outlooks.slots["classifier_rf"].live = release("1", halves)
+    outlooks.slots["classifier_rf"].swap(release("1", halves))
     answer = bare.get("/symbol/BTC")
     assert answer.status_code == 503
     assert answer.json()["detail"] == "Preços não carregados. Tente novamente em alguns segundos."
@@ -78,8 +78,8 @@ def test_a_model_that_fails_stands_in_the_answer(outlooks: Outlooks, bare: httpx
         raise ZeroDivisionError
 
     know(outlooks, synthetic(Synthetic(days=60, seed=1)))
-    outlooks.slots["classifier_rf"].live = release("7", halves)
-    outlooks.slots["regressor_rf"].live = release("3", fail)
+    outlooks.slots["classifier_rf"].swap(release("7", halves))
+    outlooks.slots["regressor_rf"].swap(release("3", fail))
     told = outlook(bare)
     assert told["total_modelos"] == len(told["modelos"]) == 5
     good = {
@@ -101,5 +101,5 @@ def test_a_model_that_fails_stands_in_the_answer(outlooks: Outlooks, bare: httpx
 def test_a_coin_of_one_day_is_answered(outlooks: Outlooks, bare: httpx.Client) -> None:
     made = synthetic(read_settings("cripto", Training).synthetic)
     know(outlooks, made.groupby("symbol").tail(1))
-    outlooks.slots["classifier_rf"].live = release("1", halves)
+    outlooks.slots["classifier_rf"].swap(release("1", halves))
     assert outlook(bare)["modelos"]["classifier_rf"]["probabilidade"] == 0.5

@@ -8,7 +8,7 @@ from deploy.local.settings import ROOT, load
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HOME", "PORT", "MLFLOW_PORT", "S3_PORT"):
+    for name in ("HOME", "PORT", "GRPC_PORT", "MLFLOW_PORT", "S3_PORT"):
         monkeypatch.delenv(f"ASCENSO_{name}", raising=False)
 
 
@@ -16,6 +16,7 @@ def test_defaults() -> None:
     settings = load()
     assert settings.home == ROOT / ".ascenso"
     assert settings.api == "http://127.0.0.1:3000"
+    assert settings.grpc == "127.0.0.1:8001"
     assert settings.mlflow == "http://127.0.0.1:5000"
     assert settings.s3 == "http://127.0.0.1:9000"
 

@@ -13,7 +13,7 @@ import mlflow
 from mlflow import MlflowClient
 from tests.services import served
 from tests.serving.servers import storing, tracking
-from tests.stack import wait_for
+from tests.stack import free_ports, wait_for
 
 SECONDS = 60.0
 
@@ -23,6 +23,7 @@ class Models:
     """The registry, and the service that follows it."""
 
     url: str
+    grpc: str
     client: MlflowClient
 
     def log(self, model: Any, name: str, flavor: Any, **options: Any) -> None:
@@ -63,15 +64,20 @@ class Models:
 @pytest.fixture(scope="package")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
     folder = tmp_path_factory.mktemp("models")
+    (port,) = free_ports(1)
     with (
         storing(folder / "s3") as (store, _),
         tracking(folder, store) as server,
         pytest.MonkeyPatch.context() as patch,
         served(
-            "bentos.models:Models", server.url, folder, ASCENSO_REGISTRY__POLL_SECONDS="0.2"
+            "bentos.models:Models",
+            server.url,
+            folder,
+            ASCENSO_REGISTRY__POLL_SECONDS="0.2",
+            ASCENSO_GRPC__PORT=str(port),
         ) as url,
     ):
         patch.setenv("MLFLOW_TRACKING_URI", server.url)
         mlflow.set_tracking_uri(server.url)
         mlflow.set_experiment("any model")
-        yield Models(url, MlflowClient())
+        yield Models(url, f"127.0.0.1:{port}", MlflowClient())

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bentos.protocols import V2, V2Call
+from bentos.protocols import V2, Inference, V2Call
 from bentos.protocols.datatypes import of_answer, of_column, packed
 from bentos.tensors import BadInput, Batch, Column, Param, Schema
 from bentos.tensors.batch import Array
@@ -31,8 +31,12 @@ X: dict[str, Any] = {"name": "x y", "shape": [2], "datatype": "FP64", "data": [0
 TEXT: dict[str, Any] = {"name": "größe", "shape": [2], "datatype": "BYTES", "data": ["a", "ü"]}
 
 
+def model(schema: Schema, most: int = 100) -> Inference:
+    return Inference(schema, "churn", "3", most)
+
+
 def v2(schema: Schema, most: int = 100) -> V2:
-    return V2(schema, "churn", "3", most)
+    return V2(model(schema, most))
 
 
 def asked(schema: Schema, *inputs: dict[str, Any], **more: Any) -> V2Call:
@@ -140,13 +144,13 @@ def test_unnamed_columns_are_one_tensor_of_any_name() -> None:
 
 
 def test_metadata() -> None:
-    described = v2(MIXED).metadata()
+    described = model(MIXED).metadata()
     assert described["name"] == "churn"
     assert described["versions"] == ["3"]
     assert described["inputs"][0] == {"name": "n", "datatype": "INT32", "shape": [-1]}
     assert described["outputs"][1] == {"name": "p", "datatype": "FP64", "shape": [-1, 2]}
     for schema, kind in ((MATRIX, "FP32"), (PLACES, "FP64")):
-        assert v2(schema).metadata()["inputs"] == [
+        assert model(schema).metadata()["inputs"] == [
             {"name": "input-0", "datatype": kind, "shape": [-1, 3]}
         ]
 

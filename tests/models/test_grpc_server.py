@@ -1,0 +1,245 @@
+"""What the gRPC server does with callers, beside what a model answers."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from pydantic import SecretStr
+
+from bentos.models.grpc_server import NAME
+from bentos.serving.trial import Trial
+from bentos.settings import ChallengerSettings, GrpcSettings, SecuritySettings
+from bentos.tensors import Batch
+from bentos.web.auth.tokens import Tokens
+from bentos.web.auth.users import UserFile
+from bentos.web.metrics import REQUESTS
+from tests.models.certificates import Authority
+from tests.models.over_grpc import answering, called, infer, models, release, times
+from tests.stack import until
+
+pytestmark = pytest.mark.anyio
+Code = grpc.StatusCode
+SECRET = "a secret of 32 bytes or more, for tests"
+INFER = f"/{NAME}/ModelInfer"
+
+
+async def refused(channel: grpc.aio.Channel, data: bytes, **options: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await called(channel, data, **options)
+    return raised.value
+
+
+def values(answer: Any) -> list[float]:
+    found: list[float] = np.frombuffer(answer.raw_output_contents[0]).tolist()
+    return found
+
+
+def metadata(error: grpc.aio.AioRpcError) -> dict[str, Any]:
+    return dict(error.trailing_metadata())
+
+
+async def test_wrong_calls_have_a_code_and_a_sentence(tmp_path: Path) -> None:
+    async with answering(models(), tmp_path) as (_, channel):
+        for data, code, said in (
+            (b"\xff\xff", Code.INVALID_ARGUMENT, "the 2 bytes are no ModelInferRequest"),
+            (b"", Code.NOT_FOUND, "Those that are: empty, scale"),
+            (infer(), Code.INVALID_ARGUMENT, "no rows"),
+            (infer(1, outputs=[{"name": "z"}]), Code.INVALID_ARGUMENT, "there are 'y'"),
+            (infer(1, name="scales"), Code.NOT_FOUND, "No model 'scales' is promoted"),
+            (infer(1, version="7"), Code.NOT_FOUND, "'7' does not serve. Those that do: 1"),
+            (infer(1, name="ü" * 9000), Code.NOT_FOUND, "Those that are"),
+            (infer(1, name="empty"), Code.UNAVAILABLE, "empty: "),
+        ):
+            error = await refused(channel, data)
+            assert (error.code(), said in (error.details() or "")) == (code, True)
+        assert metadata(error)["retry-after"] == "1"
+        assert metadata(error)["grpc-retry-pushback-ms"] == "1000"
+        error = await refused(channel, b"", method="ModelConfig")
+        assert error.code() == Code.UNIMPLEMENTED
+
+
+async def test_ids_versions_and_counts(tmp_path: Path) -> None:
+    labels = ("models", "scale/ModelInfer", "200")
+    (before,) = REQUESTS.values.get(labels, [0.0])
+    async with answering(models(), tmp_path) as (_, channel):
+        call = channel.unary_unary(INFER)(infer(1.5), metadata=[("x-request-id", "abc-1")])
+        await call
+        headers = dict(await call.trailing_metadata())
+        assert (headers["x-request-id"], headers["x-model-version"]) == ("abc-1", "scale/1")
+        call = channel.unary_unary(INFER)(infer(1.5), metadata=[("x-request-id", "a b")])
+        await call
+        assert len(dict(await call.trailing_metadata())["x-request-id"]) == 16
+    assert REQUESTS.values[labels] == [before + 2]
+
+
+async def test_versions_that_stand(tmp_path: Path) -> None:
+    rack = models()
+    slot = rack.get("scale")
+    assert slot
+    slot.swap(release("2", times(3)))
+    slot.trial = Trial(slot, ChallengerSettings(mode="canary", share=1))
+    slot.trial.slot.swap(release("3", times(5)))
+    async with answering(rack, tmp_path) as (_, channel):
+        for version, factor in (("1", 2), ("2", 3), ("3", 5), ("", 5)):
+            answer = await called(channel, infer(1, 2, version=version))
+            assert answer.model_version == (version or "3")
+            assert values(answer) == [factor, 2 * factor]
+        slot.swap(release("4", times(7)))
+        error = await refused(channel, infer(1, version="1"))
+        assert "Those that do: 4, 2, 3" in (error.details() or "")
+        ready = await called(channel, b"\n\5scale\x12\x012", method="ModelReady")
+        assert ready.ready
+        ready = await called(channel, b"\n\5scale\x12\x011", method="ModelReady")
+        assert not ready.ready
+
+
+async def test_a_failing_model_tells_nothing_of_itself(tmp_path: Path) -> None:
+    def fails(batch: Batch) -> Batch:
+        raise RuntimeError("a secret path")
+
+    async with answering(models(fails), tmp_path) as (_, channel):
+        error = await refused(channel, infer(1))
+        assert error.code() == Code.INTERNAL
+        assert "a secret path" not in str(error)
+        assert "see the service's log" in (error.details() or "")
+
+
+@pytest.mark.parametrize("packed", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
+async def test_messages_over_the_limit(tmp_path: Path, packed: grpc.Compression) -> None:
+    async with answering(models(), tmp_path, limits={"body_bytes": 10_000}) as (_, channel):
+        error = await refused(channel, infer(*([1.0] * 5_000)), compression=packed)
+        assert error.code() == Code.RESOURCE_EXHAUSTED
+        assert values(await called(channel, infer(1))) == [2]
+
+
+async def test_a_caller_who_stalls_keeps_nobody(tmp_path: Path) -> None:
+    async def nothing() -> AsyncIterator[bytes]:
+        await asyncio.sleep(300)
+        yield b""
+
+    services = {"request_timeout_seconds": 1}
+    async with answering(models(), tmp_path, services=services) as (_, channel):
+        stalls = [channel.stream_unary(INFER)(nothing()) for _ in range(20)]
+        await asyncio.gather(*(call.wait_for_connection() for call in stalls))
+        assert values(await called(channel, infer(1))) == [2]
+        for call in stalls:
+            assert await call.code() == Code.DEADLINE_EXCEEDED
+            assert await call.details() == "The message did not come within 1 s"
+
+
+async def test_a_guarded_service_wants_a_token(tmp_path: Path) -> None:
+    users = UserFile(tmp_path / "users.json")
+    users.add("ana", "correct horse battery")
+    security = {"guarded": ["models"], "secret": SECRET, "rate_limit": "3/minute"}
+    token = Tokens(SecuritySettings(secret=SecretStr(SECRET))).issue(
+        "ana", users.read()["ana"].mark, admin=False
+    )
+    async with answering(models(), tmp_path, security=security) as (_, channel):
+        for header in ((), (("authorization", "Bearer x"),)):
+            error = await refused(channel, infer(1), metadata=header)
+            assert error.code() == Code.UNAUTHENTICATED
+            assert metadata(error)["www-authenticate"].startswith("Bearer")
+        mine = [("authorization", f"Bearer {token}")]
+        for _ in range(3):
+            assert values(await called(channel, infer(1), metadata=mine)) == [2]
+        error = await refused(channel, infer(1), metadata=mine)
+        assert error.code() == Code.RESOURCE_EXHAUSTED
+        assert 0 < int(metadata(error)["retry-after"]) <= 60
+
+
+async def test_a_stream_answers_one_by_one(tmp_path: Path) -> None:
+    async with answering(models(), tmp_path) as (_, channel):
+        call = channel.stream_stream(f"/{NAME}/ModelStreamInfer")()
+        for data in (infer(1), infer(1, name="nobody"), infer(3)):
+            await call.write(data)
+        await call.done_writing()
+        answers = [answer async for answer in call]
+    assert b"No model 'nobody' is promoted" in answers[1]
+    assert [np.float64(factor).tobytes() in answers[at] for at, factor in ((0, 2), (2, 6))]
+
+
+async def test_health_and_reflection(tmp_path: Path) -> None:
+    rack = models()
+    async with answering(rack, tmp_path) as (_, channel):
+        asked = health_pb2.HealthCheckRequest(service=NAME).SerializeToString()
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        assert await check(asked) == b"\x08\x02"  # `empty` serves nothing yet
+        slot = rack.get("empty")
+        assert slot
+        slot.swap(release("1", times(1)))
+
+        async def serving() -> bool:
+            return bool(await check(asked) == b"\x08\x01")
+
+        await until(serving)
+        listed = reflection_pb2.ServerReflectionRequest(list_services="")
+        path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        call = channel.stream_stream(path)()
+        await call.write(listed.SerializeToString())
+        assert NAME.encode() in await call.read()
+        call.cancel()
+
+
+async def test_calls_in_flight_are_answered_at_the_end(tmp_path: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(batch: Batch) -> Batch:
+        begun.set()
+        assert go_on.wait(60)
+        return Batch({"y": batch["x"]})
+
+    async with answering(models(slowly), tmp_path) as (server, channel):
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
+        assert await watch.read() == b"\x08\x02"
+        call = asyncio.create_task(called(channel, infer(1)))
+        await until(begun.is_set)
+        stopping = asyncio.create_task(server.stop())
+        async with grpc.aio.insecure_channel(server.address) as late:
+            await until(lambda: _closed(late))
+        assert not stopping.done()
+        go_on.set()
+        assert values(await call) == [1]
+        await asyncio.wait_for(stopping, 20)  # the watch that goes on does not hold it
+
+
+async def _closed(channel: grpc.aio.Channel) -> bool:
+    try:
+        await called(channel, b"", method="ServerLive")
+    except grpc.aio.AioRpcError as error:
+        return error.code() == Code.UNAVAILABLE
+    return False
+
+
+async def test_a_port_that_is_in_use_is_named(tmp_path: Path) -> None:
+    async with answering(models(), tmp_path) as (server, _):
+        port = int(server.address.rpartition(":")[2])
+        with pytest.raises(RuntimeError, match=f"{server.address} .grpc.port"):
+            async with answering(models(), tmp_path, grpc={"port": port}):
+                pass
+
+
+async def test_tls_with_the_certificate_of_the_caller(tmp_path: Path) -> None:
+    authority, stranger = Authority(tmp_path / "ours"), Authority(tmp_path / "others")
+    certificate, key = authority.issue("localhost")
+    tls = {"certificate": certificate, "key": key, "client_authority": authority.certificate}
+    async with answering(models(), tmp_path, grpc=tls) as (server, plain):
+        assert (await refused(plain, infer(1))).code() == Code.UNAVAILABLE
+        for issuer, answers in ((stranger, False), (authority, True)):
+            mine, secret = issuer.issue("caller")
+            keys = secret.read_bytes(), mine.read_bytes()
+            trusted = grpc.ssl_channel_credentials(authority.certificate.read_bytes(), *keys)
+            address = server.address.replace("127.0.0.1", "localhost")
+            async with grpc.aio.secure_channel(address, trusted) as channel:
+                if answers:
+                    assert values(await called(channel, infer(1))) == [2]
+                else:
+                    assert (await refused(channel, infer(1))).code() == Code.UNAVAILABLE
+    with pytest.raises(ValueError, match=r"grpc.certificate and grpc.key go together"):
+        GrpcSettings(port=1, key=key)

@@ -1,0 +1,146 @@
+"""Triton's own clients, unchanged, against the running service."""
+
+import asyncio
+import inspect
+import warnings
+from collections.abc import AsyncIterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc
+import tritonclient.grpc.aio
+import tritonclient.http
+import tritonclient.http.aio
+from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression
+from tritonclient.utils import InferenceServerException
+
+from tests.models.conftest import Models
+from tests.stack import until
+
+with warnings.catch_warnings():  # mlflow warns about its own type hints
+    warnings.simplefilter("ignore")
+    import mlflow.sklearn
+
+pytestmark = pytest.mark.anyio
+NAME = "Metros (São Paulo)"
+ROWS = np.random.default_rng(5).uniform(1, 9, (50, 2))
+HTTP, GRPC = tritonclient.http, tritonclient.grpc
+CLIENTS = {"http": HTTP, "http-aio": HTTP.aio, "grpc": GRPC, "grpc-aio": GRPC.aio}
+
+
+def fitted(slope: float) -> LinearRegression:
+    return LinearRegression().fit(ROWS, slope * ROWS.sum(axis=1))
+
+
+@pytest.fixture(scope="module")
+def model(models: Models) -> Models:
+    """The service, with version 1 of the model; its answer is the sum of a row's columns."""
+    for slope in (1.0, 3.0):
+        models.log(fitted(slope), NAME, mlflow.sklearn, serialization_format="skops")
+    models.promote(NAME)
+    models.served(NAME, ROWS.tolist())
+    return models
+
+
+@pytest.fixture(params=list(CLIENTS))
+async def client(request: pytest.FixtureRequest, model: Models) -> AsyncIterator[Any]:
+    made = client_of(CLIENTS[request.param], model)
+    yield made
+    await said(made.close())
+
+
+def client_of(module: ModuleType, models: Models) -> Any:
+    address = models.grpc if "grpc" in module.__name__ else models.url.removeprefix("http://")
+    return module.InferenceServerClient(url=address)
+
+
+async def said(answer: Any) -> Any:
+    """What a client answers, whether it is an asynchronous one or not."""
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def inputs(client: Any, rows: NDArray[Any]) -> list[Any]:
+    module = HTTP if "http" in type(client).__module__ else GRPC
+    tensor = module.InferInput("input-0", list(rows.shape), "FP64")
+    tensor.set_data_from_numpy(rows)
+    return [tensor]
+
+
+def field(answer: Any, name: str) -> Any:
+    """HTTP answers dictionaries, gRPC messages."""
+    return answer[name] if isinstance(answer, dict) else getattr(answer, name)
+
+
+async def test_what_there_is(client: Any) -> None:
+    assert await said(client.is_server_live())
+    assert await said(client.is_model_ready(NAME))
+    assert await said(client.is_model_ready(NAME, "1"))
+    assert not await said(client.is_model_ready(NAME, "2"))
+    assert not await said(client.is_model_ready("nobody"))
+    assert field(await said(client.get_server_metadata()), "name") == "ascenso"
+    described = await said(client.get_model_metadata(NAME))
+    assert list(field(described, "versions")) == ["1"]
+    (tensor,) = field(described, "inputs")
+    assert (field(tensor, "name"), field(tensor, "datatype")) == ("input-0", "FP64")
+    assert [int(size) for size in field(tensor, "shape")] == [-1, 2]
+    index = await said(client.get_model_repository_index())
+    (entry,) = [e for e in getattr(index, "models", index) if field(e, "name") == NAME]
+    assert [field(entry, part) for part in ("version", "state")] == ["1", "READY"]
+
+
+async def test_inference(client: Any) -> None:
+    result = await said(client.infer(NAME, inputs(client, ROWS), request_id="7"))
+    assert field(result.get_response(), "id") == "7"
+    assert field(result.get_response(), "model_version") == "1"
+    np.testing.assert_allclose(result.as_numpy("output-0"), ROWS.sum(axis=1))
+    again = await said(client.infer(NAME, inputs(client, ROWS), model_version="1"))
+    np.testing.assert_array_equal(again.as_numpy("output-0"), result.as_numpy("output-0"))
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "columns", "message"),
+    [
+        ("nobody", "", 2, "No model 'nobody' is promoted. Those that are: "),
+        (NAME, "2", 2, "version '2' does not serve. Those that do: 1"),
+        (NAME, "", 3, "its shape is [50, 3], not [-1, 2]"),
+    ],
+)
+async def test_what_is_wrong_is_named(
+    client: Any, name: str, version: str, columns: int, message: str
+) -> None:
+    rows = np.ones((len(ROWS), columns))
+    with pytest.raises(InferenceServerException) as raised:
+        await said(client.infer(name, inputs(client, rows), model_version=version))
+    assert message in raised.value.message()
+
+
+async def test_nothing_is_lost_while_versions_change(model: Models) -> None:
+    clients = [client_of(module, model) for module in (GRPC.aio, GRPC.aio, GRPC.aio, HTTP.aio)]
+    answered: dict[str, int] = {}
+    ending = asyncio.Event()
+
+    async def ask(client: Any, version: str) -> None:
+        while not ending.is_set():
+            result = await client.infer(NAME, inputs(client, ROWS), model_version=version)
+            found = field(result.get_response(), "model_version")
+            slope = {"1": 1.0, "2": 3.0}[found]
+            assert version in ("", found)
+            np.testing.assert_allclose(result.as_numpy("output-0"), slope * ROWS.sum(axis=1))
+            answered[found] = answered.get(found, 0) + 1
+
+    async def promoted(version: str, stage: str, then: str) -> None:
+        await asyncio.to_thread(model.promote, NAME, version, stage)
+        until_then = answered.get(then, 0) + 50
+        await until(lambda: answered.get(then, 0) > until_then or any(t.done() for t in tasks))
+
+    tasks = [asyncio.create_task(ask(client, "")) for client in clients]
+    tasks.append(asyncio.create_task(ask(clients[0], "1")))  # live, previous, and live again
+    await promoted("2", "Production", "2")
+    await promoted("2", "Archived", "1")
+    ending.set()
+    await asyncio.gather(*tasks)
+    for client in clients:
+        await client.close()
