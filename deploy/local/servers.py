@@ -108,6 +108,7 @@ def services(settings: Settings, keys: Mapping[str, str], serve: Sequence[str] =
             **s3_access(settings, keys),  # cripto reads prices
             "BENTOML_HOST": HOST,
             "BENTOML_PORT": str(settings.port),
+            "ASCENSO_GRPC__PORT": str(settings.grpc_port),
             "BENTOML_HOME": str(settings.home / "bentoml"),
             "BENTOML_DO_NOT_TRACK": "true",
         },

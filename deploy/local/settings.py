@@ -16,12 +16,13 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(BaseSettings):
-    """`ASCENSO_HOME`, `ASCENSO_PORT`, `ASCENSO_MLFLOW_PORT`, `ASCENSO_S3_PORT`."""
+    """`ASCENSO_HOME`, and `ASCENSO_PORT` and the other variables of `ports`."""
 
     model_config = SettingsConfigDict(env_prefix="ASCENSO_", frozen=True)
 
     home: Path = ROOT / ".ascenso"
     port: Port = 3000
+    grpc_port: Port = 8001
     mlflow_port: Port = 5000
     s3_port: Port = 9000
 
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
         """The port that each variable asks for."""
         return {
             "ASCENSO_PORT": self.port,
+            "ASCENSO_GRPC_PORT": self.grpc_port,
             "ASCENSO_MLFLOW_PORT": self.mlflow_port,
             "ASCENSO_S3_PORT": self.s3_port,
         }
@@ -59,6 +61,11 @@ class Settings(BaseSettings):
     def api(self) -> str:
         """The address of the services."""
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def grpc(self) -> str:
+        """Where the models answer over gRPC."""
+        return f"{HOST}:{self.grpc_port}"
 
     @property
     def mlflow(self) -> str:
