@@ -77,6 +77,14 @@ def test_a_model_of_ones_own_answers_as_the_first_page_says(stack: Stack, tmp_pa
     answer = httpx.post(url.replace("http://127.0.0.1:3000", stack.api), content=body, timeout=60)
     assert answer.text == '{"prediction":0}'
 
+    python = blocks("python", ROOT / "docs" / "protocols.md")
+    (triton,) = (block for block in python if "tritonclient" in block)
+    code = triton.replace("127.0.0.1:8001", stack.settings.grpc)
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, timeout=240
+    )
+    assert said.stdout == b"[0]\n"
+
 
 def _status(url: str, body: str) -> int:
     try:

@@ -110,5 +110,5 @@ def _read(name: str, data: bytes) -> Any:
         raise unfit(error) from None
 
 
-def _written(name: str, **fields: Any) -> bytes:
+def _written(name: str, /, **fields: Any) -> bytes:
     return bytes(getattr(service_pb2, name)(**fields).SerializeToString())

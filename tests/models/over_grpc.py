@@ -74,8 +74,8 @@ async def answering(
 
 def infer(*values: float, name: str = "scale", version: str = "", **more: Any) -> bytes:
     """The bytes of a call."""
-    given = {"name": "x", "datatype": "FP64", "shape": [len(values)]}
-    given["contents"] = {"fp64_contents": values}
+    contents = {"fp64_contents": values}
+    given = {"name": "x", "datatype": "FP64", "shape": [len(values)], "contents": contents}
     request = service_pb2.ModelInferRequest(
         model_name=name, model_version=version, inputs=[given], **more
     )

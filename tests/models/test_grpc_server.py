@@ -213,7 +213,7 @@ async def _closed(channel: grpc.aio.Channel) -> bool:
     try:
         await called(channel, b"", method="ServerLive")
     except grpc.aio.AioRpcError as error:
-        return error.code() == Code.UNAVAILABLE
+        return bool(error.code() == Code.UNAVAILABLE)
     return False
 
 
