@@ -2,6 +2,7 @@
 
 import click
 
+from bentos.cli.errors import EXIT_CODES
 from bentos.cli.history import history
 from bentos.cli.promotion import promote
 from bentos.cli.rollback import rollback
@@ -11,12 +12,13 @@ from bentos.cli.user import user
 from bentos.cli.webhook import webhook
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ascenso")
 def main() -> None:
     """See and steer what the services of Ascenso serve.
 
-    Exit codes: 1 when it was refused or cannot be done, 2 when a server cannot be reached.
+    Completion in your shell: eval "$(_ASCENSO_COMPLETE=bash_source ascenso)", or zsh_source, or
+    fish_source.
     """
 
 

@@ -1,5 +1,6 @@
 """The terminal, or a file in its place."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,33 @@ from rich.table import Table
 FILE_WIDTH = 200  # columns, where no terminal sets a width
 
 Tell = Callable[[str], None]
+
+JSON = "ascenso.json"  # in a command's context
+
+
+def _note_json(context: click.Context, option: click.Parameter, given: bool) -> None:
+    context.meta[JSON] = given
+
+
+json_option = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    callback=_note_json,
+    help="For scripts: JSON on standard output, and nothing else there.",
+)
+
+
+def for_scripts() -> bool:
+    """Whether the command that runs was given --json."""
+    context = click.get_current_context(silent=True)
+    return bool(context and context.meta.get(JSON))
+
+
+def outcome(told: object) -> None:
+    """What a command ends with, for scripts; nothing where people read along."""
+    if for_scripts():
+        click.echo(json.dumps(told, indent=2))
 
 
 def console() -> Console:
@@ -28,6 +56,11 @@ def table(*columns: str) -> Table:
     return made
 
 
+def say(text: str) -> None:
+    """A line for people: on standard error, where --json keeps standard output for scripts."""
+    click.echo(text, err=for_scripts())
+
+
 @contextmanager
 def progress() -> Iterator[Tell]:
     """A function to call with what is happening: a spinner on a terminal, else a line a change."""
@@ -41,7 +74,7 @@ def progress() -> Iterator[Tell]:
     def tell(text: str) -> None:
         nonlocal shown
         if text != shown:
-            click.echo(text)
+            say(text)
         shown = text
 
     yield tell

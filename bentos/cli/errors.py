@@ -2,6 +2,11 @@
 
 import click
 
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 refused, or cannot be done; 2 a server cannot be reached, or the "
+    "command line is wrong."
+)
+
 
 class Failed(click.ClickException):
     """It was refused, or cannot be done."""

@@ -3,10 +3,9 @@
 import time
 from dataclasses import dataclass
 
-import click
 from prometheus_client.parser import text_string_to_metric_families
 
-from bentos.cli.console import progress
+from bentos.cli.console import progress, say
 from bentos.cli.errors import Failed
 from bentos.cli.services import Services
 from bentos.registry.client import Version
@@ -42,7 +41,7 @@ class Evidence:
             raise Failed(
                 f"{version} is not promoted: {seen}, and {self.agreement:.2%} is asked for"
             )
-        click.echo(f"{version}: {seen}")
+        say(f"{version}: {seen}")
 
     def _seen(self, services: Services, version: Version) -> "Seen":
         agreed = compared = 0

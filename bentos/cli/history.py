@@ -1,11 +1,10 @@
 """`ascenso history`: what served when, and who was refused why."""
 
-import json
-
 import click
 import msgspec
 
-from bentos.cli.console import console, moment, table
+from bentos.cli.console import console, for_scripts, json_option, moment, outcome, table
+from bentos.cli.errors import EXIT_CODES
 from bentos.cli.services import Services, services_option
 from bentos.promotion.ledger import Event
 
@@ -13,23 +12,23 @@ COLUMNS = ("time", "what", "version", "channel", "run", "digest", "who", "why")
 DIGITS = 12  # of a digest and a run id: enough to tell them apart
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @click.argument("model")
 @click.option(
     "--at", default="", metavar="TIME", help="What served then; in UTC, if it names no zone."
 )
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="For scripts: the lines in full.")
+@json_option
 @services_option
-def history(model: str, at: str, limit: int, as_json: bool, services: Services) -> None:
+def history(model: str, at: str, limit: int, services: Services) -> None:
     """Show the latest swaps, rollbacks and refusals of MODEL, or what served at a TIME.
 
     The services keep it themselves: the registry is not asked.
     """
     service = services.of(model)[0]
     events = services.history(service, model, limit, at).events
-    if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(events), indent=2))
+    if for_scripts():
+        outcome(msgspec.to_builtins(events))
     elif events:
         lines = table(*COLUMNS)
         for event in events:

@@ -4,12 +4,14 @@ import getpass
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 
 import click
 import httpx
 from pydantic import ValidationError
 
-from bentos.cli.errors import Failed, Unreachable
+from bentos.cli.console import json_option, outcome, say
+from bentos.cli.errors import EXIT_CODES, Failed, Unreachable
 from bentos.cli.evidence import Evidence
 from bentos.cli.services import Service, Services, services_option
 from bentos.cli.waiting import Wait, followers
@@ -41,7 +43,7 @@ timeout_option = click.option(
 )
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @click.argument("model")
 @click.argument("version", type=click.IntRange(min=1))
 @click.option(
@@ -76,6 +78,7 @@ timeout_option = click.option(
 )
 @click.option("--no-wait", is_flag=True, help="Do not ask the services.")
 @timeout_option
+@json_option
 @registry_option
 @services_option
 def promote(
@@ -104,9 +107,28 @@ def promote(
         if agreement is not None:
             Evidence(agreement, calls).wait(services, found, evidence_timeout)
         if no_wait:
-            point(opened, found, channel, name)
+            promoted = Promoted(point(opened, found, channel, name), channel)
         else:
-            bring(services, opened, found, channel, timeout, name)
+            promoted = bring(services, opened, found, channel, timeout, name)
+    outcome(promoted.told())
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """What a channel points to now, and the services that serve it, if they were asked."""
+
+    version: Version
+    channel: Channel
+    services: tuple[str, ...] = ()
+
+    def told(self) -> dict[str, object]:
+        """For scripts."""
+        return {
+            "model": self.version.name,
+            "version": self.version.version,
+            "channel": str(self.channel),
+            "services": self.services,
+        }
 
 
 def bring(
@@ -116,7 +138,7 @@ def bring(
     channel: Channel,
     timeout: float,
     model: str,
-) -> None:
+) -> Promoted:
     """Promote a version and wait until it serves wherever the model's channel is followed.
 
     Raises Failed, before anything is changed, when no running service follows it.
@@ -132,6 +154,7 @@ def bring(
         if channel.alias and slot and slot.refused and slot.refused.version == version.version:
             services.nudge(service)
     Wait(services, version, channel, before).until_live(timeout)
+    return Promoted(version, channel, tuple(before))
 
 
 def _nobody(running: list[Service], model: str, channel: Channel) -> Failed:
@@ -152,7 +175,7 @@ def point(registry: Registry, version: Version, channel: Channel, model: str) ->
     followed = settings().channel(model)
     channel = followed if str(followed) == str(channel) else channel
     pointed = channels.point(registry, version, channel, _user(), model)
-    click.echo(f"The {channel} of {model} is version {pointed.version} now")
+    say(f"The {channel} of {model} is version {pointed.version} now")
     return pointed
 
 
@@ -171,7 +194,7 @@ def find(registry: Registry, model: str, number: int) -> Version:
 def registry(uri: str | None) -> Iterator[Registry]:
     """The registry, its errors as those of a command."""
     try:
-        opened = Registry((uri or _default_uri()).rstrip("/"))
+        opened = Registry(registry_address(uri))
         with closing(opened.http):
             yield opened
     except (NotInRegistry, RegistryRefused, AccessError) as error:
@@ -181,6 +204,11 @@ def registry(uri: str | None) -> Iterator[Registry]:
             f"{error}. Start it with `make up`, or give its address: --registry, or the variable "
             "MLFLOW_TRACKING_URI"
         ) from error
+
+
+def registry_address(uri: str | None) -> str:
+    """The address that was given, or else the configured one, without a slash at its end."""
+    return (uri or _default_uri()).rstrip("/")
 
 
 def _default_uri() -> str:

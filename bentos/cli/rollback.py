@@ -5,7 +5,8 @@ from contextlib import suppress
 
 import click
 
-from bentos.cli.errors import Failed
+from bentos.cli.console import json_option, outcome, say
+from bentos.cli.errors import EXIT_CODES, Failed
 from bentos.cli.promotion import bring, registry, registry_option, timeout_option
 from bentos.cli.services import Service, Services, SlotReport, services_option
 from bentos.registry.client import Version
@@ -15,9 +16,10 @@ from bentos.settings import Channel
 FAR_BACK = 1000  # lines of the ledger
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @click.argument("model")
 @timeout_option
+@json_option
 @registry_option
 @services_option
 def rollback(model: str, timeout: float, registry_uri: str | None, services: Services) -> None:
@@ -32,8 +34,10 @@ def rollback(model: str, timeout: float, registry_uri: str | None, services: Ser
         present = f"version {slot.live.version}" if slot.live else "none"
         if target is None:
             raise Failed(f"No version of {model} served before the present one ({present})")
-        click.echo(f"Rolling {model} back to version {target.version} from {present}")
-        bring(services, opened, target, Channel.parse(slot.channel), timeout, model)
+        say(f"Rolling {model} back to version {target.version} from {present}")
+        channel = Channel.parse(slot.channel)
+        promoted = bring(services, opened, target, channel, timeout, model)
+    outcome(promoted.told() | {"from": slot.live.version if slot.live else None})
 
 
 def _only_slot(services: Services, model: str) -> tuple[Service, SlotReport]:

@@ -9,7 +9,7 @@ import click
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from bentos.cli.errors import Failed, Unreachable
+from bentos.cli.errors import EXIT_CODES, Failed, Unreachable
 from bentos.cli.promotion import registry, registry_option
 from bentos.refusal import Refusal
 from bentos.registry.sources import FileMissing, StoreUnavailable
@@ -18,7 +18,7 @@ from bentos.settings import settings
 LINE_SECONDS = 5.0
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @click.argument("model")
 @click.option("--input", "source", required=True, help="A folder or a file: path or s3://...")
 @click.option("--output", required=True, help="A folder: path or s3://...")

@@ -1,10 +1,9 @@
 """`ascenso status`: a line for each slot of the running services."""
 
-import json
-
 import click
 
-from bentos.cli.console import console, moment, table
+from bentos.cli.console import console, for_scripts, json_option, moment, outcome, table
+from bentos.cli.errors import EXIT_CODES
 from bentos.cli.services import (
     Challenger,
     RefusalReport,
@@ -28,13 +27,13 @@ COLUMNS = (
 )
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @services_option
-@click.option("--json", "as_json", is_flag=True, help="For scripts: what the services answer.")
-def status(services: Services, as_json: bool) -> None:
+@json_option
+def status(services: Services) -> None:
     """Show what every service serves, since when, and who was refused why."""
-    if as_json:
-        click.echo(json.dumps(services.described(), indent=2))
+    if for_scripts():
+        outcome(services.described())
         return
     lines = table(*COLUMNS)
     for service in services.all():

@@ -9,7 +9,7 @@ from filelock import Timeout
 from pydantic import ValidationError
 
 from bentos.cli.console import console, table
-from bentos.cli.errors import Failed
+from bentos.cli.errors import EXIT_CODES, Failed
 from bentos.settings import settings
 from bentos.web.auth.users import User, UserError, UserFile
 
@@ -22,7 +22,7 @@ def user() -> None:
     """
 
 
-@user.command()
+@user.command(epilog=EXIT_CODES)
 @click.argument("name")
 @click.option("--admin", is_flag=True, help="May change state, such as clear the cache.")
 def add(name: str, admin: bool) -> None:
@@ -38,7 +38,7 @@ def add(name: str, admin: bool) -> None:
     click.echo(f"{name} may log in{', as an admin' if admin else ''}")
 
 
-@user.command()
+@user.command(epilog=EXIT_CODES)
 @click.argument("name")
 def remove(name: str) -> None:
     """Remove a user; their tokens end with them."""
@@ -49,7 +49,7 @@ def remove(name: str) -> None:
     click.echo(f"{name} may log in no more")
 
 
-@user.command("list")
+@user.command("list", epilog=EXIT_CODES)
 def show() -> None:
     """Show the users."""
     lines = table("name", "admin", "from")

@@ -4,9 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import click
-
-from bentos.cli.console import progress
+from bentos.cli.console import progress, say
 from bentos.cli.errors import Failed, Unreachable
 from bentos.cli.services import RefusalReport, Service, Services, SlotReport
 from bentos.registry.client import Version
@@ -61,7 +59,7 @@ class Wait:
                 time.sleep(PAUSE_SECONDS)
                 late = time.monotonic() > deadline
         for name in self.before:
-            click.echo(f"{name} serves {self.version}")
+            say(f"{name} serves {self.version}")
 
     def _waiting(self, late: bool) -> str:
         """What is still awaited, in words; nothing when it serves everywhere."""

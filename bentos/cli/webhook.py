@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from bentos.cli.console import console, table
-from bentos.cli.errors import Failed
+from bentos.cli.errors import EXIT_CODES, Failed
 from bentos.cli.promotion import registry, registry_option
 from bentos.cli.services import Services, services_option
 from bentos.registry.address import without_password
@@ -25,7 +25,7 @@ def webhook() -> None:
     """
 
 
-@webhook.command()
+@webhook.command(epilog=EXIT_CODES)
 @services_option
 @registry_option
 def install(services: Services, registry_uri: str | None) -> None:
@@ -41,11 +41,11 @@ def install(services: Services, registry_uri: str | None) -> None:
         installed = webhooks.install(url, secret)
         delivery = webhooks.test(installed)
     if not delivery.success:
-        raise Failed(f"Installed, but the example did not arrive at {shown}: {_trouble(delivery)}")
+        raise Failed(f"Installed, but the example did not arrive at {shown}: {trouble(delivery)}")
     click.echo(f"MLflow wakes {shown} from now on, or {CACHE_SECONDS} s from now at the latest")
 
 
-@webhook.command("list")
+@webhook.command("list", epilog=EXIT_CODES)
 @registry_option
 def show(registry_uri: str | None) -> None:
     """Show every webhook of the MLflow server."""
@@ -60,7 +60,7 @@ def show(registry_uri: str | None) -> None:
         click.echo("There are no webhooks")
 
 
-@webhook.command()
+@webhook.command(epilog=EXIT_CODES)
 @services_option
 @registry_option
 def remove(services: Services, registry_uri: str | None) -> None:
@@ -95,7 +95,8 @@ def _secret() -> str:
     )
 
 
-def _trouble(delivery: Delivery) -> str:
+def trouble(delivery: Delivery) -> str:
+    """Why an example did not arrive, and what to do."""
     match delivery.response_status:
         case None:
             return f"{delivery.error_message}. MLflow must reach the services at --url"

@@ -19,8 +19,14 @@ from tests.web.serving import serving
 
 
 def promoted(ascenso: Ascenso, version: str) -> str:
-    told = ascenso("promote", MODEL, version, LOGNAME="ana")
+    told = ascenso("promote", MODEL, version, "--json", LOGNAME="ana")
     assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout) == {
+        "model": MODEL,
+        "version": version,
+        "channel": "stage Production",
+        "services": ["contugas"],
+    }
     return version
 
 
@@ -54,8 +60,9 @@ def test_after_a_restart_the_ledger_knows_where_to_go_back_to(
     wait_for(lambda: ready(stack.api), 240)
     slot = json.loads(ascenso("status", "--json").output)[0]["releases"][0]
     assert (slot["live"]["version"], slot["previous"]) == (second, None)
-    told = ascenso("rollback", MODEL)
+    told = ascenso("rollback", MODEL, "--json")
     assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["from"] == second
     assert live(stack) == first
     at = json.loads(ascenso("history", MODEL, "--limit", "1", "--json").output)[0]["at"]
     then = json.loads(ascenso("history", MODEL, "--at", at, "--json").output)
