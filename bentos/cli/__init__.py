@@ -2,6 +2,7 @@
 
 import click
 
+from bentos.cli.doctor import doctor
 from bentos.cli.errors import EXIT_CODES
 from bentos.cli.history import history
 from bentos.cli.promotion import promote
@@ -22,5 +23,5 @@ def main() -> None:
     """
 
 
-for command in (status, promote, rollback, history, score, webhook, user):
+for command in (status, promote, rollback, history, score, webhook, user, doctor):
     main.add_command(command)

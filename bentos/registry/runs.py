@@ -13,7 +13,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
-from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable, Tag
+from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable
+from bentos.version import Tag, Version
 
 Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -80,6 +81,10 @@ class _OneExperiment(msgspec.Struct):
     experiment: _Experiment
 
 
+class _OneVersion(msgspec.Struct):
+    model_version: Version
+
+
 class _File(msgspec.Struct):
     path: str
     is_dir: bool
@@ -143,6 +148,16 @@ class Runs(Registry):
     def delete_run(self, run_id: str) -> None:
         """Put a run where MLflow keeps deleted ones."""
         self._call("POST", "mlflow/runs/delete", dict[str, Any], body={"run_id": run_id})
+
+    def create_model(self, name: str) -> None:
+        """A new registered model, without versions."""
+        self._call("POST", "mlflow/registered-models/create", dict[str, Any], body={"name": name})
+
+    def create_version(self, name: str, source: str, run_id: str) -> Version:
+        """A new version of a registered model, of the files below an artifact URI."""
+        body = {"name": name, "source": source, "run_id": run_id}
+        path = "mlflow/model-versions/create"
+        return self._call("POST", path, _OneVersion, body=body).model_version
 
     def delete_model(self, name: str) -> None:
         """Remove a registered model with all its versions."""

@@ -70,12 +70,17 @@ def test_for_one_service(stack: Stack, webhook: Ascenso) -> None:
     assert f"{stack.api}{PATH}" in row
 
 
-def test_another_secret_than_the_services_have(webhook: Ascenso) -> None:
+def test_another_secret_than_the_services_have(
+    stack: Stack, webhook: Ascenso, ascenso: Ascenso
+) -> None:
     failed = webhook("install", ASCENSO_WEBHOOK_SECRET="another")
     assert failed.exit_code == 1
     assert "it answered 401" in failed.stderr
     assert "the same ASCENSO_WEBHOOK_SECRET" in failed.stderr
     assert "another" not in failed.output
+    told = ascenso("doctor", "webhooks", ASCENSO_HOME=str(stack.home))
+    assert told.output.startswith("warning  webhooks: webhook: an example does not arrive")
+    assert "it answered 401" in told.output
     assert webhook("install").exit_code == 0  # the right one takes its place
     assert len(rows(webhook("list"))) == 1
 

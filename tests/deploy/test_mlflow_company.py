@@ -11,7 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from bentos.cli import main
 from bentos.itransformer.catalog import Catalog
 from bentos.itransformer.jobs import Jobs
 from bentos.registry.runs import Runs
@@ -78,6 +80,18 @@ def test_the_trainer_registers_and_does_not_promote(server: Company) -> None:
     assert tag(server, "trainer").status_code == 403
     assert stage(server, "promoter").status_code == 200
     assert stage(server, "promoter", to="None").status_code == 200
+
+
+def test_the_doctor_says_what_an_account_may_not(server: Company) -> None:
+    def warned(user: str) -> set[str]:
+        told = CliRunner().invoke(
+            main, ["doctor", "registry", "admission", "--json"], env=server.as_user(user)
+        )
+        assert told.exit_code == 0, told.output
+        return {one["check"] for one in json.loads(told.output) if one["state"] == "warning"}
+
+    assert {"may tag", "may move stages"} <= warned("trainer")
+    assert "may move stages" not in warned("promoter")
 
 
 def test_the_trainer_grants_itself_nothing(server: Company) -> None:

@@ -168,11 +168,16 @@ def reading(url: str) -> Iterator[Registry]:
 
 @contextmanager
 def answering(
-    body: bytes, status: int = 200, length: int | None = None, tls: SSLContext | None = None
+    body: bytes,
+    status: int = 200,
+    length: int | None = None,
+    tls: SSLContext | None = None,
+    headers: str = "",
 ) -> Iterator[tuple[str, list[bytes]]]:
     """An HTTP server with one answer to everything; gives its URL, and the requests it heard."""
     heard: list[bytes] = []
     head = f"HTTP/1.1 {status} So\r\nConnection: close\r\nContent-Length: {length or len(body)}"
+    head += f"\r\n{headers}".rstrip()
 
     def wrapped(plain: socket.socket) -> socket.socket:
         return tls.wrap_socket(plain, server_side=True) if tls else plain
