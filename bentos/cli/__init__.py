@@ -5,6 +5,7 @@ import click
 from bentos.cli.doctor import doctor
 from bentos.cli.errors import EXIT_CODES
 from bentos.cli.history import history
+from bentos.cli.importing import import_
 from bentos.cli.promotion import promote
 from bentos.cli.rollback import rollback
 from bentos.cli.score import score
@@ -23,5 +24,5 @@ def main() -> None:
     """
 
 
-for command in (status, promote, rollback, history, score, webhook, user, doctor):
+for command in (status, promote, rollback, history, score, webhook, user, import_, doctor):
     main.add_command(command)

@@ -82,13 +82,14 @@ def _check_names(config: dict[str, Any]) -> None:
         where, node = waiting.pop()
         if isinstance(node, dict):
             if "class_name" in node:
-                _check_name(where, node)
+                check_name(where, node)
             waiting += [(f"{where}.{key}", value) for key, value in node.items()]
         elif isinstance(node, list):
             waiting += [(f"{where}[{at}]", value) for at, value in enumerate(node)]
 
 
-def _check_name(where: str, node: dict[str, Any]) -> None:
+def check_name(where: str, node: dict[str, Any]) -> None:
+    """Raise Refusal for a class or function of a config that is not on our list."""
     kind, module, registered = (node.get(k) for k in ("class_name", "module", "registered_name"))
     if node.get("compile_config"):
         raise Refusal(
@@ -115,13 +116,18 @@ def _count(content: bytes) -> int:
     """How many numbers the weights are; all lie in the file itself."""
     import h5py
 
-    count = size = 0
     with h5py.File(BytesIO(content)) as weights:
-        for dataset in _datasets(weights):
-            count += int(dataset.size)
-            size += int(dataset.nbytes)
-            if size > MOST_BYTES[WEIGHTS]:
-                raise _too_large(WEIGHTS, size)
+        return check_weights(weights)
+
+
+def check_weights(weights: Any) -> int:
+    """How many numbers an HDF5 file holds. Raises Refusal unless all lie in it, as they are."""
+    count = size = 0
+    for dataset in _datasets(weights):
+        count += int(dataset.size)
+        size += int(dataset.nbytes)
+        if size > MOST_BYTES[WEIGHTS]:
+            raise _too_large(WEIGHTS, size)
     return count
 
 

@@ -91,7 +91,7 @@ class S3Source:
         parts = urlsplit(root)
         self.client = client
         self.bucket = parts.netloc
-        self.prefix = parts.path.strip("/") + "/"
+        self.prefix = f"{parts.path.strip('/')}/".lstrip("/")
 
     def names(self) -> list[str]:
         """Every file below the folder."""
