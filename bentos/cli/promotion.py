@@ -110,7 +110,7 @@ def promote(
             promoted = Promoted(point(opened, found, channel, name), channel)
         else:
             promoted = bring(services, opened, found, channel, timeout, name)
-    outcome(promoted.told())
+    outcome(promoted.described())
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Promoted:
     channel: Channel
     services: tuple[str, ...] = ()
 
-    def told(self) -> dict[str, object]:
+    def described(self) -> dict[str, object]:
         """For scripts."""
         return {
             "model": self.version.name,

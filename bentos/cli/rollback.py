@@ -37,7 +37,7 @@ def rollback(model: str, timeout: float, registry_uri: str | None, services: Ser
         say(f"Rolling {model} back to version {target.version} from {present}")
         channel = Channel.parse(slot.channel)
         promoted = bring(services, opened, target, channel, timeout, model)
-    outcome(promoted.told() | {"from": slot.live.version if slot.live else None})
+    outcome(promoted.described() | {"from": slot.live.version if slot.live else None})
 
 
 def _only_slot(services: Services, model: str) -> tuple[Service, SlotReport]:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from bentos.cli.console import for_scripts, json_option, outcome
 from bentos.cli.doctor import (
@@ -79,6 +80,9 @@ def _findings(
         settings = Settings()
     except ValidationError as error:
         yield from map(_unusable, error.errors())
+        return
+    except SettingsError as error:  # a list that is no JSON
+        yield Finding("settings", "configs", "failure", str(error), "set it as JSON")
         return
     with closing(Ground(settings, registry_address(registry_uri), services)) as ground:
         yield from examine(ground, subjects)

@@ -4,8 +4,7 @@ from bentos.cli.doctor.findings import Chain, Found, ok, warning
 from bentos.cli.doctor.ground import Ground
 from bentos.cli.webhook import SECRET, trouble
 from bentos.registry.address import without_password
-from bentos.registry.webhooks import Webhooks
-from bentos.web.hooks import PATH
+from bentos.registry.webhooks import PATH, Webhooks
 
 INSTALL = "ascenso webhook install"
 
