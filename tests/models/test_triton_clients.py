@@ -95,9 +95,9 @@ async def test_inference(client: Any) -> None:
     result = await said(client.infer(NAME, inputs(client, ROWS), request_id="7"))
     assert field(result.get_response(), "id") == "7"
     assert field(result.get_response(), "model_version") == "1"
-    np.testing.assert_allclose(result.as_numpy("output-0"), ROWS.sum(axis=1))
+    np.testing.assert_allclose(result.as_numpy("prediction"), ROWS.sum(axis=1))
     again = await said(client.infer(NAME, inputs(client, ROWS), model_version="1"))
-    np.testing.assert_array_equal(again.as_numpy("output-0"), result.as_numpy("output-0"))
+    np.testing.assert_array_equal(again.as_numpy("prediction"), result.as_numpy("output-0"))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ async def test_nothing_is_lost_while_versions_change(model: Models) -> None:
             found = field(result.get_response(), "model_version")
             slope = {"1": 1.0, "2": 3.0}[found]
             assert version in ("", found)
-            np.testing.assert_allclose(result.as_numpy("output-0"), slope * ROWS.sum(axis=1))
+            np.testing.assert_allclose(result.as_numpy("prediction"), slope * ROWS.sum(axis=1))
             answered[found] = answered.get(found, 0) + 1
 
     async def promoted(version: str, stage: str, then: str) -> None:
