@@ -32,7 +32,7 @@ with warnings.catch_warnings():
     import mlflow.sklearn
 
 NAME, COLUMNS = "ten", 10
-CONNECTIONS, SECONDS, ROUNDS, SIZES = 16, 3, 3, (1, 100)
+CONNECTIONS, SECONDS, ROUNDS, SIZES = 16, 2, 3, (1, 100)
 LENGTH = "inference-header-content-length"
 SCRIPT = """wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
