@@ -97,7 +97,7 @@ async def test_inference(client: Any) -> None:
     assert field(result.get_response(), "model_version") == "1"
     np.testing.assert_allclose(result.as_numpy("prediction"), ROWS.sum(axis=1))
     again = await said(client.infer(NAME, inputs(client, ROWS), model_version="1"))
-    np.testing.assert_array_equal(again.as_numpy("prediction"), result.as_numpy("output-0"))
+    np.testing.assert_array_equal(again.as_numpy("prediction"), result.as_numpy("prediction"))
 
 
 @pytest.mark.parametrize(
