@@ -30,6 +30,7 @@ from pydantic_settings import (
 )
 
 from bentos.made_secrets import HOME, MadeSecrets
+from bentos.memory import allowed
 
 CONFIGS = Path(os.environ.get("ASCENSO_CONFIGS", Path(__file__).parents[1] / "configs"))
 TRAINING = CONFIGS / "training.yaml"
@@ -147,6 +148,7 @@ class ModelSettings(Section):
 
     prefix: str = ""
     alone: str = ""
+    memory_mb: PositiveInt | None = None
     exclude: list[str] = [
         "contugas-anomaly", "spotify-popularity", "cripto-*", "keras-*", "itransformer-*",
     ]  # fmt: skip
@@ -308,6 +310,16 @@ class Settings(BaseSettings):
     def challenger(self, model: str) -> ChallengerSettings:
         """How the challenger of this registered model is tried."""
         return _of(model, self.challengers, ChallengerSettings())
+
+    @property
+    def open_bytes(self) -> int:
+        """What the open models of one worker may take: half of the memory, shared by all workers.
+
+        Unless `models.memory_mb` says it.
+        """
+        if self.models.memory_mb:
+            return self.models.memory_mb * 2**20
+        return allowed() // 2 // self.services.workers
 
     def live_alias(self, model: str) -> str:
         """The alias that says which version of this registered model serves; none: no alias.

@@ -1,7 +1,8 @@
-"""What admitting a version may cost: time for a row, time in all, memory."""
+"""What a version may cost: time for a row, time to admit it, memory."""
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -10,10 +11,14 @@ from numpy.typing import NDArray
 
 from bentos.flavors.loading import Predictor
 from bentos.refusal import Refusal
+from bentos.serving.release import Runs
 
 T = TypeVar("T")
 WARM_UP_CALLS = 5
 MEGABYTE = 1024 * 1024
+SMALLEST = 256 * 1024  # bytes of a model of a few numbers
+GRAPH_FACTOR = 8  # trees in ONNX Runtime; other graphs take less
+NATIVE_FACTOR = 2
 
 
 def warm_up(predict: Predictor, batch: NDArray[Any]) -> float:
@@ -29,6 +34,18 @@ def _timed(predict: Predictor, batch: NDArray[Any]) -> float:
     started = time.perf_counter()
     predict(batch)
     return time.perf_counter() - started
+
+
+def weight(folder: Path, compiled: Path, runs: Runs) -> int:
+    """About how many bytes an open model takes, by the files that it is opened from.
+
+    A process that grows by some models one after the other shows no single one well: the allocator
+    gives what others left. So the factors are from processes that opened nothing else.
+    """
+    if runs == "onnx" and compiled.is_file():
+        return SMALLEST + GRAPH_FACTOR * compiled.stat().st_size
+    files = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return SMALLEST + NATIVE_FACTOR * files
 
 
 class MemoryBudget:

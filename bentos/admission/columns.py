@@ -78,6 +78,19 @@ def admit_by_schema(
     )  # fmt: skip
 
 
+def open_again(
+    version: Version, folder: Path, settings: AdmissionSettings, compiled: Path, runs: Runs
+) -> Predict:
+    """What answers for a version that was admitted before and has its pin since.
+
+    Raises Refusal where its files are others now.
+    """
+    files = check_pin(version, folder)
+    if runs == "native":
+        return open_model(MLmodel(folder)).predict
+    return _made(MLmodel(folder), settings, compiled, files).predict
+
+
 def check_pin(version: Version, folder: Path) -> str:
     """The digest of all files, which is the one of the first admission, or Refusal."""
     digest = hashlib.sha256()

@@ -149,9 +149,9 @@ def bring(
         raise _nobody(running, model, channel)
     version = point(registry, version, channel, model)
     for service in running:
-        slot = before.get(service.service)
-        # An alias that is set to where it pointed leaves no trace for the services to notice.
-        if channel.alias and slot and slot.refused and slot.refused.version == version.version:
+        # Of an alias that moves, the services see nothing until they look at every model; of one
+        # that is set to where it pointed they never do.
+        if channel.alias:
             services.nudge(service)
     Wait(services, version, channel, before).until_live(timeout)
     return Promoted(version, channel, tuple(before))

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
-from bentos.promotion.replicas import Census, Record, live, records
+from bentos.promotion.replicas import Beats, Census, Record, live, records
 from bentos.promotion.scribe import Scribe
 from bentos.registry.client import (
     CallFailed,
@@ -41,20 +41,36 @@ class Auditor:
         self._due: dict[str, None] = {}  # in order
         self._barred: set[str] = set()  # models whose tags the registry does not let us change
         self._dead: set[str] = set()
+        self._beats = Beats()
+        self._shown: Mapping[str, Model] = {}  # by the last look, and what was on them
+        self._records: dict[str, dict[str, Record]] = {}
+        self._seen_ended: set[str] = set()
 
-    def see(self, models: Mapping[str, Model], followed: Collection[str]) -> None:
-        """Note what is to be put right; of those followed, all at their first sight."""
+    def see(self, models: Mapping[str, Model], followed: Collection[str], whole: bool) -> bool:
+        """Note what is to be put right; of those followed, all at their first sight.
+
+        `whole` says that these are all models. Returns whether there was anything new to see.
+        """
+        self._records = {
+            name: self._records[name] if self._shown.get(name) is model else records(model)
+            for name, model in models.items()
+        }
+        self._beats.see(self._records.values(), whole)
         self._dead = self._census.dead()
-        told: set[str] = set()
+        if models is self._shown and self._ended == self._seen_ended:
+            return False
+        self._shown, self._seen_ended = models, self._ended
         for name, model in models.items():
-            known = records(model)
-            told |= known.keys()
+            known = self._records[name]
             new = name in followed and name not in self._seen
-            if new or self._gone(known) or self._is_wrong(model, known):
+            if new or self._seen_ended & known.keys() or self._is_wrong(model, known):
                 self.due(name)
         self._seen |= models.keys() & set(followed)
-        for replica in self._dead - told:
-            self._census.bury(replica)
+        return True
+
+    def lacks(self, name: str) -> bool:
+        """Whether a model was seen without a record of this process."""
+        return name in self._records and self._census.me not in self._records[name]
 
     def due(self, name: str) -> None:
         """Look through a model's versions when there is time."""
@@ -70,6 +86,10 @@ class Auditor:
             except RegistryUnavailable:
                 self._due[name] = None  # the last, so that it keeps no other waiting
                 raise
+        if self._dead:
+            self._look_everywhere()
+            for replica in self._dead - self._beats.replicas:
+                self._census.bury(replica)
 
     def audit(self, name: str) -> None:
         """Put right what stands on the versions of a model, and where its alias points.
@@ -95,13 +115,22 @@ class Auditor:
             log.warning("the tags of %s are left as they are: %s", name, error)
 
     def living(self, model: Model) -> dict[str, Record]:
-        """The records of processes that live, as far as is known here."""
+        """The records of processes that live. Raises RegistryUnavailable."""
         known = records(model)
-        return {replica: known[replica] for replica in known.keys() - self._gone(known)}
+        self._beats.see([known], whole=False)
+        if self._ended & known.keys():
+            self._look_everywhere()
+        return {replica: known[replica] for replica in known.keys() - self._ended}
 
-    def _gone(self, known: Mapping[str, Record]) -> set[str]:
-        stale = {r for r, record in known.items() if record.stale and r != self._census.me}
-        return stale | (known.keys() & self._dead)
+    @property
+    def _ended(self) -> set[str]:
+        """The processes that have ended, as far as is known here."""
+        return (self._beats.quiet | self._dead) - {self._census.me}
+
+    def _look_everywhere(self) -> None:
+        """See when each process last wrote, on whatever model, unless that was just seen."""
+        if not self._beats.is_whole:
+            self._beats.see(map(records, self._registry.models().values()), whole=True)
 
     def _is_wrong(self, model: Model, known: Mapping[str, Record]) -> bool:
         pointed = self._scribe.pointed(model)

@@ -12,27 +12,24 @@ from bentos.promotion.chronicle import Chronicle
 from bentos.promotion.ledger import What
 from bentos.promotion.pauses import Patience, longest
 from bentos.promotion.rejected import Rejected, same
-from bentos.promotion.stock import Stock
+from bentos.promotion.stock import PASSING, Stock
 from bentos.refusal import Refusal
 from bentos.registry.client import (
     CallFailed,
     Model,
-    NotInRegistry,
     Registry,
-    RegistryUnavailable,
     Version,
 )
 from bentos.registry.digests import signed
-from bentos.registry.sources import FileMissing, StoreUnavailable
+from bentos.registry.sources import StoreUnavailable
 from bentos.registry.tags import PIN_TAG, TRAFFIC_TAG
+from bentos.serving.budget import CannotOpen
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.serving.trial import Trial
 from bentos.settings import Settings
 
 log = logging.getLogger(__name__)
-
-PASSING = (RegistryUnavailable, StoreUnavailable, FileMissing, NotInRegistry)
 
 
 class Follower:
@@ -61,7 +58,12 @@ class Follower:
         self._rejected: Rejected | None = None
         self._vain: Promotions | None = None  # with it, nothing was found that served last
         self._patience = Patience(longest(settings))
+        self._settled: Model | None = None  # by the last look that left nothing to do
         self._bringing = Lock()
+
+    def is_settled(self, model: Model | None) -> bool:
+        """Whether a look that shows this very model has nothing to do."""
+        return model is not None and model is self._settled
 
     def restore(self) -> str | None:
         """Serve the last good version from disk, whatever the registry and the store are doing.
@@ -83,6 +85,13 @@ class Follower:
 
     def follow(self, model: Model | None) -> bool:
         """Look where the channel points now. Returns whether there is something to bring."""
+        wanted = self._follow(model)
+        tried = self._trial is not None and self._target is not None
+        again = self._rejected is not None and self._by_alias
+        self._settled = None if wanted or tried or again or not self._patience.calm else model
+        return wanted
+
+    def _follow(self, model: Model | None) -> bool:
         if model is None:
             self._seen = None
             return self._nothing(f"{self.slot.name} is not in the registry")
@@ -124,17 +133,15 @@ class Follower:
     def hurry(self) -> None:
         """Wait no more: what stood in the way may be gone."""
         self._patience.end()
+        self._settled = None
 
     def _read(self, name: str, number: str) -> Version:
         return signed(self._registry, self._registry.version(name, number))
 
     def _bring(self, target: Version) -> None:
-        previous = self.slot.previous
-        if previous and same(previous.version, target):
-            again = replace(previous, version=target)  # its tags name who promoted it now
-            self._swap(again, "rollback", f"{cause(self.slot.channel)} again")
-            return
         try:
+            if self._back_to(target):
+                return
             if self._rejected and self._rejected.is_same_promotion(target):
                 target = self._read(target.name, target.version)
                 if not self._is_repaired(self._rejected, target):
@@ -147,6 +154,22 @@ class Follower:
         except Exception:
             log.exception("bringing %s failed", target)
             self._put_off(target, "an internal error; see the service's log")
+
+    def _back_to(self, target: Version) -> bool:
+        """Swap to the release before the live one, if the target is that, and it can be opened."""
+        previous = self.slot.previous
+        if not (previous and same(previous.version, target)):
+            return False
+        try:
+            previous.open()
+        except CannotOpen:
+            return False  # it is admitted as if it were new, which tells why
+        again = replace(previous, version=target)  # its tags name who promoted it now
+        try:
+            self._swap(again, "rollback", f"{cause(self.slot.channel)} again")
+        finally:
+            again.free()
+        return True
 
     def _try(self, target: Version) -> None:
         try:

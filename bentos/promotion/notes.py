@@ -62,6 +62,7 @@ class Notes:
         self._pending: dict[Key, Note] = {}
         self._held: dict[Key, dict[str, Note]] = {}  # what goes on, by channel
         self._recorded: dict[str, dict[str, Said]] = {}
+        self._lost: list[str] = []  # models on which our record was not seen any more
         self._beaten = datetime.now(UTC)
         self._lock = Lock()
         self._flushing = Lock()
@@ -80,14 +81,19 @@ class Notes:
             if not held:
                 del self._held[note.key]
 
-    def see(self, models: Mapping[str, Model], followed: Collection[str]) -> None:
-        """Note from a look what others left behind; asks nobody."""
-        self._auditor.see(models, followed)
+    def see(
+        self, models: Mapping[str, Model], followed: Collection[str], whole: bool = True
+    ) -> None:
+        """Note from a look, at all models if `whole`, what others left behind; asks nobody."""
+        if self._auditor.see(models, followed, whole):
+            held = [name for name, said in self._recorded.items() if said]
+            self._lost = [name for name in held if self._auditor.lacks(name)]
 
     def flush(self) -> None:
         """Write what is pending. What fails is kept for the next time."""
         with self._flushing:  # of two threads, the one with the older word could write last
             self._beat()
+            self._record_lost()
             self._write_pending()
             self._auditor.work()
 
@@ -131,12 +137,22 @@ class Notes:
                 self._pending.setdefault(note.key, note)
 
     def _beat(self) -> None:
+        """Say that this process lives, on the first of the models that it serves."""
         if datetime.now(UTC) - self._beaten < replicas.HEARTBEAT:
             return
-        for name in [name for name, said in self._recorded.items() if said]:
+        for name in sorted(name for name, said in self._recorded.items() if said):
             with suppress(NotInRegistry):  # a deleted model may go on serving
                 self._record(name, again=True)
+                break
         self._beaten = datetime.now(UTC)
+
+    def _record_lost(self) -> None:
+        """Say once more what somebody removed."""
+        while self._lost:
+            with suppress(NotInRegistry):
+                self._record(self._lost[-1], again=True)
+                self._auditor.due(self._lost[-1])
+            self._lost.pop()
 
     def _write(self, note: Note) -> None:
         name, number = note.key

@@ -38,6 +38,11 @@ class Patience:
         self.end()
 
     @property
+    def calm(self) -> bool:
+        """Whether nothing failed."""
+        return not self._failures
+
+    @property
     def over(self) -> bool:
         """Whether it is time."""
         return time.monotonic() >= self._until

@@ -1,12 +1,13 @@
 """Which processes serve what, and which of them live.
 
 Each process keeps one record on every registered model that it serves. No copy of a version takes
-it along, and the one call of a look brings the records of all processes.
+it along, and the one call of a look brings the records of all processes. A record is written when
+what it says changes, and one of them every minute: that one tells that the process lives.
 """
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT = timedelta(seconds=60)
 STALE = 3 * HEARTBEAT
+NEVER = datetime.min.replace(tzinfo=UTC)
 PATIENCE_SECONDS = 5.0  # for another process that looks whether this one lives
 
 
@@ -38,12 +40,12 @@ class Record(msgspec.Struct, frozen=True):
     said: dict[str, Said]
 
     @property
-    def stale(self) -> bool:
-        """Whether the process has stopped saying so."""
+    def time(self) -> datetime:
+        """When that was; long ago if it does not tell."""
         try:
-            return datetime.now(UTC) - datetime.fromisoformat(self.at) > STALE
-        except (TypeError, ValueError):
-            return True
+            return datetime.fromisoformat(self.at).astimezone(UTC) if "+" in self.at else NEVER
+        except ValueError:
+            return NEVER
 
 
 def records(model: Model) -> dict[str, Record]:
@@ -66,6 +68,38 @@ def _record(value: str) -> Record:
         return msgspec.json.decode(value, type=Record)
     except msgspec.DecodeError:
         return Record("", {})
+
+
+class Beats:
+    """When each process last wrote any of its records, as far as was seen."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, datetime] = {}
+        self._whole_at = NEVER
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the records of all models were seen not long ago."""
+        return datetime.now(UTC) - self._whole_at < HEARTBEAT
+
+    @property
+    def replicas(self) -> set[str]:
+        """Those that have records."""
+        return set(self._last)
+
+    @property
+    def quiet(self) -> set[str]:
+        """Those that have stopped writing any."""
+        limit = datetime.now(UTC) - STALE
+        return {replica for replica, last in self._last.items() if last < limit}
+
+    def see(self, seen: Iterable[Mapping[str, Record]], whole: bool) -> None:
+        """Take notice of the records of models, of all that there are if `whole`."""
+        if whole:
+            self._last, self._whole_at = {}, datetime.now(UTC)
+        for known in seen:
+            for replica, record in known.items():
+                self._last[replica] = max(record.time, self._last.get(replica, NEVER))
 
 
 class Census:

@@ -1,17 +1,27 @@
 """The versions at hand: fetched, admitted, kept on disk."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from msgspec import structs
+
+from bentos.admission.budgets import weight
 from bentos.admission.cache import Artifacts
-from bentos.admission.columns import admit_by_schema
+from bentos.admission.columns import PIN_TAG, admit_by_schema, open_again
 from bentos.admission.judge import admit
 from bentos.refusal import Refusal
-from bentos.registry.client import Registry, Version
-from bentos.registry.sources import StoreUnavailable, open_source
-from bentos.serving.release import Contract, Release
+from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable, Tag, Version
+from bentos.registry.sources import FileMissing, StoreUnavailable, open_source
+from bentos.serving.budget import Budget, CannotOpen, Closable, Predict
+from bentos.serving.release import Contract, Release, Runs
 from bentos.settings import Settings
+
+T = TypeVar("T")
+PASSING = (RegistryUnavailable, StoreUnavailable, FileMissing, NotInRegistry)
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +29,11 @@ log = logging.getLogger(__name__)
 class Stock:
     """Makes releases of versions. Raises what the registry, the store and admission raise."""
 
-    def __init__(self, registry: Registry, artifacts: Artifacts, settings: Settings) -> None:
+    def __init__(
+        self, registry: Registry, artifacts: Artifacts, settings: Settings, budget: Budget
+    ) -> None:
         self.artifacts = artifacts
+        self._budget = budget
         self._registry = registry
         self._settings = settings
 
@@ -36,12 +49,42 @@ class Stock:
     def admit(self, contract: Contract, version: Version) -> Release:
         """The release of a version. Raises Refusal."""
         compiled = self.artifacts.compiled(version)
+        if not contract.by_schema:
+            return self._checked(
+                version,
+                lambda folder: admit(
+                    version, folder, contract, self._settings.admission, compiled
+                ),
+            )
+        release = self._checked(
+            version,
+            lambda folder: admit_by_schema(version, folder, self._settings.admission, compiled),
+        )
+        size = weight(self.artifacts.folder(version), compiled, release.runs)
+        reopen = partial(self._reopen, version, release.files, release.runs)
+        return replace(release, predict=Closable(self._budget, size, release.predict, reopen))
+
+    def _reopen(self, version: Version, files: str, runs: Runs) -> Predict:
+        """What answers for a version, from the files that were admitted. Raises CannotOpen."""
+        pinned = structs.replace(version, tags=(Tag(PIN_TAG, files),))
+        compiled = self.artifacts.compiled(version)
+        try:
+            return self._checked(
+                version,
+                lambda folder: open_again(
+                    pinned, folder, self._settings.admission, compiled, runs
+                ),
+            )
+        except (Refusal, *PASSING) as error:
+            log.warning("%s cannot be opened again: %s", version, error)
+            raise CannotOpen(str(error)) from error
+
+    def _checked(self, version: Version, check: Callable[[Path], T]) -> T:
+        """What a check makes of a version's folder; it is fetched anew if its files are wrong."""
         for last_try in (False, True):
             folder = self.fetched(version)
             try:
-                if contract.by_schema:
-                    return admit_by_schema(version, folder, self._settings.admission, compiled)
-                return admit(version, folder, contract, self._settings.admission, compiled)
+                return check(folder)
             except Refusal as refusal:
                 if not folder.is_dir():  # by another process, so that the reason may be wrong
                     raise StoreUnavailable(f"{folder} was removed meanwhile") from refusal

@@ -7,7 +7,7 @@ only a reason to look at once.
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Event, Lock, Thread
 from typing import Any
@@ -23,8 +23,16 @@ from bentos.promotion.pauses import longest, pause
 from bentos.promotion.replicas import Census
 from bentos.promotion.scribe import Scribe
 from bentos.promotion.stock import Stock
-from bentos.registry.client import CallFailed, NotInRegistry, Registry, RegistryUnavailable
+from bentos.promotion.view import View
+from bentos.registry.client import (
+    CallFailed,
+    Model,
+    NotInRegistry,
+    Registry,
+    RegistryUnavailable,
+)
 from bentos.registry.tags import State
+from bentos.serving.budget import Budget
 from bentos.serving.observer import Observer
 from bentos.serving.rack import Rack
 from bentos.serving.slot import Slot
@@ -55,9 +63,13 @@ class Watcher:
         census = Census(settings.home / "replicas")
         self.notes = Notes(self.registry, census, Scribe(self.registry, settings.live_alias))
         self.artifacts = Artifacts(settings.home / "cache", settings.cache)
+        self.budget = Budget(settings.open_bytes)
         self.racks = racks
         self.followers = [follower for slot in slots for follower in self._followers(slot)]
         self._named = {slot.name for slot in slots}  # whatever their tags say
+        prefixes = [rack.prefix for rack in racks]
+        self.view = View(self.registry, self._named, prefixes, longest(settings))
+        self._looked_over: Mapping[str, Model] | None = None
         self.trouble = ""  # why the last look failed
         self.looked_at = 0.0  # when the last good look began, seconds since 1970
         self._asked = 0.0
@@ -87,7 +99,8 @@ class Watcher:
         self.registry.http.close()
 
     def wake(self) -> None:
-        """Look at once."""
+        """Look at everything at once."""
+        self.view.expire()
         self._wake.set()
 
     async def looked_anew(self) -> None:
@@ -107,42 +120,57 @@ class Watcher:
 
         Raises RegistryUnavailable.
         """
-        for follower in self.followers:
-            follower.retry()
+        with self._looking:
+            for follower in self.followers:
+                follower.retry()
         self.look()
         wait(list(self._running.values()), timeout)
         self._write_notes()
 
     def look(self) -> None:
-        """One look at the registry for all slots. Raises RegistryUnavailable."""
+        """One look at everything in the registry for all slots. Raises RegistryUnavailable."""
+        self.view.expire()
+        self._look()
+
+    def _look(self) -> None:
         with self._looking:
             began = time.time()
-            known = self.registry.models()
-            models = {
-                n: model for n, model in known.items() if n in self._named or not model.kept_out
-            }
+            models = self.view.look()
             if self._failures:
                 self._hurry()
-            self._add(models)
+            if models is not self._looked_over:
+                self._add([name for name, model in models.items() if self._may_serve(model)])
             for follower in self.followers:
-                try:
-                    wanted = follower.follow(models.get(follower.slot.name))
-                except (NotInRegistry, CallFailed) as error:  # of one model: the others go on
-                    follower.slot.consider(follower.slot.candidate, str(error))
-                    continue
-                if wanted:
-                    self._bring(follower)
-            self._drop(models)
-            self.notes.see(models, {follower.slot.name for follower in self.followers})
+                self._follow(follower, models.get(follower.slot.name))
+            if models is not self._looked_over:
+                self._drop([name for name, model in models.items() if self._may_serve(model)])
+            followed = {follower.slot.name for follower in self.followers}
+            self.notes.see(models, followed, self.view.is_whole)
+            self._looked_over = models
         for rack in self.racks:
             rack.known = True
         self.trouble, self.looked_at, self._failures = "", began, 0
+
+    def _may_serve(self, model: Model) -> bool:
+        return model.name in self._named or not model.kept_out
+
+    def _follow(self, follower: Follower, model: Model | None) -> None:
+        """Follow one channel; what stands in its way keeps no other waiting."""
+        if follower.is_settled(model):
+            return
+        try:
+            wanted = follower.follow(model if model and self._may_serve(model) else None)
+        except (NotInRegistry, CallFailed) as error:
+            follower.slot.consider(follower.slot.candidate, str(error))
+            return
+        if wanted:
+            self._bring(follower)
 
     def _followers(self, slot: Slot[Any, Any]) -> list[Follower]:
         """Those of a slot's channel and of its challenger's."""
         trial = Trial(slot, self.settings.challenger(slot.name))
         slot.try_beside(trial)
-        stock = Stock(self.registry, self.artifacts, self.settings)
+        stock = Stock(self.registry, self.artifacts, self.settings, self.budget)
         pairs: tuple[tuple[Slot[Any, Any], Trial[Any, Any] | None, State], ...] = (
             (slot, None, "live"),
             (trial.slot, trial, "challenger"),
@@ -208,7 +236,7 @@ class Watcher:
 
     def _look_safely(self) -> None:
         try:
-            self.look()
+            self._look()
             self._write_notes()
         except RegistryUnavailable as error:
             self._failures += 1

@@ -31,6 +31,7 @@ __all__ = [
 
 T = TypeVar("T")
 PAGE = 1000
+SEARCH = "mlflow/registered-models/search"
 TAG_LIMIT = 5000
 
 
@@ -103,10 +104,19 @@ class Registry:
         self.uri = without_password(uri)  # as messages may show it
         self.http = connected(uri, timeout)
 
-    def models(self) -> dict[str, Model]:
-        """Every registered model by name, in one call for each 1,000."""
-        pages = self._pages("mlflow/registered-models/search", _ModelPage, {"max_results": PAGE})
-        return {model.name: model for page in pages for model in page.registered_models}
+    def models(self, prefix: str = "", name: str = "") -> dict[str, Model]:
+        """The registered models by name: all, those of a prefix, or one; a call for each 1,000."""
+        params: dict[str, Any] = {"max_results": PAGE}
+        if name or prefix:
+            params["filter"] = _named(name) if name else f"name LIKE '{_pattern(prefix)}%'"
+        pages = self._pages(SEARCH, _ModelPage, params)
+        found = {model.name: model for page in pages for model in page.registered_models}
+        return {n: found[n] for n in found if n.startswith(prefix) and name in ("", n)}
+
+    def newest(self, count: int) -> list[Model]:
+        """The registered models that moved last: a version of theirs was made or changed stage."""
+        params = {"max_results": count, "order_by": "last_updated_timestamp DESC"}
+        return self._call("GET", SEARCH, _ModelPage, params).registered_models
 
     def model(self, name: str) -> Model:
         """One registered model, as it is now."""
@@ -250,5 +260,9 @@ def _named(name: str) -> str:
         return f"name='{name}'"
     if '"' not in name:
         return f'name="{name}"'
-    pattern = name.replace("'", "_")  # any one character
-    return f"name LIKE '{pattern}'"
+    return f"name LIKE '{_pattern(name)}'"
+
+
+def _pattern(text: str) -> str:
+    """For LIKE, where _ is any one character."""
+    return text.replace("'", "_")

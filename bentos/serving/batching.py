@@ -117,12 +117,12 @@ class Batcher(Generic[Row, Answer]):
         if release is None:  # it left while these calls waited
             self._finish(calls, [NoRelease()] * len(calls))
             loop.call_soon(self._next)
-        elif self._pace.seconds(release) < self._inline_seconds:
-            self._finish(calls, _outcomes(self._timed, self._join, release, calls))
+        elif self._pace.seconds(release) < self._inline_seconds and release.hold():
+            self._finish(calls, _freed(self._timed, self._join, release, calls))
             loop.call_soon(self._next)
         else:
             running = loop.run_in_executor(
-                self._thread, _outcomes, self._timed, self._join, release, calls
+                self._thread, _opened, self._timed, self._join, release, calls
             )
             running.add_done_callback(lambda done: self._resume(calls, done.result()))
 
@@ -167,6 +167,33 @@ class Batcher(Generic[Row, Answer]):
 
 
 _Outcome = Answered[Answer] | Exception
+
+
+def _opened(
+    run: Run[Row, Answer],
+    join: Join[Row],
+    release: Release,
+    calls: Sequence[_Call[Row, Answer]],
+) -> list[_Outcome[Answer]]:
+    """Answer the calls by a release whose model may be closed."""
+    try:
+        release.open()
+    except Exception as error:
+        return [error] * len(calls)
+    return _freed(run, join, release, calls)
+
+
+def _freed(
+    run: Run[Row, Answer],
+    join: Join[Row],
+    release: Release,
+    calls: Sequence[_Call[Row, Answer]],
+) -> list[_Outcome[Answer]]:
+    """Answer the calls by a release that is held open, and free it."""
+    try:
+        return _outcomes(run, join, release, calls)
+    finally:
+        release.free()
 
 
 def _outcomes(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from bentos.serving.budget import Closable
 from bentos.tensors import Schema
 from bentos.version import Version
 
@@ -64,3 +65,30 @@ class Release:
 
     def __str__(self) -> str:
         return str(self.version)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its model is in memory."""
+        return not isinstance(self.predict, Closable) or self.predict.predict is not None
+
+    def hold(self) -> bool:
+        """Keep the model open until `free`, if it is open now."""
+        return not isinstance(self.predict, Closable) or self.predict.budget.hold(self.predict)
+
+    def open(self) -> None:
+        """Keep the model open until `free`; may take its time. Raises CannotOpen."""
+        if isinstance(self.predict, Closable):
+            self.predict.budget.open(self.predict)
+
+    def free(self) -> None:
+        """Let others have the memory when they need it."""
+        if isinstance(self.predict, Closable):
+            self.predict.budget.free(self.predict)
+
+    def succeed(self, before: "Release | None") -> None:
+        """Take the place of another release among the open models."""
+        if isinstance(self.predict, Closable):
+            replaced = before.predict if before else None
+            self.predict.budget.enter(
+                self.predict, replaced if isinstance(replaced, Closable) else None
+            )

@@ -148,14 +148,18 @@ class Slot(Generic[Row, Answer]):
         While nothing serves yet, calls wait for the version that is on its way. Those for a
         `version` are answered by another one where a swap comes between: look at the release.
         """
-        while self.coming:  # noqa: ASYNC110 - it ends in another thread
-            await asyncio.sleep(COMING_PAUSE)
+        await self.arrival()
         if version is not None:
             standing = self.standing.get(version)
             if standing is None:
                 raise NoRelease
             return await standing[1].submit(rows)
         return await (self.trial or self.batcher).submit(rows)
+
+    async def arrival(self) -> None:
+        """Return once something serves, or nothing is on its way."""
+        while self.coming:  # noqa: ASYNC110 - it ends in another thread
+            await asyncio.sleep(COMING_PAUSE)
 
     def try_beside(self, trial: Tried[Row, Answer]) -> None:
         """Let a trial take the calls from now on."""
@@ -183,6 +187,7 @@ class Slot(Generic[Row, Answer]):
 
     def swap(self, release: Release, keep_previous: bool = True) -> None:
         """Let a release serve from the next batch on."""
+        release.succeed(self.live)
         self._served = release, self.live if keep_previous else None
         self.candidate, self.trouble, self.promised = None, "", True
 
@@ -213,6 +218,7 @@ def _described(release: Release | None) -> dict[str, Any] | None:
         "run_id": release.version.run_id,
         "digest": release.version.digest,
         "since": release.since.isoformat(timespec="milliseconds"),
+        "open": release.is_open,
         "runs": release.runs,
         "note": release.note,
         "row_ms": round(release.row_seconds * 1000, 3),

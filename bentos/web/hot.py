@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from bentos.serving.batching import Answer, Answered, NoRelease, QueueFull, Row
+from bentos.serving.budget import CannotOpen
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.tensors import BadInput, Mismatch
@@ -168,12 +169,17 @@ async def ask(
         raise Overloaded(f"{slot.name} is overloaded: {error}") from None
     except BadInput as error:
         raise unfit(error) from None
+    except CannotOpen as error:
+        said = "is closed to make room for others, and cannot be opened again"
+        raise NotReady(f"{slot.label} {said}: {error}") from None
 
 
 def late(slot: Slot[Any, Any], seconds: float) -> HTTPError:
     """What is answered when a slot took longer than so many seconds."""
     if slot.live is None:
         return _not_ready(slot)
+    if not slot.live.is_open:
+        return NotReady(f"{slot.label} is still being opened: call again")
     return HTTPError(504, f"{slot.name} took longer than {seconds:.0f} s")
 
 

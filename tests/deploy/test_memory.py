@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from bentos.memory import allowed
 from deploy.local import memory
 from deploy.local.keys import MAKERS
 from deploy.local.servers import services
@@ -18,12 +19,28 @@ GB = 1024**3
 def test_two_workers_where_memory_allows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: int, container: str, workers: int
 ) -> None:
-    free = SimpleNamespace(available=machine * GB)
+    free = SimpleNamespace(available=machine * GB, total=machine * GB)
     monkeypatch.setattr("psutil.virtual_memory", lambda: free)
-    monkeypatch.setattr(memory, "CONTAINER", tmp_path / "memory.max")
+    monkeypatch.setattr("bentos.memory.CGROUPS", tmp_path)
+    monkeypatch.setattr("bentos.memory.OWN", tmp_path / "none")
     if container:
         (tmp_path / "memory.max").write_text(f"{container}\n")
     assert memory.workers() == workers
+
+
+def test_the_smallest_group_around_a_process_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bentos.memory.CGROUPS", tmp_path)
+    monkeypatch.setattr("bentos.memory.OWN", tmp_path / "own")
+    (tmp_path / "own").write_text("4:memory:/old\n0::/ascenso.slice/serve.service\n")
+    unit = tmp_path / "ascenso.slice" / "serve.service"
+    unit.mkdir(parents=True)
+    (unit / "memory.max").write_text("max\n")
+    (unit.parent / "memory.max").write_text("1000\n")
+    assert allowed() == 1000
+    (unit / "memory.max").write_text("999\n")
+    assert allowed() == 999
 
 
 def test_the_users_own_number_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

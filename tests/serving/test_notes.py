@@ -328,6 +328,40 @@ def test_what_is_live_is_told_again(
     assert records(registry.model(version.name))["a"].at > first
 
 
+def test_one_record_tells_for_all_that_a_replica_lives(
+    registry: Registry, version: Version, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = created(registry, f"{version.name}-other")
+    notes = opened(registry, "a")
+    for one in (version, other):
+        notes.put(Note(one, "live"))
+    notes.flush()
+    long_ago = stamp(datetime.now(UTC) - replicas.STALE - timedelta(seconds=1))
+    for one in (version, other):
+        record(registry, one, "a", long_ago)
+    monkeypatch.setattr(replicas, "HEARTBEAT", timedelta(0))
+    notes.flush()
+    times = [records(registry.model(one.name))["a"].at for one in (version, other)]
+    assert times[0] > times[1] == long_ago
+    monkeypatch.undo()
+    neighbour = opened(registry, "b")  # which follows the other model alone
+    neighbour.see({other.name: registry.model(other.name)}, [other.name], whole=False)
+    neighbour.flush()
+    assert recorded(registry, other) == {"a"}
+    assert told(registry, other) == {"state": "live", "replicas": "1"}
+
+
+def test_a_record_that_somebody_removed_is_written_again(
+    registry: Registry, version: Version, opened: Open
+) -> None:
+    notes = opened(registry, "a")
+    notes.put(Note(version, "live"))
+    notes.flush()
+    registry.delete_model_tag(version.name, f"{RECORD_TAG}a")
+    see(registry, notes, version.name)
+    assert recorded(registry, version) == {"a"}
+
+
 def test_without_the_registry_notes_wait(server: Server, registry: Registry, opened: Open) -> None:
     with gated(server.url) as gate, reading(gate.url) as distant:
         notes = opened(distant)

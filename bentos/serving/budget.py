@@ -1,0 +1,140 @@
+"""How much memory the open models of a process may take, and which one is closed for another.
+
+A model's heat is the number of its calls, each worth less the longer it is ago. Of models that are
+called equally often, the one called least recently is the coldest; one that is called often stays
+hot while others are called once. Kept as a logarithm, the heat of a model that nobody calls need
+not be touched: all cool alike.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from threading import Condition
+from typing import Any
+from weakref import WeakSet
+
+LIFE = 600.0  # seconds until a call counts 1/e
+LOST_PAUSE = 1.0  # seconds; of models that nobody has any more, nobody is told
+
+Predict = Callable[[Any], Any]
+
+
+class CannotOpen(Exception):
+    """A model was closed and cannot be opened again now; the message says why."""
+
+
+class Closable:
+    """The model of a release: `predict` while it is open, and what opens it again.
+
+    `size` is in bytes. It is called between `hold`, or `open`, and `free`.
+    """
+
+    def __init__(
+        self, budget: "Budget", size: int, predict: Predict, reopen: Callable[[], Predict]
+    ) -> None:
+        self.budget = budget
+        self.size = size
+        self.predict: Predict | None = predict
+        self.reopen = reopen
+        self.heat = -math.inf
+        self.held = 0  # batches that run
+
+    def __call__(self, batch: Any) -> Any:
+        """Answer a batch."""
+        if self.predict is None:
+            raise RuntimeError("a model was called that is closed")
+        return self.predict(batch)
+
+
+class Budget:
+    """The open models, of `limit` bytes at most, but for one of them. Thread-safe.
+
+    A model that has no room beside hotter ones is opened all the same, and the coldest of all goes
+    when the next one is opened: so no one has to go for a colder one.
+    """
+
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limit = limit
+        self._clock = clock
+        self._changed = Condition()
+        self._open: WeakSet[Closable] = WeakSet()
+
+    @property
+    def used(self) -> int:
+        """The bytes of all open models."""
+        return sum(one.size for one in list(self._open))
+
+    def enter(self, one: Closable, before: Closable | None) -> None:
+        """Take in a model that is open, in the place and with the heat of another.
+
+        It is closed if there is no room for it.
+        """
+        with self._changed:
+            if before:
+                one.heat, before.heat = before.heat, one.heat
+            self._warm(one)
+            if one.predict and (one in self._open or self._has_room(one)):
+                self._open.add(one)
+            else:
+                self._close(one)
+
+    def hold(self, one: Closable) -> bool:
+        """Keep a model open until `free`, if it is open now."""
+        with self._changed:
+            if one.predict is None:
+                return False
+            self._warm(one)
+            one.held += 1
+            return True
+
+    def open(self, one: Closable) -> None:
+        """Keep a model open until `free`; a closed one waits for room and is opened.
+
+        Of one model this is for one thread at a time. Raises CannotOpen.
+        """
+        with self._changed:
+            self._warm(one)
+            while one.predict is None and not self._has_room(one):
+                self._changed.wait(LOST_PAUSE)
+            one.held += 1
+            self._open.add(one)
+        try:
+            one.predict = one.predict or one.reopen()
+        except BaseException:
+            self.free(one)
+            raise
+
+    def free(self, one: Closable) -> None:
+        """A batch ended."""
+        with self._changed:
+            one.held -= 1
+            if one.predict is None:
+                self._close(one)
+            self._changed.notify_all()
+
+    def _warm(self, one: Closable) -> None:
+        """Count a call."""
+        now = self._clock() / LIFE
+        high, low = max(one.heat, now), min(one.heat, now)
+        one.heat = high + math.log1p(math.exp(low - high))
+
+    def _has_room(self, one: Closable) -> bool:
+        """Make room for a model by closing colder ones; without any, one may be too much."""
+        others = sorted(self._open, key=lambda other: other.heat)
+        coldest_is_busy = False
+        for other in others:
+            is_too_much = self.used > self.limit and not coldest_is_busy
+            if other.held:
+                coldest_is_busy = True
+            elif is_too_much or (self._is_full(one) and other.heat < one.heat):
+                self._close(other)
+        return not self._is_full(one) or self.used <= self.limit
+
+    def _is_full(self, one: Closable) -> bool:
+        """Whether a model has no room beside the others."""
+        return self.used + one.size > self.limit
+
+    def _close(self, one: Closable) -> None:
+        """Let go of a model; its memory is free once no batch uses it."""
+        one.predict = None
+        self._open.discard(one)
