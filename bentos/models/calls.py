@@ -1,6 +1,9 @@
 """A call to a model by its name: bytes to columns, and answers back."""
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from cachetools import LRUCache
@@ -63,25 +66,31 @@ class Codecs(Generic[C]):
 
 
 def find(rack: Models, name: str) -> Slot[Row, Row]:
-    """The slot of a promoted model. Raises HTTPError 404, which lists what there is."""
+    """The slot of a promoted model.
+
+    Raises HTTPError 404, which lists what there is, or NotReady before that is known.
+    """
     slot = rack.get(name)
-    if slot is None:
-        known = ", ".join(slot.name for slot in rack.slots) or "none yet"
-        raise HTTPError(404, f"No model {clip(name)!r} is promoted. Those that are: {clip(known)}")
-    return slot
+    if slot is not None:
+        return slot
+    if not rack.known:
+        raise NotReady("Which models are promoted is not known yet: MLflow was not read so far")
+    known = ", ".join(slot.name for slot in rack.slots) or "none yet"
+    raise HTTPError(404, f"No model {clip(name)!r} is promoted. Those that are: {clip(known)}")
 
 
 def live(slot: Slot[Row, Row]) -> Release:
     """What serves. Raises NotReady with the reason why nothing does."""
-    if slot.live:
-        return slot.live
-    if slot.refused:
-        said = f"version {slot.refused.version} was refused: {slot.refused.reason}"
-        raise NotReady(f"{slot.name}: {said}: {slot.refused.message}")
-    if slot.candidate:
-        waits = f"version {slot.candidate.version} is being checked"
-        raise NotReady(f"{slot.name}: {waits}" + (f": {slot.trouble}" if slot.trouble else ""))
-    raise NotReady(f"{slot.name}: {slot.trouble or 'no version was looked at yet'}")
+    if slot.live is None:
+        raise NotReady(f"{slot.name}: {slot.hindrance}")
+    return slot.live
+
+
+async def arrived(slot: Slot[Row, Row], seconds: float | None) -> None:
+    """Return once a version that is on its way has come, or the time is up, if there is any."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await slot.arrival()
 
 
 def standing(slot: Slot[Row, Row], version: str | None) -> Release:
@@ -114,7 +123,10 @@ async def ask(
     Those of a `probable` call have a column of probabilities; all are by `version`, if one is
     named. Without `seconds` its caller has a deadline. Raises HTTPError.
     """
+    until = None if seconds is None else time.monotonic() + seconds
     for _ in range(TRIES):
+        if slot.live is None:
+            await arrived(slot, _left(until))
         release = standing(slot, version)
         try:
             batch = read(release)
@@ -126,13 +138,18 @@ async def ask(
             raise TypeError(f"{release} has no schema")
         try:
             table = Table(batch, release.schema, probable)
-            answered = await predict(slot, table, seconds, version)
+            answered = await predict(slot, table, _left(until), version)
         except Stale:
             continue
         if version not in (None, answered.release.version.version):
             continue
         return _answers(answered.answers, probable), answered.release
     raise NotReady(f"{slot.name} changed its columns {TRIES} times meanwhile")
+
+
+def _left(until: float | None) -> float | None:
+    """Seconds to a time of the monotonic clock, where there is one."""
+    return None if until is None else until - time.monotonic()
 
 
 def _answers(table: Sequence[Row], probable: bool) -> Batch:

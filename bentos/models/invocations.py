@@ -21,6 +21,7 @@ from bentos.web.endpoint import NOT_READY, Answer, Endpoint
 from bentos.web.errors import JSON, HTTPError, UnprocessableBody
 from bentos.web.headers import VERSION_HEADER, spelled
 from bentos.web.hot import MISMATCH
+from bentos.web.metrics import ROUTE
 
 MLFLOW = "3.17.2"  # whose scoring server this one is like
 CODES = {400: "BAD_REQUEST", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE"}
@@ -73,6 +74,7 @@ class Scoring:
 
     async def _answer(self, request: Request) -> Response:
         slot = self._slot(request)
+        request.scope[ROUTE] = f"{slot.name}/invocations"
         body = await read(request.scope, request.receive, slot.limits.body_bytes)
         kind = request.headers.get("content-type", JSON)
 

@@ -82,7 +82,7 @@ def _release(release: Release, address: str) -> list[str]:
         f"<h2>Gives</h2>{_table(outputs)}",
         f"<h2>Ask it</h2><pre>{html.escape(curl)}</pre>",
         f'<p><a href="{name}/docs">try it</a>, <a href="{name}/openapi.json">OpenAPI</a>, '
-        f'<a href="history?model={name}">history</a></p>',
+        f'<a href="{name}/releases">releases</a>, <a href="{name}/history">history</a></p>',
     ]
 
 

@@ -33,6 +33,7 @@ class Pages:
 
     def __init__(self, settings: Settings) -> None:
         self.rack = tabled(settings, run)
+        self.following = Following(racks=[self.rack])
         self._assets = docs.Assets()
 
     @property
@@ -50,6 +51,20 @@ class Pages:
                 description="One row or a list of rows, by the model's schema: see /{name}/docs.",
                 body=Any,
                 examples={"one": {"x": 1.5}},
+            ),
+            Endpoint(
+                "GET",
+                "/{name}/releases",
+                self.releases,
+                "What serves of a model, since when, and who was refused why",
+                {200: Answer("As one of /releases"), **missing},
+            ),
+            Endpoint(
+                "GET",
+                "/{name}/history",
+                self.history,
+                "What served of a model when",
+                {200: Answer("As /history, of which it takes `at` and `limit`"), **missing},
             ),
             Endpoint(
                 "GET",
@@ -92,6 +107,15 @@ class Pages:
         address = str(request.url.replace(query="")).rstrip("/")
         return HTMLResponse(page.model(slot, address), headers=PAGE_HEADERS)
 
+    async def releases(self, request: Request) -> Response:
+        """`GET /{name}/releases`."""
+        return to_json(find(self.rack, request.path_params["name"]).report())
+
+    async def history(self, request: Request) -> Response:
+        """`GET /{name}/history`, also of a model of which nothing serves any more."""
+        query = [("model", request.path_params["name"]), *request.query_params.multi_items()]
+        return to_json(await self.following.history(query))
+
     async def described(self, request: Request) -> Response:
         """`GET /{name}/openapi.json`."""
         slot = find(self.rack, request.path_params["name"])
@@ -130,7 +154,7 @@ def build(settings: Settings, gate: Gate | None = None) -> App:
             *OpenInference(pages.rack, timeout).endpoints,
             *Scoring(pages.rack, timeout).endpoints,
         ],
-        Following(racks=[pages.rack]),
+        pages.following,
         gate or Gate(settings),
         last=[pages.last],
         doors=doors,

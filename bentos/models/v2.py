@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bentos.models.calls import Codecs, Models, Row, ask, find, standing
+from bentos.models.calls import Codecs, Models, Row, arrived, ask, find, standing
 from bentos.protocols import V2, Inference, V2Call
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -21,6 +21,7 @@ from bentos.web.endpoint import NOT_READY, Answer, Endpoint
 from bentos.web.errors import JSON, HTTPError, Problem, UnprocessableBody
 from bentos.web.headers import VERSION_HEADER, spelled
 from bentos.web.hot import unfit
+from bentos.web.metrics import ROUTE
 
 LENGTH = "inference-header-content-length"
 BINARY = "application/octet-stream"
@@ -124,7 +125,10 @@ class OpenInference:
             return _refusal(error)
 
     async def _answer(self, request: Request) -> Response:
-        slot, _ = self._standing(request)
+        slot = find(self._rack, request.path_params["name"])
+        request.scope[ROUTE] = f"{slot.name}/infer"
+        await arrived(slot, self._timeout)
+        self._standing(request)
         body = await read(request.scope, request.receive, slot.limits.body_bytes)
         length, calls = _length(request), list[V2Call]()
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
-from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -18,7 +17,7 @@ from bentos.web.endpoint import NOT_READY, Answer, Endpoint, routes
 from bentos.web.errors import HANDLERS, JSON, Failure, Unavailable
 from bentos.web.following import Following
 from bentos.web.hot import Door
-from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, metrics
+from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, ROUTE, metrics
 
 VERSION = "1"
 
@@ -97,7 +96,7 @@ class App:
         async def counted(message: Message) -> None:
             await send(message)
             if message["type"] == "http.response.start":
-                route = getattr(scope.get("endpoint"), "__name__", "none")
+                route = scope.get(ROUTE) or getattr(scope.get("endpoint"), "__name__", "none")
                 REQUESTS.add((self.name, route, str(message["status"])))
                 REQUEST_SECONDS.observe((self.name, route), time.perf_counter() - started)
 
@@ -146,11 +145,7 @@ class App:
         return to_json(self.report())
 
     async def _history(self, request: Request) -> Response:
-        ledger = self.following.started.ledger
-        models = [slot.name for slot in self.following.slots]
-        racks = tuple(rack.prefix for rack in self.following.racks)
-        query = request.query_params.multi_items()
-        return to_json(await run_sync(history.history, ledger, models, racks, query))
+        return to_json(await self.following.history(request.query_params.multi_items()))
 
     async def _reload(self, request: Request) -> Response:
         await self.following.reload()

@@ -1,6 +1,6 @@
 """What a service follows: the slots of its models, and feeds beside the registry."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from anyio.to_thread import run_sync
@@ -10,6 +10,7 @@ from bentos.registry.client import RegistryUnavailable
 from bentos.serving.rack import Rack
 from bentos.serving.slot import Slot
 from bentos.web.errors import Unavailable
+from bentos.web.history import History, history
 
 
 class Feed(Protocol):
@@ -86,6 +87,12 @@ class Following:
             raise Unavailable(
                 f"The registry cannot be read, what serves goes on: {error}"
             ) from None
+
+    async def history(self, query: Iterable[tuple[str, str]]) -> History:
+        """The lines of the ledger that a query asks for. Raises HTTPError."""
+        models = [slot.name for slot in self.slots]
+        racks = tuple(rack.prefix for rack in self.racks)
+        return await run_sync(history, self.started.ledger, models, racks, query)
 
     async def slot(self, rack: Rack[Any, Any], name: str) -> Slot[Any, Any] | None:
         """The slot of a model by its caller's name; the registry is asked for one that is new."""

@@ -29,6 +29,7 @@ from bentos.serving.release import Release
 from bentos.web import plain
 
 MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
+ROUTE = "ascenso.route"  # in the scope of a request: what it is counted as, if not its endpoint
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 

@@ -75,6 +75,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
             folder,
             ASCENSO_REGISTRY__POLL_SECONDS="0.2",
             ASCENSO_GRPC__PORT=str(port),
+            ASCENSO_MODELS__MEMORY_MB="1",  # of all these tests' models a few at a time
         ) as url,
     ):
         patch.setenv("MLFLOW_TRACKING_URI", server.url)

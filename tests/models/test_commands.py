@@ -1,0 +1,82 @@
+"""The command line on models of any name."""
+
+import json
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+from sklearn.linear_model import LinearRegression
+
+import mlflow
+from bentos.cli import main
+from tests.models.conftest import Models
+
+with warnings.catch_warnings():  # mlflow warns about its own type hints
+    warnings.simplefilter("ignore")
+    import mlflow.sklearn
+
+Ascenso = Callable[..., Result]
+NAMES = [
+    "São Paulo (100% sure?) & 'x' \"y\" #1",
+    "prod.ml.fraud +1∕2",  # noqa: RUF001 - it looks like a slash, and is none
+    "half%2Fdone\\",
+    "-v",
+]
+
+
+@pytest.fixture
+def ascenso(models: Models, monkeypatch: pytest.MonkeyPatch) -> Ascenso:
+    monkeypatch.setenv("ASCENSO_URL", models.url)
+
+    def run(*arguments: str) -> Result:
+        told = CliRunner().invoke(main, arguments)
+        assert told.exit_code == 0, told.output
+        return told
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def versions(models: Models) -> list[str]:
+    """The ids of two logged models: twice a number, and three times."""
+    made = []
+    for times in (2.0, 3.0):
+        model = LinearRegression().fit([[0.0], [1.0]], [0.0, times])
+        with warnings.catch_warnings(), mlflow.start_run():
+            warnings.simplefilter("ignore")
+            made.append(
+                mlflow.sklearn.log_model(
+                    model, name="m", serialization_format="skops", pip_requirements=[]
+                ).model_id
+            )
+    return [str(each) for each in made]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_that_mlflow_allows(
+    models: Models, ascenso: Ascenso, versions: list[str], name: str
+) -> None:
+    def answer() -> Any:
+        return models.ask(name, [1.0]).json()["prediction"]
+
+    models.client.create_registered_model(name)
+    for identity in versions:
+        models.client.create_model_version(name, f"models:/{identity}", model_id=identity)
+    told = ascenso("promote", "--", name, "1")
+    assert told.output.splitlines()[-1] == f"models serves {name}/1"
+    assert answer() == pytest.approx(2.0)
+    ascenso("promote", "--alias", "champion", "--", name, "2")
+    assert answer() == pytest.approx(3.0)
+    ascenso("rollback", "--", name)
+    assert answer() == pytest.approx(2.0)
+    events = json.loads(ascenso("history", "--json", "--", name).output)
+    assert [event["version"] for event in events] == ["1", "2", "1"]
+    assert httpx.get(models.place(name, "history")).json()["events"] == events
+    (service,) = json.loads(ascenso("status", "--json").output)
+    (slot,) = [slot for slot in service["releases"] if slot["model"] == name]
+    assert (slot["live"]["version"], slot["previous"]["version"]) == ("1", "2")
+    assert httpx.get(models.place(name, "")).status_code == 200
+    assert models.client.get_model_version_by_alias(name, "live").version == "1"
