@@ -74,22 +74,14 @@ class Columns:
 
         The index that pandas wrote goes along.
         """
-        index = {name for name in table.names if INDEX.fullmatch(name)} - set(self.inputs)
-        wanted, found = {*self.inputs, *self.keep, *index}, set(table.names)
-        if missing := sorted(wanted - found):
-            raise Unfit(f"the columns {missing} are missing; there are {table.names}")
-        if foreign := sorted(found - wanted):
-            raise Unfit(f"the model takes no columns {foreign}: drop them, or --keep them")
-        if len(found) < len(table.names):
-            raise Unfit(f"the columns {table.names} are not all different")
         outputs = [pa.field(name, KINDS[kind]) for name, kind in self.outputs.items()]
-        return pa.schema([*table, *outputs], table.metadata)
+        return joined(table, dict.fromkeys(self.inputs, True), self.keep, outputs)
 
     def score(self, release: Release, batch: pa.RecordBatch) -> list[pa.Array]:
         """A column of answers for each output. Raises Unfit for values that it cannot take."""
         if not batch.num_rows:
             return [pa.array([], KINDS[kind]) for kind in self.outputs.values()]
-        given = pa.record_batch({name: _plain(batch[name]) for name in self.inputs})
+        given = pa.record_batch({name: plain(batch[name]) for name in self.inputs})
         for name in given.schema.names:
             _check_finite(name, given[name])
         door = _door(release.version.name)
@@ -112,6 +104,24 @@ class Columns:
         if "tensor" in self.outputs.values():
             return [answers.reshape(len(rows), -1).tolist()]
         return list(answers.reshape(len(rows), -1).T)
+
+
+def joined(
+    table: pa.Schema, inputs: Mapping[str, bool], keep: Sequence[str], outputs: Sequence[pa.Field]
+) -> pa.Schema:
+    """A table's columns and the answers; `inputs` says which of the model's columns must be there.
+
+    Raises Unfit for columns that are missing or foreign. The index that pandas wrote goes along.
+    """
+    index = {name for name in table.names if INDEX.fullmatch(name)} - inputs.keys()
+    wanted, found = {*inputs, *keep, *index}, set(table.names)
+    if missing := sorted(name for name in wanted - found if inputs.get(name, True)):
+        raise Unfit(f"the columns {missing} are missing; there are {table.names}")
+    if foreign := sorted(found - wanted):
+        raise Unfit(f"the model takes no columns {foreign}: drop them, or --keep them")
+    if len(found) < len(table.names):
+        raise Unfit(f"the columns {table.names} are not all different")
+    return pa.schema([*table, *outputs], table.metadata)
 
 
 def _called(door: Door, release: Release, given: pa.RecordBatch) -> list[Any]:
@@ -139,7 +149,7 @@ def _door(model: str) -> Door | None:
     return None
 
 
-def _plain(column: pa.Array) -> pa.Array:
+def plain(column: pa.Array) -> pa.Array:
     """A column without its encoding: a category is its value, a decimal a number."""
     if types.is_dictionary(column.type):
         column = column.dictionary_decode()

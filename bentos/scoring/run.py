@@ -10,6 +10,7 @@ from bentos.registry.digests import signed
 from bentos.scoring.job import Job, agree, noted, result
 from bentos.scoring.model import admitted, promoted
 from bentos.scoring.rows import Columns
+from bentos.scoring.schemas import SchemaColumns
 from bentos.scoring.tables import Folder, Unfit, find
 from bentos.scoring.workers import Scored, running, score
 from bentos.settings import Settings
@@ -68,15 +69,15 @@ def plan(
     version = signed(registry, _version(registry, settings, model, number or begun))
     job = Job.of(version, source, keep)
     if before is None or before == job:
-        _, mlmodel = admitted(registry, version, settings)
-        _check(Columns.of(mlmodel, keep), model, folder, parts[0])
+        _, columns = admitted(registry, version, settings, keep)
+        _check(columns, model, folder, parts[0])
     agree(target, job)
     scored = set(target.parts())
     left = [part for part in parts if result(part) not in scored]
     return Run(job, folder.uri, output, registry.address, len(parts) - len(left), left)
 
 
-def _check(columns: Columns, model: str, folder: Folder, part: str) -> None:
+def _check(columns: Columns | SchemaColumns, model: str, folder: Folder, part: str) -> None:
     try:
         with folder.batches(part, columns.in_csv(model)) as batches:
             columns.schema(batches.schema)

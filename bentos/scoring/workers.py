@@ -14,7 +14,6 @@ from ray.util import ActorPool
 from bentos.registry.client import Registry
 from bentos.scoring.job import Job, result
 from bentos.scoring.model import admitted
-from bentos.scoring.rows import Columns
 from bentos.scoring.tables import TROUBLES, Folder
 from bentos.settings import settings
 
@@ -37,8 +36,7 @@ class Worker:
     def __init__(self, job: Job, source: str, output: str, registry: str) -> None:
         with closing((opened := Registry(registry)).http):
             version = opened.version(job.model, job.version)
-            self._release, mlmodel = admitted(opened, version, settings())
-        self._columns = Columns.of(mlmodel, job.keep)
+            self._release, self._columns = admitted(opened, version, settings(), job.keep)
         self._source, self._output = Folder(source), Folder(output)
 
     def score(self, part: str) -> Scored:

@@ -48,7 +48,8 @@ def admit(registry: Registry, home: Path) -> Admit:
 
     def admit(model: str, *keep: str) -> tuple[Release, Columns]:
         settings = Settings(home=home)
-        release, mlmodel = admitted(registry, promoted(registry, model, settings), settings)
-        return release, Columns.of(mlmodel, keep)
+        release, columns = admitted(registry, promoted(registry, model, settings), settings, keep)
+        assert isinstance(columns, Columns)
+        return release, columns
 
     return admit
