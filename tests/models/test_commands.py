@@ -21,7 +21,7 @@ with warnings.catch_warnings():  # mlflow warns about its own type hints
 Ascenso = Callable[..., Result]
 NAMES = [
     "São Paulo (100% sure?) & 'x' \"y\" #1",
-    "prod.ml.fraud +1∕2",  # noqa: RUF001 - it looks like a slash, and is none
+    "team.ml.fraud +1∕2",  # noqa: RUF001 - it looks like a slash, and is none
     "half%2Fdone\\",
     "-v",
 ]
