@@ -2,18 +2,25 @@
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
+from mlflow.exceptions import MlflowException
+from sklearn.linear_model import LinearRegression
 
 import mlflow
 from mlflow import MlflowClient
 from tests.services import served
 from tests.serving.servers import storing, tracking
 from tests.stack import free_ports, wait_for
+
+with warnings.catch_warnings():  # mlflow warns about its own type hints
+    warnings.simplefilter("ignore")
+    import mlflow.sklearn
 
 SECONDS = 60.0
 
@@ -33,6 +40,12 @@ class Models:
             flavor.log_model(
                 model, name="model", registered_model_name=name, pip_requirements=[], **options
             )
+
+    def register(self, name: str, logged: str) -> None:
+        """Make a version of a logged model, of which only the id is needed."""
+        with suppress(MlflowException):  # it is there
+            self.client.create_registered_model(name)
+        self.client.create_model_version(name, f"models:/{logged}", model_id=logged)
 
     def promote(self, name: str, version: str = "1", stage: str = "Production") -> None:
         """Move a version to a stage, as the mouse does."""
@@ -82,3 +95,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
         mlflow.set_tracking_uri(server.url)
         mlflow.set_experiment("any model")
         yield Models(url, f"127.0.0.1:{port}", MlflowClient())
+
+
+@pytest.fixture(scope="package")
+def slopes(models: Models) -> list[str]:
+    """The ids of two logged models: twice a number, and three times."""
+    return [_line(times) for times in (2.0, 3.0)]
+
+
+def _line(times: float) -> str:
+    model = LinearRegression().fit([[0.0], [1.0]], [0.0, times])
+    options = {"serialization_format": "skops", "pip_requirements": []}
+    with warnings.catch_warnings(), mlflow.start_run():
+        warnings.simplefilter("ignore")
+        return str(mlflow.sklearn.log_model(model, name="line", **options).model_id)

@@ -1,22 +1,15 @@
 """The command line on models of any name."""
 
 import json
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 from click.testing import CliRunner, Result
-from sklearn.linear_model import LinearRegression
 
-import mlflow
 from bentos.cli import main
 from tests.models.conftest import Models
-
-with warnings.catch_warnings():  # mlflow warns about its own type hints
-    warnings.simplefilter("ignore")
-    import mlflow.sklearn
 
 Ascenso = Callable[..., Result]
 NAMES = [
@@ -39,32 +32,15 @@ def ascenso(models: Models, monkeypatch: pytest.MonkeyPatch) -> Ascenso:
     return run
 
 
-@pytest.fixture(scope="module")
-def versions(models: Models) -> list[str]:
-    """The ids of two logged models: twice a number, and three times."""
-    made = []
-    for times in (2.0, 3.0):
-        model = LinearRegression().fit([[0.0], [1.0]], [0.0, times])
-        with warnings.catch_warnings(), mlflow.start_run():
-            warnings.simplefilter("ignore")
-            made.append(
-                mlflow.sklearn.log_model(
-                    model, name="m", serialization_format="skops", pip_requirements=[]
-                ).model_id
-            )
-    return [str(each) for each in made]
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_any_name_that_mlflow_allows(
-    models: Models, ascenso: Ascenso, versions: list[str], name: str
+    models: Models, ascenso: Ascenso, slopes: list[str], name: str
 ) -> None:
     def answer() -> Any:
         return models.ask(name, [1.0]).json()["prediction"]
 
-    models.client.create_registered_model(name)
-    for identity in versions:
-        models.client.create_model_version(name, f"models:/{identity}", model_id=identity)
+    for logged in slopes:
+        models.register(name, logged)
     told = ascenso("promote", "--", name, "1")
     assert told.output.splitlines()[-1] == f"models serves {name}/1"
     assert answer() == pytest.approx(2.0)

@@ -30,7 +30,7 @@ LABELS = np.array(["dear", "cheap", "dear"])
 
 
 def scoring(models: Models, home: Path, name: str, *keep: str) -> tuple[Release, SchemaColumns]:
-    with reading(models.client._registry_uri) as registry:
+    with reading(mlflow.get_tracking_uri()) as registry:
         settings = Settings(home=home)
         release, columns = admitted(registry, promoted(registry, name, settings), settings, keep)
     assert isinstance(columns, SchemaColumns)
