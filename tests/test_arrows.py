@@ -9,12 +9,12 @@ import pytest
 
 from deploy.local.settings import ROOT
 
-BASE = "files loop made_secrets process refusal settings version"
+BASE = "files loop made_secrets memory process refusal settings version"
 # What a room may import, beside the base. A service asks whatever is below it.
 BELOW = {
     "stack": "services bento web",
     "cli": "scoring services promotion admission serving web flavors registry tensors",
-    "scoring": "services promotion admission serving flavors registry",
+    "scoring": "services promotion admission protocols serving flavors registry tensors",
     "services": "bento web promotion admission protocols serving tensors registry database",
     "bento": "web promotion serving",
     "web": "promotion protocols serving tensors registry",

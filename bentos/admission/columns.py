@@ -27,8 +27,9 @@ from bentos.flavors.releases import of_another
 from bentos.flavors.samples import samples_of
 from bentos.protocols.rows import Rows
 from bentos.refusal import Refusal
-from bentos.registry.client import Version
+from bentos.registry.client import Tag, Version
 from bentos.registry.tags import PIN_TAG
+from bentos.serving.budget import Model
 from bentos.serving.release import Probabilities, Release, Runs
 from bentos.settings import AdmissionSettings
 from bentos.tensors import Batch, Schema
@@ -50,6 +51,15 @@ class Made(NamedTuple):
     example: bytes
     row_seconds: float
     probabilities: Probabilities
+
+
+class Admitted(NamedTuple):
+    """What opens a version again: the digest of its files, how it runs, what it was asked for."""
+
+    version: Version
+    files: str
+    runs: Runs
+    probable: bool
 
 
 def admit_by_schema(
@@ -79,16 +89,16 @@ def admit_by_schema(
 
 
 def open_again(
-    version: Version, folder: Path, settings: AdmissionSettings, compiled: Path, runs: Runs
-) -> Predict:
-    """What answers for a version that was admitted before and has its pin since.
-
-    Raises Refusal where its files are others now.
-    """
-    files = check_pin(version, folder)
-    if runs == "native":
-        return open_model(MLmodel(folder)).predict
-    return _made(MLmodel(folder), settings, compiled, files).predict
+    admitted: Admitted, folder: Path, settings: AdmissionSettings, compiled: Path
+) -> Model:
+    """The model of a version that was admitted. Raises Refusal where its files are others now."""
+    pinned = (Tag(PIN_TAG, admitted.files),)
+    files = check_pin(msgspec.structs.replace(admitted.version, tags=pinned), folder)
+    if admitted.runs == "native":
+        opened = open_model(MLmodel(folder))
+        return Model(opened.predict, with_probabilities(opened) if admitted.probable else None)
+    made = _made(MLmodel(folder), settings, compiled, files)
+    return Model(made.predict, made.probabilities.predict)
 
 
 def check_pin(version: Version, folder: Path) -> str:

@@ -7,17 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from msgspec import structs
-
 from bentos.admission.budgets import weight
 from bentos.admission.cache import Artifacts
-from bentos.admission.columns import PIN_TAG, admit_by_schema, open_again
+from bentos.admission.columns import Admitted, admit_by_schema, open_again
 from bentos.admission.judge import admit
 from bentos.refusal import Refusal
-from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable, Tag, Version
+from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable, Version
 from bentos.registry.sources import FileMissing, StoreUnavailable, open_source
-from bentos.serving.budget import Budget, CannotOpen, Closable, Predict
-from bentos.serving.release import Contract, Release, Runs
+from bentos.serving.budget import Budget, CannotOpen, Closable, Model
+from bentos.serving.release import Contract, Release
 from bentos.settings import Settings
 
 T = TypeVar("T")
@@ -60,20 +58,26 @@ class Stock:
             version,
             lambda folder: admit_by_schema(version, folder, self._settings.admission, compiled),
         )
-        size = weight(self.artifacts.folder(version), compiled, release.runs)
-        reopen = partial(self._reopen, version, release.files, release.runs)
-        return replace(release, predict=Closable(self._budget, size, release.predict, reopen))
+        return self._closable(release, compiled)
 
-    def _reopen(self, version: Version, files: str, runs: Runs) -> Predict:
-        """What answers for a version, from the files that were admitted. Raises CannotOpen."""
-        pinned = structs.replace(version, tags=(Tag(PIN_TAG, files),))
+    def _closable(self, release: Release, compiled: Path) -> Release:
+        """A release whose model may be closed, and is opened again from its folder."""
+        version, shares = release.version, release.probabilities
+        admitted = Admitted(version, release.files, release.runs, shares.predict is not None)
+        size = weight(self.artifacts.folder(version), compiled, release.runs)
+        model = Model(release.predict, shares.predict)
+        one = Closable(self._budget, size, model, partial(self._reopen, admitted))
+        if shares.predict:
+            shares = replace(shares, predict=one.probable)
+        return replace(release, predict=one, probabilities=shares)
+
+    def _reopen(self, admitted: Admitted) -> Model:
+        """The model of a version, from the files that were admitted. Raises CannotOpen."""
+        version, settings = admitted.version, self._settings.admission
         compiled = self.artifacts.compiled(version)
         try:
             return self._checked(
-                version,
-                lambda folder: open_again(
-                    pinned, folder, self._settings.admission, compiled, runs
-                ),
+                version, lambda folder: open_again(admitted, folder, settings, compiled)
             )
         except (Refusal, *PASSING) as error:
             log.warning("%s cannot be opened again: %s", version, error)

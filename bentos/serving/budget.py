@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from threading import Condition
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 LIFE = 600.0  # seconds until a call counts 1/e
@@ -23,27 +23,44 @@ class CannotOpen(Exception):
     """A model was closed and cannot be opened again now; the message says why."""
 
 
-class Closable:
-    """The model of a release: `predict` while it is open, and what opens it again.
+class Model(NamedTuple):
+    """A model in memory: its answers, and where it has them, those with probabilities."""
 
-    `size` is in bytes. It is called between `hold`, or `open`, and `free`.
+    predict: Predict
+    probable: Predict | None = None
+
+
+class Closable:
+    """The model of a release while it is open, and what opens it again.
+
+    `size` is in bytes. It is called between `Budget.hold`, or `Budget.open`, and `Budget.free`.
     """
 
     def __init__(
-        self, budget: "Budget", size: int, predict: Predict, reopen: Callable[[], Predict]
+        self, budget: "Budget", size: int, model: Model, reopen: Callable[[], Model]
     ) -> None:
         self.budget = budget
         self.size = size
-        self.predict: Predict | None = predict
+        self.model: Model | None = model
         self.reopen = reopen
         self.heat = -math.inf
         self.held = 0  # batches that run
 
     def __call__(self, batch: Any) -> Any:
         """Answer a batch."""
-        if self.predict is None:
+        return self._opened.predict(batch)
+
+    def probable(self, batch: Any) -> Any:
+        """Answer a batch with probabilities."""
+        if self._opened.probable is None:
+            raise RuntimeError("a model was asked for probabilities that has none")
+        return self._opened.probable(batch)
+
+    @property
+    def _opened(self) -> Model:
+        if self.model is None:
             raise RuntimeError("a model was called that is closed")
-        return self.predict(batch)
+        return self.model
 
 
 class Budget:
@@ -73,7 +90,7 @@ class Budget:
             if before:
                 one.heat, before.heat = before.heat, one.heat
             self._warm(one)
-            if one.predict and (one in self._open or self._has_room(one)):
+            if one.model and (one in self._open or self._has_room(one)):
                 self._open.add(one)
             else:
                 self._close(one)
@@ -81,7 +98,7 @@ class Budget:
     def hold(self, one: Closable) -> bool:
         """Keep a model open until `free`, if it is open now."""
         with self._changed:
-            if one.predict is None:
+            if one.model is None:
                 return False
             self._warm(one)
             one.held += 1
@@ -94,12 +111,12 @@ class Budget:
         """
         with self._changed:
             self._warm(one)
-            while one.predict is None and not self._has_room(one):
+            while one.model is None and not self._has_room(one):
                 self._changed.wait(LOST_PAUSE)
             one.held += 1
             self._open.add(one)
         try:
-            one.predict = one.predict or one.reopen()
+            one.model = one.model or one.reopen()
         except BaseException:
             self.free(one)
             raise
@@ -108,7 +125,7 @@ class Budget:
         """A batch ended."""
         with self._changed:
             one.held -= 1
-            if one.predict is None:
+            if one.model is None:
                 self._close(one)
             self._changed.notify_all()
 
@@ -136,5 +153,5 @@ class Budget:
 
     def _close(self, one: Closable) -> None:
         """Let go of a model; its memory is free once no batch uses it."""
-        one.predict = None
+        one.model = None
         self._open.discard(one)

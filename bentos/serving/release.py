@@ -69,7 +69,7 @@ class Release:
     @property
     def is_open(self) -> bool:
         """Whether its model is in memory."""
-        return not isinstance(self.predict, Closable) or self.predict.predict is not None
+        return not isinstance(self.predict, Closable) or self.predict.model is not None
 
     def hold(self) -> bool:
         """Keep the model open until `free`, if it is open now."""

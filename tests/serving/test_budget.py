@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Callable
 from threading import Event, Thread
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from bentos.registry.client import Version
-from bentos.serving.budget import LIFE, Budget, CannotOpen, Closable
+from bentos.serving.budget import LIFE, Budget, CannotOpen, Closable, Model
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from tests.memory import INLINE, THREADED, doubled, numbers_slot
+
+DOUBLED = Model(doubled)
 
 
 class Clock:
@@ -37,9 +37,9 @@ def budget(clock: Clock) -> Budget:
 def model(
     budget: Budget,
     size: int = 40,
-    reopen: Callable[[], Callable[[NDArray[np.float64]], NDArray[np.float64]]] = lambda: doubled,
+    reopen: Callable[[], Model] = lambda: DOUBLED,
 ) -> Closable:
-    one = Closable(budget, size, doubled, reopen)
+    one = Closable(budget, size, DOUBLED, reopen)
     budget.enter(one, None)
     return one
 
@@ -47,10 +47,10 @@ def model(
 def closed(
     budget: Budget,
     size: int = 40,
-    reopen: Callable[[], Callable[[NDArray[np.float64]], NDArray[np.float64]]] = lambda: doubled,
+    reopen: Callable[[], Model] = lambda: DOUBLED,
 ) -> Closable:
-    one = Closable(budget, size, doubled, reopen)
-    one.predict = None
+    one = Closable(budget, size, DOUBLED, reopen)
+    one.model = None
     return one
 
 
@@ -65,7 +65,7 @@ def call(budget: Budget, *models: Closable | Release) -> None:
 
 
 def still_open(*models: Closable) -> list[bool]:
-    return [one.predict is not None for one in models]
+    return [one.model is not None for one in models]
 
 
 def test_the_least_recently_called_is_closed(budget: Budget) -> None:
@@ -85,10 +85,10 @@ def test_one_that_is_called_often_is_never_the_victim(budget: Budget, clock: Clo
     for _ in range(3):
         for one in others:
             call(budget, one)
-            assert often.predict is not None
+            assert often.model is not None
     clock.now += LIFE * 10  # nobody calls it any more
     call(budget, *others)
-    assert often.predict is None
+    assert often.model is None
 
 
 def test_a_cold_one_without_room_is_open_until_the_next_comes(budget: Budget) -> None:
@@ -108,7 +108,7 @@ def test_a_model_larger_than_all_room_answers_and_stays_until_the_next_comes(
 ) -> None:
     large = model(budget, size=1000)
     call(budget, large)
-    assert large.predict is not None
+    assert large.model is not None
     small = model(budget)
     assert still_open(large, small) == [False, True]
 
@@ -130,7 +130,7 @@ def test_one_is_not_closed_while_its_batch_runs_and_others_wait_for_room(budget:
 
 
 def test_one_that_cannot_be_opened_takes_no_room(budget: Budget) -> None:
-    def fail() -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    def fail() -> Model:
         raise CannotOpen("S3 is down")
 
     one = closed(budget, reopen=fail)
@@ -147,7 +147,7 @@ def test_a_release_that_nobody_has_any_more_leaves_its_room(budget: Budget) -> N
 
 
 def closable(budget: Budget, version: str, row_seconds: float = INLINE) -> Release:
-    one = Closable(budget, 60, doubled, lambda: doubled)
+    one = Closable(budget, 60, DOUBLED, lambda: DOUBLED)
     return Release(Version("small", version), one, "native", row_seconds, 0.1)
 
 
@@ -173,11 +173,11 @@ async def test_callers_wait_until_a_closed_model_is_open_again(
 ) -> None:
     opening = Event()
 
-    def reopen() -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    def reopen() -> Model:
         assert opening.wait(60)
-        return lambda rows: rows * 3
+        return Model(lambda rows: rows * 3)
 
-    one = Closable(budget, 60, doubled, reopen)
+    one = Closable(budget, 60, DOUBLED, reopen)
     slot: Slot[float, float] = numbers_slot()
     slot.swap(Release(Version("small", "1"), one, "native", row_seconds, 0.1))
     assert (await slot.predict([1.0])).answers == [2.0]
@@ -194,13 +194,13 @@ async def test_callers_wait_until_a_closed_model_is_open_again(
 
 @pytest.mark.anyio
 async def test_why_a_model_cannot_be_opened_reaches_each_caller(budget: Budget) -> None:
-    def fail() -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    def fail() -> Model:
         raise CannotOpen("S3 is down")
 
-    one = Closable(budget, 60, doubled, fail)
+    one = Closable(budget, 60, DOUBLED, fail)
     slot = numbers_slot()
     slot.swap(Release(Version("small", "1"), one, "native", INLINE, 0.1))
-    one.predict = None
+    one.model = None
     outcomes = await asyncio.gather(
         slot.predict([1.0]), slot.predict([2.0]), return_exceptions=True
     )
@@ -219,13 +219,13 @@ def test_the_memory_is_free_once_the_last_batch_ended(budget: Budget) -> None:
         def __del__(self) -> None:
             freed.set()
 
-    one = Closable(budget, 60, Held(), lambda: doubled)
+    one = Closable(budget, 60, Model(Held()), lambda: DOUBLED)
     budget.enter(one, None)
     batch = Thread(target=one, args=(1,))  # as a batch does that nobody counted
     batch.start()
     assert running.wait(60)
     call(budget, *[model(budget, size=60) for _ in range(2)])
-    assert one.predict is None
+    assert one.model is None
     assert not freed.is_set()
     go_on.set()
     batch.join()
