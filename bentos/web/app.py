@@ -96,7 +96,8 @@ class App:
         async def counted(message: Message) -> None:
             await send(message)
             if message["type"] == "http.response.start":
-                route = scope.get(ROUTE) or getattr(scope.get("endpoint"), "__name__", "none")
+                endpoint = getattr(scope.get("endpoint"), "__name__", "none")
+                route = str(scope.get(ROUTE, endpoint))
                 REQUESTS.add((self.name, route, str(message["status"])))
                 REQUEST_SECONDS.observe((self.name, route), time.perf_counter() - started)
 
