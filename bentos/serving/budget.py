@@ -9,7 +9,7 @@ not be touched: all cool alike.
 import math
 import time
 from collections.abc import Callable
-from threading import Condition
+from threading import Condition, Lock
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -45,6 +45,7 @@ class Closable:
         self.reopen = reopen
         self.heat = -math.inf
         self.held = 0  # batches that run
+        self.opening = Lock()
 
     def __call__(self, batch: Any) -> Any:
         """Answer a batch."""
@@ -107,7 +108,7 @@ class Budget:
     def open(self, one: Closable) -> None:
         """Keep a model open until `free`; a closed one waits for room and is opened.
 
-        Of one model this is for one thread at a time. Raises CannotOpen.
+        Raises CannotOpen.
         """
         with self._changed:
             self._warm(one)
@@ -116,7 +117,8 @@ class Budget:
             one.held += 1
             self._open.add(one)
         try:
-            one.model = one.model or one.reopen()
+            with one.opening:
+                one.model = one.model or one.reopen()
         except BaseException:
             self.free(one)
             raise
@@ -125,7 +127,7 @@ class Budget:
         """A batch ended."""
         with self._changed:
             one.held -= 1
-            if one.model is None:
+            if one.model is None and not one.held:
                 self._close(one)
             self._changed.notify_all()
 
