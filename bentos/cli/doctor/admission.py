@@ -49,12 +49,14 @@ def _admitted(ground: Ground, version: Version) -> tuple[str, float]:
     # What opens models takes seconds to import, which no other command shall pay.
     from bentos.admission.cache import Artifacts
     from bentos.promotion.stock import Stock
+    from bentos.serving.budget import Budget
     from bentos.serving.release import Contract
     from bentos.tensors import Batch
 
     with tempfile.TemporaryDirectory() as folder:
         artifacts = Artifacts(Path(folder), ground.settings.cache)
-        stock = Stock(ground.registry, artifacts, ground.settings)
+        budget = Budget(ground.settings.open_bytes)
+        stock = Stock(ground.registry, artifacts, ground.settings, budget)
         release = stock.admit(Contract(None, None, by_schema=True), version)
         (values,) = release.predict(Batch({"x": np.array([21.0])})).values()
     return release.runs, float(values[0])
