@@ -24,7 +24,7 @@ from tests.stack import free_ports
 Doctor = Callable[..., Result]
 WEAK = "a" * 64
 EXAMINED = "examined"  # an alias: other tests leave versions in stages, without files too
-FOLLOWED = {"stage": None, "aliases": [], "alias": EXAMINED}
+FOLLOWED: dict[str, object] = {"stage": None, "aliases": [], "alias": EXAMINED}
 
 
 @pytest.fixture
