@@ -15,6 +15,8 @@ Reason = Literal[
     "samples",
     "latency",
     "memory",
+    "deadline",
+    "crash",
 ]
 
 

@@ -161,6 +161,7 @@ class AdmissionSettings(Section):
     latency_ms: PositiveFloat = 1000.0
     deadline_seconds: PositiveFloat = 60.0
     memory_mb: PositiveInt = 2048
+    niceness: Annotated[int, Field(ge=0, le=19)] = 10
     compile: bool = True
     keep_previous: bool = True
     allow_code: list[str] = []

@@ -1,9 +1,11 @@
 """From the store to disk: one folder a version, whole or not there at all.
 
-<root>/<model>/<version>-<digest>/...   a fetched version
-<root>/<model>/last-good.json           the version that was admitted last
+<root>/<model>/<version>-<digest>/...             a fetched version
+<root>/<model>/<version>-<digest>.<runtime>/...   what its admission left
+<root>/<model>/last-good.json                     the version that was admitted last
 """
 
+import glob
 import os
 import shutil
 import tempfile
@@ -18,6 +20,7 @@ import msgspec
 from filelock import FileLock
 
 from bentos.admission.manifest import is_inside
+from bentos.admission.verdict import runtime
 from bentos.files import written
 from bentos.registry.client import Version
 from bentos.registry.sources import Source, StoreUnavailable
@@ -52,16 +55,27 @@ class Artifacts:
     def folder(self, version: Version) -> Path:
         """Where a version lies, fetched or not."""
         digest = version.digest.removeprefix("sha256:")[:16] or version.run_id[:16] or "unsigned"
-        return self._of(version.name) / f"{int(version.version)}-{quote(digest, safe='')}"
+        quoted = quote(digest, safe="").replace(".", "%2E")
+        return self._of(version.name) / f"{int(version.version)}-{quoted}"
 
-    def compiled(self, version: Version) -> Path:
-        """Where the compiled form of a version lies, beside its folder."""
-        return _compiled(self.folder(version))
+    def place(self, version: Version) -> Path:
+        """Where what an admission of a version leaves lies, of this code and these libraries."""
+        folder = self.folder(version)
+        return folder.with_name(f"{folder.name}.{runtime()}")
+
+    @contextmanager
+    def admitting(self, name: str) -> Iterator[None]:
+        """For one admission of a model at a time on this machine. Raises StoreUnavailable."""
+        with self._locked(name, ".admission.lock"):
+            yield
 
     def discard(self, version: Version) -> None:
-        """Forget a fetched version, so that the next look fetches it again."""
+        """Forget a fetched version, so that the next look fetches it again.
+
+        What its admission ended in stays, for those who wait for it.
+        """
         with self._locked(version.name):
-            _remove(self.folder(version))
+            shutil.rmtree(self.folder(version), ignore_errors=True)
 
     def remember(self, version: Version) -> None:
         """Note a version as the last good one of its model."""
@@ -127,17 +141,31 @@ class Artifacts:
         return [
             path
             for path in self._of(name).iterdir()
-            if path.is_dir() and not path.name.startswith(PARTIAL)
+            if path.is_dir() and not path.name.startswith(PARTIAL) and "." not in path.name
         ]
 
     @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
+    def _locked(self, name: str, lock: str = ".lock") -> Iterator[None]:
         try:
             self._of(name).mkdir(parents=True, exist_ok=True)
-            with FileLock(self._of(name) / ".lock"):
+            with FileLock(self._of(name) / lock):
                 yield
         except OSError as error:
             raise StoreUnavailable(f"cannot use the cache {self._of(name)}: {error}") from error
+
+
+@contextmanager
+def placed(place: Path) -> Iterator[Path]:
+    """A folder to fill, which takes its place whole or not at all."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=place.parent))
+    try:
+        yield partial
+        partial.chmod(0o755)
+        shutil.rmtree(place, ignore_errors=True)
+        partial.rename(place)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _noted(path: Path) -> Version | None:
@@ -156,26 +184,35 @@ def _save(path: Path, chunks: Iterator[bytes]) -> None:
         os.fsync(file.fileno())
 
 
-def _compiled(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.onnx")
+def _beside(folder: Path) -> list[Path]:
+    """What admissions of a version left."""
+    return [path for path in folder.parent.glob(f"{glob.escape(folder.name)}.*") if path.is_dir()]
 
 
 def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    _compiled(folder).unlink(missing_ok=True)
+    for path in (folder, *_beside(folder)):
+        shutil.rmtree(path, ignore_errors=True)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what a process that died amid a download left behind."""
-    for partial in folder.glob(f"{PARTIAL}*"):
-        if time.time() - partial.stat().st_mtime > PARTIAL_MAX_AGE:
-            shutil.rmtree(partial, ignore_errors=True)
+def _sweep(model: Path) -> None:
+    """Remove what a process that died left behind, and what is known of versions that are gone."""
+    places = [path for path in model.glob("[0-9]*.*") if path.is_dir()]
+    orphans = [path for path in places if not path.with_suffix("").exists()]
+    for left in (*model.glob(f"{PARTIAL}*"), *orphans):
+        if time.time() - left.stat().st_mtime > PARTIAL_MAX_AGE:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _size(folder: Path) -> int:
+    """In bytes. A file that has two names, as both folders may have it, counts half at each."""
+    found = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return sum(stat.st_size // stat.st_nlink for stat in found)
 
 
 def _beyond(newest_first: list[Path], kept: set[Path], bounds: CacheSettings) -> Iterator[Path]:
     used = 0
     for count, folder in enumerate(newest_first, 1):
-        used += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        used += sum(map(_size, (folder, *_beside(folder))))
         over = count > bounds.versions_per_model or used > bounds.bytes
         if over and folder not in kept:
             yield folder

@@ -1,13 +1,11 @@
 """From a loaded model to ONNX Runtime, kept only when it agrees with the original.
 
 One row costs scikit-learn milliseconds of Python before any arithmetic; the same trees in ONNX
-Runtime cost microseconds. The compiled form lies beside the fetched version, so that a restarted
-service needs no scikit-learn to answer.
+Runtime cost microseconds. Who opens the graph needs no scikit-learn.
 """
 
 import logging
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 from bentos.admission import probes
 from bentos.admission.manifest import Samples
 from bentos.admission.proof import prove
-from bentos.flavors.graphs import NoGraph, Session, compile_model, fingerprint
+from bentos.flavors.graphs import NoGraph, Session, compile_model
 from bentos.flavors.loading import Loaded, Predictor
 from bentos.tensors import Batch, Column, Schema
 
@@ -30,7 +28,6 @@ log = logging.getLogger(__name__)
 # Whose classes have graphs; importing the compiler takes a second that others need not wait.
 COMPILED = ("sklearn.", "training.contugas.", "xgboost.", "lightgbm.")
 ANSWER = "prediction"
-MADE_BY, PROOF = "ascenso.made_by", "ascenso.proof"
 PROOF_SECONDS = 20.0
 
 
@@ -45,15 +42,15 @@ class Graph:
     """A graph called like its model: rows [n, inputs] to [n] or [n, outputs]."""
 
     def __init__(self, graph: bytes) -> None:
-        self.session = Session(graph)
+        self._session = Session(graph)
 
     def __call__(self, rows: NDArray[Any]) -> NDArray[Any]:
         """What the model gives. Raises BadInput for what it would not take."""
-        return self.session(Batch({"": rows}))[ANSWER]
+        return self._session(Batch({"": rows}))[ANSWER]
 
 
 def compile_rows(loaded: Loaded, samples: Samples, path: Path) -> Made:
-    """A predictor in ONNX Runtime that gives the model's own answers, also kept at `path`.
+    """A predictor in ONNX Runtime that gives the model's own answers, and is left at `path`.
 
     It takes rows of float64. A missing value is refused where the model has no way for it, even
     if its arithmetic goes on with NaN.
@@ -66,26 +63,14 @@ def compile_rows(loaded: Loaded, samples: Samples, path: Path) -> Made:
         return Made(None, "rows that are not all numbers are not compiled here")
     try:
         return _compiled(loaded, batch, path)
+    except OSError:
+        raise
     except NoGraph as error:
         note = f"{name} stays native: {error}"
     except Exception as error:
         note = f"{name} stays native: {type(error).__name__}: {error}"
     log.info("%s", note)
     return Made(None, note)
-
-
-def open_compiled(path: Path) -> Made:
-    """What this compiler kept at `path`, if it did."""
-    try:
-        graph = Graph(path.read_bytes())
-    except FileNotFoundError:
-        return Made(None, "")
-    except Exception as error:
-        log.warning("%s cannot be used: %s: %s", path, type(error).__name__, error)
-        return Made(None, "")
-    notes = graph.session.notes
-    same = notes.get(MADE_BY) == fingerprint()
-    return Made(graph, notes.get(PROOF, "")) if same else Made(None, "")
 
 
 def proved(
@@ -114,23 +99,10 @@ def proved(
     return compiled.proto, str(proof)
 
 
-def keep(proto: "ModelProto", path: Path, notes: Mapping[str, str]) -> bytes:
-    """The graph with these notes, written whole or not at all.
-
-    Without the file the next start compiles again.
-    """
-    from onnx.helper import set_model_props
-
-    before = {entry.key: entry.value for entry in proto.metadata_props}
-    set_model_props(proto, {**before, MADE_BY: fingerprint(), **notes})
+def leave(proto: "ModelProto", path: Path) -> bytes:
+    """Write a graph; give its bytes."""
     graph = bytes(proto.SerializeToString())
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(graph)
-        partial.replace(path)
-    except OSError as error:
-        log.warning("%s is not kept: %s", path, error)
-        partial.unlink(missing_ok=True)
+    path.write_bytes(graph)
     return graph
 
 
@@ -146,4 +118,4 @@ def _compiled(loaded: Loaded, batch: NDArray[Any], path: Path) -> Made:
     schema = Schema((Column("", "float64", (batch.shape[1],), nullable=True),))
     samples = Batch({"": batch})
     proto, proof = proved(loaded.model, schema, loaded.predict_fn, native, samples, True)
-    return Made(Graph(keep(proto, path, {PROOF: proof})), proof)
+    return Made(Graph(leave(proto, path)), proof)

@@ -1,19 +1,19 @@
-"""The checks before a version may serve. They end in a release, or in a refusal with a reason."""
+"""The checks before a version may serve the rows of a service of its own."""
 
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 from platform import python_version
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from bentos.admission.budgets import MemoryBudget, warm_up, within
-from bentos.admission.compiling import Made, compile_rows, open_compiled
+from bentos.admission.budgets import MemoryBudget, check_latency, warm_up
+from bentos.admission.compiling import compile_rows
+from bentos.admission.forms import leave
 from bentos.admission.manifest import (
     MANIFEST,
     Manifest,
@@ -22,28 +22,23 @@ from bentos.admission.manifest import (
     read_samples,
     sha256,
 )
+from bentos.admission.verdict import GRAPH, Admitted, Case
 from bentos.flavors.loading import Predictor, load
 from bentos.flavors.mlmodel import MLmodel
 from bentos.refusal import Refusal
 from bentos.registry.client import DIGEST_TAG, Version
-from bentos.serving.release import Contract, Release, Runs
+from bentos.serving.release import Contract, Runs
 from bentos.settings import AdmissionSettings
 
 T = TypeVar("T")
 
 
-def admit(
-    version: Version,
-    folder: Path,
-    contract: Contract,
-    settings: AdmissionSettings,
-    compiled: Path,
-) -> Release:
-    """Judge a version fetched to `folder`; its compiled form is kept at `compiled`.
+def admit(case: Case, settings: AdmissionSettings, place: Path) -> Admitted:
+    """Judge a version; what workers open is left at `place`.
 
     Raises Refusal, which names the check that failed.
     """
-    started = time.perf_counter()
+    version, folder, contract = case.version, case.folder, case.contract
     mlmodel = MLmodel(folder)
     if version.name not in settings.allow_code:
         mlmodel.refuse_code()
@@ -56,15 +51,16 @@ def admit(
     _signed(lambda: check_signature(mlmodel, contract), settings, warnings)
     samples = _signed(lambda: _read_samples(folder), settings, warnings)
     shape = mlmodel.row_shape or (len(contract.inputs or ()),)
+    batch = samples.batch() if samples else np.zeros((1, *map(abs, shape)))
     memory = MemoryBudget(settings.memory_mb)
-    predict, runs, note, row_seconds = within(
-        settings.deadline_seconds, lambda: _prove(mlmodel, samples, shape, settings, compiled)
-    )
+    predict, runs, note = _predictor(mlmodel, samples, settings, place)
+    seconds = _warm_up(predict, batch)
     memory.check()
-    took = time.perf_counter() - started
-    return Release(
-        version, predict, runs, row_seconds, took, tuple(warnings), shape, mlmodel.metadata, note
-    )
+    check_latency(seconds, settings)
+    return Admitted(
+        case.key, mlmodel.flavor, runs, note, seconds, warnings=tuple(warnings),
+        row=batch[0].tolist(), row_shape=shape, metadata=mlmodel.metadata,
+    )  # fmt: skip
 
 
 def check_digests(version: Version, folder: Path) -> Manifest:
@@ -161,52 +157,30 @@ def check_samples(predict: Predictor, samples: Samples) -> None:
         )
 
 
-def check_latency(seconds: float, settings: AdmissionSettings) -> None:
-    """One row takes no longer than it may."""
-    if seconds * 1000 > settings.latency_ms:
-        raise Refusal(
-            "latency",
-            f"one row takes {seconds * 1000:.0f} ms; the budget is "
-            f"{settings.latency_ms:.0f} ms (admission.latency_ms)",
-        )
-
-
-def _prove(
-    mlmodel: MLmodel,
-    samples: Samples | None,
-    row_shape: tuple[int, ...],
-    settings: AdmissionSettings,
-    compiled: Path,
-) -> tuple[Predictor, Runs, str, float]:
-    """Everything that calls the model: samples, compiling, warm-up."""
-    predict, runs, note = _predictor(mlmodel, samples, settings, compiled)
-    batch = samples.batch() if samples else np.zeros((1, *map(abs, row_shape)))
-    seconds = warm_up(predict, batch)
-    check_latency(seconds, settings)
-    return predict, runs, note, seconds
-
-
 def _predictor(
-    mlmodel: MLmodel, samples: Samples | None, settings: AdmissionSettings, compiled: Path
+    mlmodel: MLmodel, samples: Samples | None, settings: AdmissionSettings, place: Path
 ) -> tuple[Predictor, Runs, str]:
-    """What answers: compiled before, compiled now, or native; and what is known of its answers."""
-    before = open_compiled(compiled) if samples and settings.compile else Made(None, "")
-    if samples and before.predict:
-        with suppress(Refusal):
-            check_samples(before.predict, samples)
-            return before.predict, "onnx", before.note
+    """What answers, and is left at the place: compiled or native; and why."""
     loaded = load(mlmodel)
     if samples is None:
-        return loaded.predict, "native", "without samples it is not compiled"
-    check_samples(loaded.predict, samples)
-    if not settings.compile:
-        return loaded.predict, "native", "admission.compile is off"
-    made = compile_rows(loaded, samples, compiled)
-    return (
-        (made.predict, "onnx", made.note)
-        if made.predict
-        else (loaded.predict, "native", made.note)
-    )
+        note = "without samples it is not compiled"
+    else:
+        check_samples(loaded.predict, samples)
+        note = "admission.compile is off"
+        if settings.compile:
+            made = compile_rows(loaded, samples, place / GRAPH)
+            if made.predict:
+                return made.predict, "onnx", made.note
+            note = made.note
+    leave(mlmodel, place)
+    return loaded.predict, "native", note
+
+
+def _warm_up(predict: Predictor, batch: NDArray[Any]) -> float:
+    try:
+        return warm_up(predict, batch, batch[:1])
+    except Exception as error:
+        raise Refusal("load", f"{type(error).__name__} while warming up: {error}") from error
 
 
 def _read_samples(folder: Path) -> Samples:

@@ -108,12 +108,15 @@ def preload(flavor: str) -> None:
     for a tenth of a second, again and again.
     """
     modules = {
-        "sklearn": ["sklearn.ensemble", "sklearn.pipeline", "bentos.flavors.graphs.compiling"],
+        "sklearn": ["sklearn.ensemble", "sklearn.pipeline"],
         "catboost": ["catboost"],
         "keras": ["h5py"],
         "itransformer": ["training.itransformer.forecaster"],
+        "xgboost": ["xgboost"],
+        "lightgbm": ["lightgbm"],
+        "pytorch": ["torch.export"],
     }
-    for module in modules[flavor]:
+    for module in modules.get(flavor, ()):
         import_module(module)
     if flavor == "sklearn":
         skops_io()

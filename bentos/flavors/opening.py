@@ -5,15 +5,17 @@ A library is imported when its flavor is asked for. Nothing that a version says 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 from bentos.flavors import releases, samples
 from bentos.flavors.booster_files import check_skops, open_catboost, open_lightgbm, open_xgboost
+from bentos.flavors.carried import Carried
 from bentos.flavors.columns import carried
 from bentos.flavors.keras_file import open_keras
 from bentos.flavors.loading import keras_path, load, read_skops
 from bentos.flavors.mlmodel import MLmodel
-from bentos.flavors.natives import Predict, guarded, native
+from bentos.flavors.natives import guarded, native
 from bentos.flavors.networks import Network, of_function, of_keras, of_program, of_session
 from bentos.flavors.onnx_file import open_onnx
 from bentos.flavors.opened import Opened
@@ -35,17 +37,36 @@ class Found:
     note: str = ""
     network: Network | None = None
 
+    @cached_property
+    def carried(self) -> Carried | None:
+        """What the model itself tells of its columns."""
+        return self.network.carried() if self.network else carried(self.model)
+
 
 def open_model(mlmodel: MLmodel) -> Opened:
     """Open a version. Raises Refusal where it cannot be done safely, or nobody knows its columns.
 
     A model without columns of its own, as a pickle may hold one, needs a signature.
     """
+    return _open(mlmodel, lambda found: _opened(mlmodel, found))
+
+
+def reopen(mlmodel: MLmodel, schema: Schema) -> Opened:
+    """Open what an admission left, of which the schema is known. Raises Refusal.
+
+    A skops file may hold boosters then: the admission wrote it, and had checked them.
+    """
+    return _open(mlmodel, lambda found: _known(mlmodel, found, schema), written_here=True)
+
+
+def _open(
+    mlmodel: MLmodel, finish: Callable[[Found], Opened], written_here: bool = False
+) -> Opened:
     openers: Mapping[str, Callable[[MLmodel], Found]] = {
-        "sklearn": _sklearn,
+        "sklearn": partial(_sklearn, written_here=written_here),
         "catboost": _catboost,
         "xgboost": _xgboost,
-        "lightgbm": _lightgbm,
+        "lightgbm": partial(_lightgbm, written_here=written_here),
         "onnx": _onnx,
         "keras": _keras,
         "pytorch": _pytorch,
@@ -53,7 +74,7 @@ def open_model(mlmodel: MLmodel) -> Opened:
     }
     flavor = mlmodel.flavor
     try:
-        return _opened(mlmodel, openers[flavor](mlmodel))
+        return finish(openers[flavor](mlmodel))
     except Refusal:
         raise
     except ModuleNotFoundError as error:
@@ -64,28 +85,34 @@ def open_model(mlmodel: MLmodel) -> Opened:
 
 
 def _opened(mlmodel: MLmodel, found: Found) -> Opened:
+    """What was found, with the schema that is known of it."""
+    schema = schema_of(mlmodel, found.carried)
+    first = _known(mlmodel, found, schema)
+    if found.network:
+        return first
+    rows, _ = samples.samples_of(mlmodel, first)
+    lacking = samples.with_missing(
+        schema, rows, lambda tried: _known(mlmodel, found, tried).predict
+    )
+    return _known(mlmodel, found, lacking)
+
+
+def _known(mlmodel: MLmodel, found: Found, schema: Schema) -> Opened:
+    """What was found, asked with batches of this schema."""
     method = mlmodel.predict_fn
-    known = found.network.carried() if found.network else carried(found.model)
-    schema = schema_of(mlmodel, known)
-
-    def predictor(schema: Schema) -> Predict:
-        if found.network:
-            return guarded(schema, found.network.predict(schema))
-        return native(found.model, schema, known, method)
-
-    first = Opened(found.model, method, schema, predictor(schema), found.note, known)
-    if found.network is None:
-        rows, _ = samples.samples_of(mlmodel, first)
-        schema = samples.with_missing(schema, rows, predictor)
-    return Opened(found.model, method, schema, predictor(schema), found.note, known)
+    if found.network:
+        predict = guarded(schema, found.network.predict(schema))
+    else:
+        predict = native(found.model, schema, found.carried, method)
+    return Opened(found.model, method, schema, predict, found.note, found.carried)
 
 
-def _sklearn(mlmodel: MLmodel) -> Found:
+def _sklearn(mlmodel: MLmodel, written_here: bool) -> Found:
     path = mlmodel.file(mlmodel.options.get("pickled_model"))
-    return _estimator(mlmodel, path, "pickle")
+    return _estimator(mlmodel, path, "pickle", written_here)
 
 
-def _estimator(mlmodel: MLmodel, path: Path, usual: str) -> Found:
+def _estimator(mlmodel: MLmodel, path: Path, usual: str, written_here: bool) -> Found:
     """An estimator of a skops file, or of a pickle that is read as data."""
     written = str(mlmodel.options.get("serialization_format", usual))
     if written not in {"skops", *PICKLES}:
@@ -94,7 +121,7 @@ def _estimator(mlmodel: MLmodel, path: Path, usual: str) -> Found:
 
     try:
         if written == "skops":
-            return Found(reading.read_skops(path).model)
+            return Found(reading.read_skops(path, boosters=written_here).model)
         release = releases.written_by(mlmodel)
         note = f"{FROM_PICKLE} of scikit-learn {release}" if release else FROM_PICKLE
         return Found(reading.read_pickle(path.read_bytes()).model, note)
@@ -121,12 +148,12 @@ def _xgboost(mlmodel: MLmodel) -> Found:
     return Found(open_xgboost(mlmodel))
 
 
-def _lightgbm(mlmodel: MLmodel) -> Found:
+def _lightgbm(mlmodel: MLmodel, written_here: bool) -> Found:
     kind = str(mlmodel.options.get("model_class", "lightgbm.basic.Booster"))
     if kind == "lightgbm.basic.Booster":
         return Found(open_lightgbm(mlmodel))
     path = mlmodel.file(mlmodel.options.get("data"))
-    return _estimator(mlmodel, path, "cloudpickle")
+    return _estimator(mlmodel, path, "cloudpickle", written_here)
 
 
 def _onnx(mlmodel: MLmodel) -> Found:

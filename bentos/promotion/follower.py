@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from bentos.flavors.mlmodel import MLmodel
 from bentos.promotion.channel import BY_ALIAS, Promotions, cause, lack, resolve, served_last
 from bentos.promotion.chronicle import Chronicle
 from bentos.promotion.ledger import What
@@ -65,23 +64,20 @@ class Follower:
         """Whether a look that shows this very model has nothing to do."""
         return model is not None and model is self._settled
 
-    def restore(self) -> str | None:
+    def restore(self) -> None:
         """Serve the last good version from disk, whatever the registry and the store are doing.
 
-        Returns its flavor. A challenger waits until the registry says that it is one still.
+        A challenger waits until the registry says that it is one still.
         """
-        if self._trial:
-            return None
         version = self._stock.artifacts.last_good(self.slot.name)
-        if version is None:
-            return None
+        if self._trial or version is None:
+            return
         try:
             release = self._stock.admit(self.slot.contract, version)
         except (Refusal, *PASSING) as error:
             log.warning("%s was the last good version, but cannot serve now: %s", version, error)
-            return None
+            return
         self._swap(release, "restore", "the last good version on disk")
-        return MLmodel(self._stock.artifacts.folder(version)).flavor
 
     def follow(self, model: Model | None) -> bool:
         """Look where the channel points now. Returns whether there is something to bring."""

@@ -1,24 +1,27 @@
-"""The versions at hand: fetched, admitted, kept on disk."""
+"""The versions at hand: fetched, admitted, opened, kept on disk."""
 
 import logging
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from bentos.admission.budgets import weight
+from msgspec import structs
+
+from bentos.admission import verdict as verdicts
 from bentos.admission.cache import Artifacts
-from bentos.admission.columns import Admitted, admit_by_schema, open_again
-from bentos.admission.judge import admit
+from bentos.admission.office import Office
+from bentos.admission.releases import open_release
+from bentos.admission.verdict import Admitted, Case, Refused, Verdict
 from bentos.refusal import Refusal
-from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable, Version
+from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable, Tag, Version
 from bentos.registry.sources import FileMissing, StoreUnavailable, open_source
+from bentos.registry.tags import PIN_TAG
 from bentos.serving.budget import Budget, CannotOpen, Closable, Model
 from bentos.serving.release import Contract, Release
 from bentos.settings import Settings
 
-T = TypeVar("T")
 PASSING = (RegistryUnavailable, StoreUnavailable, FileMissing, NotInRegistry)
 
 log = logging.getLogger(__name__)
@@ -28,12 +31,18 @@ class Stock:
     """Makes releases of versions. Raises what the registry, the store and admission raise."""
 
     def __init__(
-        self, registry: Registry, artifacts: Artifacts, settings: Settings, budget: Budget
+        self,
+        registry: Registry,
+        artifacts: Artifacts,
+        settings: Settings,
+        budget: Budget,
+        office: Office,
     ) -> None:
         self.artifacts = artifacts
         self._budget = budget
         self._registry = registry
         self._settings = settings
+        self._office = office
 
     def fetched(self, version: Version) -> Path:
         """The folder of a version, downloaded if need be."""
@@ -45,58 +54,36 @@ class Stock:
         return self.artifacts.fetch(version, source)
 
     def admit(self, contract: Contract, version: Version) -> Release:
-        """The release of a version. Raises Refusal."""
-        compiled = self.artifacts.compiled(version)
-        if not contract.by_schema:
-            return self._checked(
-                version,
-                lambda folder: admit(
-                    version, folder, contract, self._settings.admission, compiled
-                ),
-            )
-        release = self._checked(
-            version,
-            lambda folder: admit_by_schema(version, folder, self._settings.admission, compiled),
-        )
-        return self._closable(release, compiled)
+        """The release of a version: judged once on this machine, opened by each process.
 
-    def _closable(self, release: Release, compiled: Path) -> Release:
-        """A release whose model may be closed, and is opened again from its folder."""
-        version, shares = release.version, release.probabilities
-        admitted = Admitted(version, release.files, release.runs, shares.predict is not None)
-        size = weight(self.artifacts.folder(version), compiled, release.runs)
+        Raises Refusal.
+        """
+        case = self._case(contract, version)
+        verdict = self._verdict(case)
+        release = _opened(case, verdict)
+        if isinstance(verdict, Admitted) and contract.by_schema:
+            return self._closable(case, verdict, release)
+        return release
+
+    def _closable(self, case: Case, admitted: Admitted, release: Release) -> Release:
+        """A release whose model may be closed, and is opened again from what was admitted."""
+        shares = release.probabilities
+        pinned = structs.replace(case.version, tags=(Tag(PIN_TAG, admitted.files),))
+        reopen = partial(self._reopen, structs.replace(case, version=pinned))
         model = Model(release.predict, shares.predict)
-        one = Closable(self._budget, size, model, partial(self._reopen, admitted))
+        one = Closable(self._budget, admitted.memory, model, reopen)
         if shares.predict:
             shares = replace(shares, predict=one.probable)
         return replace(release, predict=one, probabilities=shares)
 
-    def _reopen(self, admitted: Admitted) -> Model:
-        """The model of a version, from the files that were admitted. Raises CannotOpen."""
-        version, settings = admitted.version, self._settings.admission
-        compiled = self.artifacts.compiled(version)
+    def _reopen(self, case: Case) -> Model:
+        """The model of a version, as it was admitted. Raises CannotOpen."""
         try:
-            return self._checked(
-                version, lambda folder: open_again(admitted, folder, settings, compiled)
-            )
+            release = _opened(case, self._verdict(case))
         except (Refusal, *PASSING) as error:
-            log.warning("%s cannot be opened again: %s", version, error)
+            log.warning("%s cannot be opened again: %s", case.version, error)
             raise CannotOpen(str(error)) from error
-
-    def _checked(self, version: Version, check: Callable[[Path], T]) -> T:
-        """What a check makes of a version's folder; it is fetched anew if its files are wrong."""
-        for last_try in (False, True):
-            folder = self.fetched(version)
-            try:
-                return check(folder)
-            except Refusal as refusal:
-                if not folder.is_dir():  # by another process, so that the reason may be wrong
-                    raise StoreUnavailable(f"{folder} was removed meanwhile") from refusal
-                if refusal.reason != "digest" or last_try:
-                    raise
-                log.warning("%s: %s; fetching it once more", version, refusal)
-                self.artifacts.discard(version)
-        raise AssertionError("unreachable")
+        return Model(release.predict, release.probabilities.predict)
 
     def keep(self, release: Release, kept: Collection[Version], last: bool) -> None:
         """Keep a release on disk, as the last good one if it is, and throw away the oldest."""
@@ -106,3 +93,60 @@ class Stock:
             self.artifacts.evict(release.version.name, kept)
         except (OSError, StoreUnavailable) as error:
             log.warning("%s serves, but a restart may not find it on disk: %s", release, error)
+
+    def _case(self, contract: Contract, version: Version) -> Case:
+        folder, place = self.artifacts.folder(version), self.artifacts.place(version)
+        rules = self._settings.admission.model_dump_json()
+        return Case(version, folder.absolute(), place.absolute(), contract, rules)
+
+    def _verdict(self, case: Case) -> Verdict:
+        """One that was left before, one that was waited for, or a new one."""
+        asked = time.time()
+        if found := _admitted(case):
+            return found
+        self._office.prepare()
+        with self.artifacts.admitting(case.version.name):
+            return _admitted(case) or _refused(case, asked) or self._judged(case)
+
+    def _judged(self, case: Case) -> Verdict:
+        for last_try in (False, True):
+            folder = self.fetched(case.version)
+            verdict = self._office.judge(case)
+            if isinstance(verdict, Admitted):
+                return verdict
+            if not folder.is_dir():  # removed by another process, so that the reason may be wrong
+                raise StoreUnavailable(f"{folder} was removed meanwhile")
+            if verdict.reason != "digest" or last_try:
+                return verdict
+            log.warning("%s: %s; fetching it once more", case.version, verdict.message)
+            self.artifacts.discard(case.version)
+        raise AssertionError("unreachable")
+
+
+def _opened(case: Case, verdict: Verdict) -> Release:
+    if isinstance(verdict, Refused):
+        raise Refusal(verdict.reason, verdict.message)
+    try:
+        return open_release(case.version, verdict, case.place)
+    except FileNotFoundError as error:
+        raise StoreUnavailable(f"{case.place} was removed meanwhile") from error
+
+
+def _admitted(case: Case) -> Admitted | None:
+    """The verdict that is there, if it is of this case and its files are sound."""
+    found = verdicts.read(case.place)
+    if not isinstance(found, Admitted) or found.key != case.key or not found.holds(case.place):
+        return None
+    pinned = case.version.tag(PIN_TAG)
+    return found if not pinned or found.files in ("", pinned) else None
+
+
+def _refused(case: Case, since: float) -> Refused | None:
+    """A refusal that another process came to meanwhile; an older one is tried again."""
+    found = verdicts.read(case.place)
+    if not isinstance(found, Refused) or found.key != case.key:
+        return None
+    try:
+        return found if (case.place / verdicts.VERDICT).stat().st_mtime >= since else None
+    except OSError:
+        return None

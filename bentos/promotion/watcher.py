@@ -13,7 +13,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from bentos.admission.cache import Artifacts
-from bentos.flavors.loading import preload
+from bentos.admission.office import Office
 from bentos.process import settle
 from bentos.promotion.chronicle import Chronicle
 from bentos.promotion.follower import Follower
@@ -55,8 +55,10 @@ class Watcher:
         settings: Settings,
         observer: Observer,
         racks: Sequence[Rack[Any, Any]] = (),
+        office: Office | None = None,
     ) -> None:
         self.settings = settings
+        self.office = office or Office(settings.admission.niceness)
         self.observer = observer
         self.registry = Registry(settings.tracking_uri, settings.registry.timeout_seconds)
         self.ledger = Ledger(settings.home / "ledger.db")
@@ -94,6 +96,7 @@ class Watcher:
         self._stopping = True
         self._wake.set()
         self._admissions.shutdown(wait=False, cancel_futures=True)
+        self.office.close()
         self._thread.join(self.settings.registry.timeout_seconds)
         self.notes.close()
         self.registry.http.close()
@@ -170,7 +173,7 @@ class Watcher:
         """Those of a slot's channel and of its challenger's."""
         trial = Trial(slot, self.settings.challenger(slot.name))
         slot.try_beside(trial)
-        stock = Stock(self.registry, self.artifacts, self.settings, self.budget)
+        stock = Stock(self.registry, self.artifacts, self.settings, self.budget, self.office)
         pairs: tuple[tuple[Slot[Any, Any], Trial[Any, Any] | None, State], ...] = (
             (slot, None, "live"),
             (trial.slot, trial, "challenger"),
@@ -214,8 +217,8 @@ class Watcher:
         self._wake.set()
 
     def _loop(self) -> None:
-        for flavor in {self._restore(follower) for follower in self.followers} - {None}:
-            preload(str(flavor))  # so that the next promotion need not wait for imports
+        for follower in self.followers:
+            self._restore(follower)
         for rack in self.racks:
             rack.known = bool(rack.slots)
         settle()
@@ -225,12 +228,11 @@ class Watcher:
             self._wake.wait(seconds)
             self._wake.clear()
 
-    def _restore(self, follower: Follower) -> str | None:
+    def _restore(self, follower: Follower) -> None:
         try:
-            return follower.restore()
+            follower.restore()
         except Exception:
             log.exception("restoring %s from disk failed", follower.slot.name)
-            return None
         finally:
             follower.slot.restore(ongoing=False)
 

@@ -1,19 +1,20 @@
 """The version that scores: found in the registry, admitted as a service admits it."""
 
+from contextlib import closing
 from fnmatch import fnmatchcase
 
 from bentos.admission.cache import Artifacts
-from bentos.admission.columns import admit_by_schema
-from bentos.admission.judge import admit
+from bentos.admission.office import Office
 from bentos.flavors.mlmodel import MLmodel
 from bentos.promotion.channel import lack, resolve
+from bentos.promotion.stock import Stock
 from bentos.registry.client import Registry, Version
 from bentos.registry.digests import signed
-from bentos.registry.sources import open_source
 from bentos.scoring.rows import Columns, contract
 from bentos.scoring.schemas import SchemaColumns
 from bentos.scoring.tables import Unfit
-from bentos.serving.release import Release
+from bentos.serving.budget import Budget
+from bentos.serving.release import Contract, Release
 from bentos.settings import Settings
 
 
@@ -38,11 +39,11 @@ def admitted(
     """
     artifacts = Artifacts(settings.home / "cache", settings.cache)
     version = signed(registry, version)
-    uri = registry.artifact_uri(version)
-    folder = artifacts.fetch(version, open_source(registry, settings.registry, uri))
-    compiled, name = artifacts.compiled(version), version.name
-    if any(fnmatchcase(name, pattern) for pattern in settings.models.exclude):
-        release = admit(version, folder, contract(name), settings.admission, compiled)
-        return release, Columns.of(MLmodel(folder), keep)
-    release = admit_by_schema(version, folder, settings.admission, compiled)
-    return release, SchemaColumns.of(release, keep)
+    name = version.name
+    with closing(Office()) as office:
+        stock = Stock(registry, artifacts, settings, Budget(settings.open_bytes), office)
+        if any(fnmatchcase(name, pattern) for pattern in settings.models.exclude):
+            release = stock.admit(contract(name), version)
+            return release, Columns.of(MLmodel(stock.fetched(version)), keep)
+        release = stock.admit(Contract(None, None, by_schema=True), version)
+        return release, SchemaColumns.of(release, keep)

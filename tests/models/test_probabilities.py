@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bentos.admission.columns import admit_by_schema
 from bentos.models.calls import Row, Stale, ask, run
 from bentos.protocols.rows import Rows, by_class
-from bentos.registry.client import Version
-from bentos.serving.release import Contract, Release
+from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.serving.table import Table
-from bentos.settings import AdmissionSettings, Channel, LimitSettings
+from bentos.settings import Channel, LimitSettings
 from bentos.tensors import Batch
 from bentos.web.errors import UnprocessableBody
+from tests.admission.judged import BY_SCHEMA, admitted
 from tests.flavors.kinds import CASES
 from tests.flavors.logged import rows, saved
 from tests.memory import Tally
@@ -28,12 +27,9 @@ FEW = 5
 def serving(kind: str, folder: Path) -> tuple[Slot[Row, Row], Release, Tally]:
     """A slot in which a model of this kind serves."""
     version = saved(CASES[kind](), "both", folder).folder
-    release = admit_by_schema(
-        Version("m", "1"), version, AdmissionSettings(), folder / "compiled.onnx"
-    )
-    contract, tally = Contract(None, None, by_schema=True), Tally()
+    release, tally = admitted(version, BY_SCHEMA), Tally()
     slot = Slot[Row, Row](
-        "m", contract, run, Channel(alias="champion"), LimitSettings(), tally, join=Table.join
+        "m", BY_SCHEMA, run, Channel(alias="champion"), LimitSettings(), tally, join=Table.join
     )
     slot.swap(release)
     return slot, release, tally
@@ -59,11 +55,6 @@ async def test_who_asks_gets_them(kind: str, runs: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(asked["probabilities"], wanted, rtol=1e-9)
     first = by_class(asked, release.probabilities.classes)["probabilities"][0]
     assert first == dict(zip(["high", "low", "middle"], asked["probabilities"][0], strict=True))
-    again = admit_by_schema(
-        Version("m", "1"), tmp_path / "model", AdmissionSettings(), tmp_path / "compiled.onnx"
-    )
-    assert again.probabilities.classes == release.probabilities.classes
-    assert again.probabilities.predict is not None
 
 
 async def test_a_model_without_them_says_why(tmp_path: Path) -> None:

@@ -210,7 +210,6 @@ BAD = {
     "other shape": Bad("samples", r"\(8, 2\), not \(8,\)", answers(two_answers(), line(1.0))),
     "other width": Bad("samples", "2 features", answers(trained_on(2), as_if=line(1.0))),
     "slow": Bad("latency", r"budget is 1 ms \(admission\.latency_ms\)", slow, {"latency_ms": 1}),
-    "hanging": Bad("latency", "deadline_seconds", slow, {"deadline_seconds": 0.001}),
     "torn file": Bad("load", "BadZipFile", torn_file),
     "tree outside itself": Bad("load", "points outside itself", tree_that_points_outside),
     "heavy": Bad("memory", "budget is 32 MB", heavy, {"memory_mb": 32}),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bentos.admission.cache import Artifacts
+from bentos.admission.office import Office
 from bentos.registry.client import Registry
 from bentos.settings import CacheSettings, Channel
 from tests.memory import Tally
@@ -52,10 +53,11 @@ def open_service(shelf: Shelf, server: Server, tmp_path: Path) -> Iterator[Open]
             uri: str = server.url,
             home: str = "home",
             model: str = shelf.name,
+            office: Office | None = None,
             **sections: dict[str, Any],
         ) -> Service:
             place = tmp_path / home
-            return stack.enter_context(serving(model, place, uri, channel, **sections))
+            return stack.enter_context(serving(model, place, uri, channel, office, **sections))
 
         yield opened
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from bentos.admission.judging import judge
+from bentos.admission.office import Office
+from bentos.admission.verdict import Case, Verdict
 from bentos.promotion.watcher import Watcher
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -39,6 +42,16 @@ def run(release: Release, rows: Sequence[float]) -> list[float]:
     return answers
 
 
+class Here(Office):
+    """Judges in this process, which has imported all that it takes; for tests of other things."""
+
+    def prepare(self) -> None:
+        pass
+
+    def judge(self, case: Case) -> Verdict:
+        return judge(case)
+
+
 class Service:
     """Follows one model. Without `start` it looks only when told to `look`."""
 
@@ -48,11 +61,12 @@ class Service:
         home: Path,
         uri: str,
         channel: Channel = PRODUCTION,
+        office: Office | None = None,
         **sections: dict[str, Any],
     ) -> None:
         self.settings = settings(home, uri, **sections)
         self.slot = Slot(name, CONTRACT, run, channel, self.settings.limits, Metrics())
-        self.watcher = Watcher([self.slot], self.settings, Metrics())
+        self.watcher = Watcher([self.slot], self.settings, Metrics(), office=office or Here())
         self._started = False
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, daemon=True)
@@ -124,10 +138,15 @@ class Service:
 
 @contextmanager
 def serving(
-    name: str, home: Path, uri: str, channel: Channel = PRODUCTION, **sections: dict[str, Any]
+    name: str,
+    home: Path,
+    uri: str,
+    channel: Channel = PRODUCTION,
+    office: Office | None = None,
+    **sections: dict[str, Any],
 ) -> Iterator[Service]:
     """A service that is not started yet."""
-    service = Service(name, home, uri, channel, **sections)
+    service = Service(name, home, uri, channel, office, **sections)
     try:
         yield service
     finally:

@@ -13,15 +13,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from bentos.admission import compiling
-from bentos.admission.columns import admit_by_schema
-from bentos.admission.judge import admit, check_libraries
+from bentos.admission.judge import check_libraries
 from bentos.refusal import Refusal
-from bentos.registry.client import Tag, Version
-from bentos.registry.tags import PIN_TAG
-from bentos.serving.release import Contract
-from bentos.settings import AdmissionSettings
+from bentos.registry.client import Version
 from bentos.tensors import BadInput
+from tests.admission.judged import BY_SCHEMA, admitted
 from tests.serving import versions
 from tests.serving.bad_models import TREE, answers
 from tests.serving.bad_versions import (
@@ -37,7 +33,7 @@ from tests.serving.bad_versions import (
 )
 from tests.serving.servers import Server, Store
 from tests.serving.service import Service, serving
-from tests.serving.versions import CONTRACT, INPUTS, Bench, Shelf, line, signed
+from tests.serving.versions import INPUTS, Bench, Shelf, line, signed
 
 
 @pytest.fixture
@@ -165,12 +161,6 @@ def test_library_rules(rule: str) -> None:
     )
 
 
-def admitted(folder: Path, contract: Contract = CONTRACT, **admission: Any) -> Any:
-    version = Version("local", "1", tags=(versions.digest_tag(folder),))
-    compiled = folder.with_name("compiled.onnx")
-    return admit(version, folder, contract, AdmissionSettings(**admission), compiled)
-
-
 def test_a_good_version_is_admitted(tmp_path: Path) -> None:
     release = admitted(signed(line(3.0), tmp_path / "model"))
     np.testing.assert_allclose(release.predict(np.array([[2.0]])), [6.0])
@@ -214,37 +204,19 @@ def test_rows_half_way_between_those_of_the_training_are_routed_alike(tmp_path: 
     np.testing.assert_array_equal(release.predict(between), model.predict(between))
 
 
-def test_a_compiled_form_of_another_model_is_not_used(tmp_path: Path) -> None:
-    admitted(signed(line(3.0), tmp_path / "model"))
-    kept = (tmp_path / "compiled.onnx").read_bytes()
-    release = admitted(signed(line(4.0), tmp_path / "other"))
-    np.testing.assert_allclose(release.predict(np.array([[2.0]])), [8.0], rtol=1e-5)
-    (tmp_path / "compiled.onnx").write_bytes(kept[:50])
-    release = admitted(signed(line(4.0), tmp_path / "third"))
-    np.testing.assert_allclose(release.predict(np.array([[2.0]])), [8.0], rtol=1e-5)
-    assert compiling.open_compiled(tmp_path / "compiled.onnx").predict
-
-
 def test_a_signed_version_stays_signed_where_its_schema_is_asked(tmp_path: Path) -> None:
     folder = signed(line(3.0), tmp_path / "model")
-    version = Version("local", "1", tags=(versions.digest_tag(folder),))
-    release = admit_by_schema(version, folder, AdmissionSettings(), tmp_path / "graph.onnx")
-    assert release.schema is not None
-    shutil.rmtree(folder / "ascenso")
-    with pytest.raises(Refusal, match=r"no ascenso/manifest\.json"):
-        admit_by_schema(version, folder, AdmissionSettings(), tmp_path / "graph.onnx")
+    assert admitted(folder, BY_SCHEMA).schema
+    (folder / "ascenso" / "manifest.json").write_text("{}")
+    with pytest.raises(Refusal, match=r"manifest\.json cannot be read"):
+        admitted(folder, BY_SCHEMA)
 
 
 def test_files_are_those_of_the_first_admission(tmp_path: Path) -> None:
     versions.save(line(3.0), tmp_path / "model")
-    first = admit_by_schema(
-        Version("local", "1"), tmp_path / "model", AdmissionSettings(), tmp_path / "graph.onnx"
-    )
-    pinned = Version("local", "1", tags=(Tag(PIN_TAG, first.files),))
-    again = admit_by_schema(
-        pinned, tmp_path / "model", AdmissionSettings(), tmp_path / "graph.onnx"
-    )
+    first = admitted(tmp_path / "model", BY_SCHEMA)
+    again = admitted(tmp_path / "model", BY_SCHEMA, pin=first.files)
     assert (again.files, again.runs, again.note) == (first.files, first.runs, first.note)
     (tmp_path / "model" / "conda.yaml").write_text("name: other\n")
     with pytest.raises(Refusal, match=f"at the first admission they were {first.files}"):
-        admit_by_schema(pinned, tmp_path / "model", AdmissionSettings(), tmp_path / "graph.onnx")
+        admitted(tmp_path / "model", BY_SCHEMA, pin=first.files)

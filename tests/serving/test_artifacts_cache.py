@@ -56,13 +56,13 @@ def test_bytes_are_bounded(tmp_path: Path) -> None:
     assert here(artifacts, range(1, 5)) == [1, 4]
 
 
-def test_a_removed_version_takes_its_compiled_form(tmp_path: Path) -> None:
+def test_a_removed_version_takes_what_its_admission_left(tmp_path: Path) -> None:
     artifacts = Artifacts(tmp_path, CacheSettings(versions_per_model=1))
     filled(artifacts, [1, 2])
     for number in (1, 2):
-        artifacts.compiled(version(number)).write_bytes(b"graph")
+        artifacts.place(version(number)).mkdir()
     artifacts.evict("gas", keep=[])
-    assert [artifacts.compiled(version(number)).exists() for number in (1, 2)] == [False, True]
+    assert [artifacts.place(version(number)).exists() for number in (1, 2)] == [False, True]
 
 
 def test_last_good(artifacts: Artifacts) -> None:

@@ -4,16 +4,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
 import pytest
 
-from bentos.admission.judge import admit
+from bentos.admission.judging import judge
+from bentos.admission.verdict import Case, Verdict
 from bentos.registry.client import Registry, RegistryUnavailable
-from bentos.serving.release import Release
 from tests.serving.gate import Gate, gated
 from tests.serving.servers import Store
-from tests.serving.service import Open
+from tests.serving.service import Here, Open
 from tests.serving.versions import Shelf, bad, state
 from tests.stack import wait_for
 
@@ -29,12 +28,17 @@ def test_last_good_version_from_disk(shelf: Shelf, open_service: Open) -> None:
     assert after.history() == [("swap", "1"), ("restore", "1")]
 
 
+def _rot(home: Path) -> None:
+    """Change the model's file, and what its admission left of it."""
+    for path in home.glob("cache/*/1-*/**/model.skops"):
+        path.write_bytes(b"rotten")
+
+
 def test_a_changed_file_on_disk_is_fetched_once_more(shelf: Shelf, open_service: Open) -> None:
     before = open_service()
     shelf.promote(shelf.add(3.0))
     before.look()
-    (path,) = before.settings.home.glob("cache/*/1-*/model.skops")
-    path.write_bytes(b"rotten")
+    _rot(before.settings.home)
     after = open_service()
     for follower in after.watcher.followers:
         follower.restore()
@@ -45,8 +49,7 @@ def test_a_rotten_disk_without_a_registry_serves_nothing(shelf: Shelf, open_serv
     before = open_service()
     shelf.promote(shelf.add(3.0))
     before.look()
-    (path,) = before.settings.home.glob("cache/*/1-*/model.skops")
-    path.write_bytes(b"rotten")
+    _rot(before.settings.home)
     after = open_service(uri="http://127.0.0.1:1")
     for follower in after.watcher.followers:
         follower.restore()
@@ -91,10 +94,11 @@ def test_the_store_is_down_for_a_while(
     assert (tags.tag("serving.state"), tags.tag("serving.reason")) == ("live", "")
 
 
-class Halting:
+class Halting(Here):
     """Admissions that wait from `halt` on, as soon as they have begun, until they may go on."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.amid = Event()
         self.go_on = Event()
         self.go_on.set()
@@ -104,23 +108,16 @@ class Halting:
         self.amid.clear()
         self.go_on.clear()
 
-    def __call__(self, *given: Any) -> Release:
+    def judge(self, case: Case) -> Verdict:
         self.admissions += 1
         self.amid.set()
         assert self.go_on.wait(60)
-        return admit(*given)
+        return judge(case)
 
 
-@pytest.fixture
-def halting(monkeypatch: pytest.MonkeyPatch) -> Halting:
-    """All admissions may be halted."""
+def test_a_candidate_that_is_overtaken(shelf: Shelf, open_service: Open) -> None:
     halting = Halting()
-    monkeypatch.setattr("bentos.promotion.stock.admit", halting)
-    return halting
-
-
-def test_a_candidate_that_is_overtaken(shelf: Shelf, open_service: Open, halting: Halting) -> None:
-    service = open_service()
+    service = open_service(office=halting)
     shelf.promote(shelf.add(1.0))
     service.look()
     halting.halt()
@@ -138,10 +135,9 @@ def test_a_candidate_that_is_overtaken(shelf: Shelf, open_service: Open, halting
     assert "moved on" in shelf.version(2).tag("serving.reason")
 
 
-def test_a_description_that_is_edited_meanwhile(
-    shelf: Shelf, open_service: Open, halting: Halting
-) -> None:
-    service = open_service()
+def test_a_description_that_is_edited_meanwhile(shelf: Shelf, open_service: Open) -> None:
+    halting = Halting()
+    service = open_service(office=halting)
     halting.halt()
     shelf.promote(shelf.add(1.0))
     service.watcher.look()
@@ -178,23 +174,25 @@ def test_two_processes_on_one_disk_refuse_for_the_same_reason(
     assert {service.ask() for service in both} == {(2.0, "1")}
 
 
-def test_files_that_vanish_while_they_are_judged(
-    shelf: Shelf, open_service: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another process threw the folder away: that is no reason to refuse the version."""
-    service = open_service()
-    vanished: list[Path] = []
+class Vanishing(Here):
+    """The files of the first case are thrown away by another process."""
 
-    def vanishing(version: Any, folder: Path, *given: Any) -> Release:
-        if not vanished:
-            vanished.append(folder)
-            shutil.rmtree(folder)
-        return admit(version, folder, *given)
+    vanished: Path | None = None
 
-    monkeypatch.setattr("bentos.promotion.stock.admit", vanishing)
+    def judge(self, case: Case) -> Verdict:
+        if self.vanished is None:
+            self.vanished = case.folder
+            shutil.rmtree(case.folder)
+        return judge(case)
+
+
+def test_files_that_vanish_while_they_are_judged(shelf: Shelf, open_service: Open) -> None:
+    """That is no reason to refuse the version."""
+    office = Vanishing()
+    service = open_service(office=office)
     shelf.promote(shelf.add(1.0))
     service.look()
-    assert vanished
+    assert office.vanished
     assert service.slot.refused is None
 
     def looked() -> bool:

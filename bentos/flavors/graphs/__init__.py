@@ -4,11 +4,11 @@
 neither the model's library nor the compiler.
 """
 
-from bentos.flavors.graphs.compiled import Compiled, NoGraph, fingerprint
+from bentos.flavors.graphs.compiled import Compiled, NoGraph
 from bentos.flavors.graphs.session import Session
 from bentos.tensors import Schema
 
-__all__ = ["Compiled", "NoGraph", "Session", "compile_model", "fingerprint"]
+__all__ = ["Compiled", "NoGraph", "Session", "compile_model"]
 
 
 def compile_model(

@@ -1,10 +1,6 @@
 """What compiling ends in."""
 
 from dataclasses import dataclass
-from functools import cache
-from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from numpy.typing import NDArray
@@ -13,9 +9,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 Kind: TypeAlias = Literal["exact", "network"]
-
-LIBRARIES = ("onnxruntime", "onnx", "numpy", "scikit-learn", "torch", "onnxscript", "keras",
-             "xgboost-cpu", "lightgbm")  # fmt: skip
 
 
 class NoGraph(Exception):
@@ -36,17 +29,3 @@ class Compiled:
     proto: "ModelProto"
     critical: dict[str, NDArray[Any]]
     kind: Kind = "exact"
-
-
-@cache
-def fingerprint() -> str:
-    """What a kept graph depends on besides its model: this compiler and the libraries."""
-    digest = sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    for library in LIBRARIES:
-        try:
-            digest.update(f"{library} {version(library)}".encode())
-        except PackageNotFoundError:
-            continue
-    return digest.hexdigest()[:16]

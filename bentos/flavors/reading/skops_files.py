@@ -6,13 +6,13 @@ file is looked at before: who opens it, and what it names.
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from zipfile import ZipFile
 
 from bentos.flavors.reading.checks import check
-from bentos.flavors.reading.checks.walk import COMPILED, VALUES
+from bentos.flavors.reading.checks.walk import BOOSTERS, COMPILED, VALUES
 from bentos.flavors.reading.errors import Damaged, Unreadable, Unreviewed
 from bentos.flavors.reading.limits import LIMITS, Limits
 from bentos.flavors.reading.names import HELD, exact, expect
@@ -21,13 +21,14 @@ from bentos.flavors.reading.parts import LOSSES
 from bentos.flavors.reading.reader import Read
 from bentos.process import skops_io, without_warnings
 
+Nodes: TypeAlias = Mapping[str, Set[str]]
 SCHEMA = 256 << 20  # bytes of JSON
 KEYS = {"builtins.str", "builtins.int", "builtins.float", "builtins.bool", "builtins.NoneType"}
 KEYS |= {f"numpy.{name}" for name in ("int64", "int32", "float64", "str_", "bool")}
 NUMBERS = frozenset(name for name in VALUES if name.startswith("numpy.")) - {"numpy.void"}
 TRIPLET = "sklearn.impute._iterative._ImputerTriplet"
 # What each kind of node may name. Others (of methods, operators, other libraries) are no data.
-NODES: dict[str, frozenset[str] | set[str]] = {
+NODES: dict[str, Set[str]] = {
     "BytearrayNode": {"builtins.bytearray"},
     "BytesNode": {"builtins.bytes"},
     "CachedNode": HELD | COMPILED | VALUES,
@@ -52,15 +53,24 @@ NODES: dict[str, frozenset[str] | set[str]] = {
     "TupleNode": {"builtins.tuple", TRIPLET},
     "TypeNode": VALUES | KEYS | exact(LOSSES),
 }
+# Boosters' own states are not looked at here: for files that were written of checked ones.
+OF_BOOSTERS = NODES | {
+    "ObjectNode": NODES["ObjectNode"] | BOOSTERS,
+    "TypeNode": NODES["TypeNode"] | {"collections.OrderedDict"},
+}
 
 
-def read_skops(path: Path, limits: Limits = LIMITS) -> Read:
-    """Build the model in a file of skops. Raises as `read_pickle` does."""
+def read_skops(path: Path, limits: Limits = LIMITS, boosters: bool = False) -> Read:
+    """Build the model in a file of skops. Raises as `read_pickle` does.
+
+    `boosters` may be in a file that this project wrote, of boosters that were checked.
+    """
     try:
         content = Path(path).read_bytes()
         with ZipFile(io.BytesIO(content)) as archive:
             _check_sizes(archive, limits)
-            names = frozenset(_names(json.loads(archive.read("schema.json")), limits))
+            nodes = OF_BOOSTERS if boosters else NODES
+            names = frozenset(_names(json.loads(archive.read("schema.json")), limits, nodes))
         with without_warnings():  # of another release, which is said elsewhere
             model = skops_io().load(io.BytesIO(content), trusted=sorted(names))
     except Unreadable:
@@ -86,7 +96,7 @@ def _check_sizes(archive: ZipFile, limits: Limits) -> None:
     expect(archive.getinfo("schema.json").file_size <= SCHEMA, "the schema is too large")
 
 
-def _names(schema: Any, limits: Limits) -> Iterator[str]:
+def _names(schema: Any, limits: Limits, nodes: Nodes) -> Iterator[str]:
     """Every name in a schema, as it stands there. Raises Unreviewed for one that is not ours."""
     waiting, steps = [schema], 0
     while waiting:
@@ -97,16 +107,16 @@ def _names(schema: Any, limits: Limits) -> Iterator[str]:
         elif isinstance(node, dict):
             waiting += node.values()
             if "__loader__" in node:
-                yield _name(node)
+                yield _name(node, nodes)
 
 
-def _name(node: dict[str, Any]) -> str:
+def _name(node: dict[str, Any], nodes: Nodes) -> str:
     loader, module, kind = (node.get(key) for key in ("__loader__", "__module__", "__class__"))
     expect(all(type(one) is str for one in (loader, module, kind)), "a node of the file is none")
     full = f"{module}.{kind}"
-    if loader not in NODES:
+    if loader not in nodes:
         raise Unreadable(f"the file opens {full} by {loader}, which is no data")
-    if "." in str(kind) or _current(full) not in NODES[str(loader)]:
+    if "." in str(kind) or _current(full) not in nodes[str(loader)]:
         raise Unreviewed(full)
     if loader == "DictNode":
         keys = node["key_types"]["content"]

@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 
-from bentos.flavors.graphs import Session, compile_model, fingerprint
+from bentos.flavors.graphs import Session, compile_model
 from bentos.tensors import BadInput, Batch, Column, Schema
 from tests.flavors.graphs.tables import MATRIX, levels, matrix, purchases, target
 
@@ -117,8 +117,3 @@ def test_threads_may_call_at_once() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-
-
-def test_the_fingerprint_stays() -> None:
-    assert fingerprint() == fingerprint()
-    assert len(fingerprint()) == 16

@@ -1,0 +1,71 @@
+"""What workers open of a version that has no graph: its own files, with no pickle among them.
+
+A pickle is written again as skops, which is held against what was read.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bentos.admission.proof import compare
+from bentos.admission.verdict import NATIVE
+from bentos.flavors.mlmodel import MLmodel
+from bentos.flavors.natives import Predict
+from bentos.flavors.opened import Opened
+from bentos.flavors.opening import FROM_PICKLE, reopen
+from bentos.process import skops_io
+from bentos.refusal import Refusal
+from bentos.tensors import Batch
+
+SKOPS = "model.skops"
+
+
+def leave(mlmodel: MLmodel, place: Path) -> MLmodel:
+    """Leave the files of a version as they are."""
+    shutil.copytree(mlmodel.folder, place / NATIVE, copy_function=_linked)
+    return MLmodel(place / NATIVE)
+
+
+def leave_opened(mlmodel: MLmodel, opened: Opened, samples: Batch, place: Path) -> Predict:
+    """Leave what gives a version's answers, opened again as workers will. Raises Refusal."""
+    if not opened.note.startswith(FROM_PICKLE):
+        return reopen(leave(mlmodel, place), opened.schema).predict
+    try:
+        again = reopen(_written_again(mlmodel, opened.model, place), opened.schema).predict
+        same = not compare(opened.predict(samples), again(samples)).differs.any()
+    except Refusal as error:
+        raise Refusal(
+            "pickle", f"written again as skops, it is refused: {error.message}"
+        ) from error
+    if not same:
+        raise Refusal("pickle", "written again as skops, it answers otherwise: log it as skops")
+    return again
+
+
+def _written_again(mlmodel: MLmodel, model: Any, place: Path) -> MLmodel:
+    folder = place / NATIVE
+    folder.mkdir()
+    flavor = mlmodel.flavor
+    named = "pickled_model" if flavor == "sklearn" else "data"
+    options = mlmodel.options | {named: SKOPS, "serialization_format": "skops"}
+    try:
+        skops_io().dump(model, folder / SKOPS)
+    except OSError:
+        raise
+    except Exception as error:
+        raise Refusal("pickle", f"{type(error).__name__} while writing: {error}") from error
+    flavors = {name: known for name, known in mlmodel.flavors.items() if name == "python_function"}
+    content = mlmodel.content | {"flavors": flavors | {flavor: options}}
+    (folder / "MLmodel").write_text(yaml.safe_dump(content))
+    return MLmodel(folder)
+
+
+def _linked(source: str, target: str) -> None:
+    """The same file by a second name, where the disk has such."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
