@@ -16,7 +16,7 @@ from bentos.settings import LimitSettings
 from bentos.web.metrics import Metrics
 from tests.serving.gate import gated
 from tests.serving.servers import Server, Store
-from tests.serving.service import PRODUCTION, run, settings
+from tests.serving.service import PRODUCTION, Here, run, settings
 from tests.serving.versions import Shelf, bad
 from tests.stack import wait_for
 
@@ -48,7 +48,7 @@ def watching(
     prefix: str, home: Path, uri: str, start: bool = True
 ) -> Iterator[tuple[Rack[float, float], Watcher]]:
     rack = Rack(prefix, make)
-    watcher = Watcher([], settings(home, uri), Metrics(), [rack])
+    watcher = Watcher([], settings(home, uri), Metrics(), [rack], Here())
     if start:
         watcher.start()
     try:

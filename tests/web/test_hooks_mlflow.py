@@ -17,6 +17,7 @@ from bentos.web.endpoint import routes
 from bentos.web.hooks import Deliveries, endpoint
 from bentos.web.metrics import Metrics
 from tests.serving.servers import Server, Store, reading, storing, tracking
+from tests.serving.service import Here
 from tests.serving.versions import CONTRACT, Shelf
 from tests.stack import wait_for
 from tests.web.hooked import SECRET
@@ -61,7 +62,8 @@ def watcher(mlflow: tuple[Server, Store], tmp_path: Path) -> Iterator[Watcher]:
         "mlflow_tracking_uri": mlflow[0].url,
         "registry": RegistrySettings(poll_seconds=POLL_SECONDS, timeout_seconds=60),
     }
-    watcher = Watcher([small_slot()], settings().model_copy(update=changes), Metrics())
+    given = settings().model_copy(update=changes)
+    watcher = Watcher([small_slot()], given, Metrics(), office=Here())
     watcher.start()
     try:
         wait_for(lambda: watcher.looked_at, 60)
