@@ -17,6 +17,7 @@ from bentos.registry.sources import StoreUnavailable
 from bentos.settings import AdmissionSettings
 
 IDLE_SECONDS = 600.0
+TRIES = 3  # a server that ends, as an idle one does, may still take one, and fail the next
 STARTING = 120.0  # seconds that a server may take until it answers, beyond what it judges
 # What a library may need to start. No credential is among them.
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
@@ -53,7 +54,7 @@ class Office:
 
         A process that hangs or crashes is a refusal. Raises StoreUnavailable for what passes.
         """
-        ended = self._ask(case) or self._ask(case)  # a server may have just become idle
+        ended = next(filter(None, (self._ask(case) for _ in range(TRIES))), None)
         if ended is None or self._closed:
             raise StoreUnavailable("the process that judges versions was ended")
         if ended.how == "trouble":

@@ -141,7 +141,7 @@ def test_a_crash_is_a_refusal(
     asked = hung(tmp_path / "model")
     with ThreadPoolExecutor(1) as pool:
         refusal = pool.submit(office.judge, asked)
-        wait_for(lambda: judging(office) or refusal.done(), 60)
+        wait_for(lambda: judging(office) or refusal.done(), 240)
         found = judging(office)
         assert found
         found.send_signal(number)
@@ -166,7 +166,7 @@ def test_a_closed_office_judges_nothing_and_leaves_no_process(tmp_path: Path) ->
     process, asked = server(office), hung(tmp_path / "model")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(office.judge, asked)
-        wait_for(lambda: judging(office) or waiting.done(), 60)
+        wait_for(lambda: judging(office) or waiting.done(), 240)
         children = process.children(recursive=True)
         office.close()
         with pytest.raises(StoreUnavailable, match="was ended"):
@@ -180,6 +180,6 @@ def test_an_idle_server_ends() -> None:
     try:
         office.prepare()
         process = server(office)
-        wait_for(lambda: process.status() == psutil.STATUS_ZOMBIE, 120)
+        wait_for(lambda: process.status() == psutil.STATUS_ZOMBIE, 240)
     finally:
         office.close()
