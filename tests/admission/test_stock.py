@@ -17,6 +17,7 @@ from bentos.promotion.stock import Stock
 from bentos.refusal import Refusal
 from bentos.registry.client import Registry, RegistryUnavailable, Tag, Version
 from bentos.registry.tags import PIN_TAG
+from bentos.serving.budget import Budget
 from bentos.settings import AdmissionSettings, Settings
 from tests.admission.judged import BY_SCHEMA
 from tests.serving import versions
@@ -66,7 +67,8 @@ def stock(home: Path, registry: Registry, office: Here, **admission: object) -> 
     """As a process of its own has it."""
     rules = AdmissionSettings.model_validate({"compile": False, **admission})
     settings = Settings().model_copy(update={"home": home, "admission": rules})
-    return Stock(registry, artifacts(home), settings, office)
+    budget = Budget(settings.open_bytes)
+    return Stock(registry, artifacts(home), settings, budget, office)
 
 
 def test_of_two_processes_one_judges(tmp_path: Path, registry: Registry, version: Version) -> None:
