@@ -68,7 +68,9 @@ class Stock:
     def _closable(self, case: Case, admitted: Admitted, release: Release) -> Release:
         """A release whose model may be closed, and is opened again from what was admitted."""
         shares = release.probabilities
-        pinned = structs.replace(case.version, tags=(Tag(PIN_TAG, admitted.files), *case.version.tags))
+        pinned = structs.replace(
+            case.version, tags=(Tag(PIN_TAG, admitted.files), *case.version.tags)
+        )
         reopen = partial(self._reopen, structs.replace(case, version=pinned))
         model = Model(release.predict, shares.predict)
         one = Closable(self._budget, admitted.memory, model, reopen)

@@ -16,6 +16,7 @@ from bentos.serving.release import Contract, Release
 from bentos.settings import AdmissionSettings, Settings
 from bentos.tensors import Batch
 from tests.serving.servers import reading
+from tests.serving.service import Here
 from tests.stack import free_ports
 
 with warnings.catch_warnings():  # mlflow warns about its own type hints
@@ -36,7 +37,7 @@ def nowhere() -> Iterator[Registry]:
 def stocked(home: Path, registry: Registry, graphs: bool, limit: int) -> Stock:
     settings = Settings(home=home, admission=AdmissionSettings(compile=graphs))
     artifacts = Artifacts(home / "cache", settings.cache)
-    return Stock(registry, artifacts, settings, Budget(limit))
+    return Stock(registry, artifacts, settings, Budget(limit), Here())
 
 
 def admitted(stock: Stock, name: str) -> Release:
