@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import bentos.web.metrics as metrics
+from bentos.web.plain import Plain
 from deploy.local.settings import ROOT
 from tests.deploy.judges import judge, load
 
@@ -21,15 +22,20 @@ ASKED = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["ta
 ALERTED = [rule["expr"] for group in ALERTS["groups"] for rule in group["rules"]]
 
 
-def described(name: str) -> tuple[set[str], set[str]]:
+def described(metric: Any) -> tuple[set[str], set[str]]:
     """The series and the labels of a metric of bentos/web/metrics.py."""
-    metric: Any = getattr(metrics, name)
+    if isinstance(metric, Plain):
+        name, kind, labels = metric.name, type(metric).__name__.lower(), metric.labels
+    else:
+        name, kind, labels = metric._name, metric._type, metric._labelnames
     suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "gauge": [""]}
-    return {metric._name + s for s in suffixes[metric._type]}, set(metric._labelnames)
+    return {name + s for s in suffixes[kind]}, set(labels)
 
 
 KNOWN = [
-    described(n) for n in dir(metrics) if n.isupper() and hasattr(getattr(metrics, n), "_type")
+    described(metric)
+    for name, metric in vars(metrics).items()
+    if name.isupper() and (isinstance(metric, Plain) or hasattr(metric, "_type"))
 ]
 SERIES = set().union(*(series for series, _ in KNOWN))
 LABELS = set().union(*(labels for _, labels in KNOWN)) | {"le", "instance", "job", "app"}
