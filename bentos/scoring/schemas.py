@@ -59,24 +59,41 @@ class SchemaColumns:
             wanted = {column.name: column.required for column in self.asked.inputs}
             return joined(table, wanted, self.keep, outputs)
         own = list(self._own(table.names))
-        if len(own) != len(self.asked.inputs):
-            raise Unfit(f"the model takes {len(self.asked.inputs)} columns, and there are {own}")
+        if not {len(own), -1} & {*self._widths}:
+            raise Unfit(f"the model takes {self._widths[-1]} columns, and there are {own}")
         return joined(table, dict.fromkeys(own, True), self.keep, outputs)
 
     def score(self, release: Release, batch: pa.RecordBatch) -> list[pa.Array]:
         """A column of answers for each output. Raises Unfit for values that it cannot take."""
         if not batch.num_rows:
             return [pa.array([], kind) for kind in self.outputs.values()]
-        own = list(self._own(batch.schema.names))
-        names = own if _is_named(self.asked) else self.asked.names
-        given = {name: _values(batch[column]) for name, column in zip(names, own, strict=True)}
         try:
-            asked = Table(self.asked, BATCH_ROWS).of_columns(given)
+            asked = Table(self.asked, BATCH_ROWS).of_columns(self._given(batch))
             answers = release.predict(asked)
         except BadInput as error:
             raise Unfit(f"{error} (rows count from 0 in each piece of {BATCH_ROWS})") from error
         columns = zip(answers.values(), self.outputs.values(), strict=True)
         return [pa.array(np.asarray(column).tolist(), kind) for column, kind in columns]
+
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        """How many columns of a table make a row, where they have no names.
+
+        A row that is one list may be a column of lists, or as many columns as it has values.
+        """
+        single = self.asked.single
+        if single is None:
+            return (len(self.asked.inputs),)
+        return (1, *single.shape) if len(single.shape) == 1 else (1,)
+
+    def _given(self, batch: pa.RecordBatch) -> dict[str, list[Any]]:
+        """The values of the model's columns, by their names."""
+        own = list(self._own(batch.schema.names))
+        values = [_values(batch[name]) for name in own]
+        if self.asked.single is not None and len(own) > 1:
+            return {"": [list(row) for row in zip(*values, strict=True)]}
+        names = own if _is_named(self.asked) else self.asked.names
+        return dict(zip(names, values, strict=True))
 
     def _own(self, names: list[str]) -> Iterator[str]:
         """The model's columns among those of a table."""
