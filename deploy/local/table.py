@@ -15,7 +15,7 @@ def addresses(settings: Settings, families: Sequence[Family]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("any model", f"{settings.api}/models")
-    table.add_row("  over gRPC", settings.grpc)
+    table.add_row("  gRPC", settings.grpc)
     for family in families:
         table.add_row(family.name, f"{settings.api}/{family.name}")
         table.add_row("  docs", f"{settings.api}/{family.name}/docs")

@@ -47,7 +47,7 @@ def held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Opens a model as if its file had been read."""
 
     def held(model: object, *args: Any, **more: Any) -> Opened:
-        monkeypatch.setattr(opening, "_sklearn", lambda _: opening.Found(model))
+        monkeypatch.setattr(opening, "_sklearn", lambda _, **__: opening.Found(model))
         return open_model(version(tmp_path, *args, **more))
 
     return held
