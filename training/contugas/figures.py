@@ -18,7 +18,7 @@ def clusters(readings: Readings, result: Result) -> Figure:
             axes.annotate(name, (mean[x], mean[y]), fontsize=7)
         axes.set_xlabel(f"{VARIABLES[x]}, mean")
         axes.set_ylabel(f"{VARIABLES[y]}, mean")
-        axes.legend()
+        axes.legend(loc="upper right")
     figure.suptitle(f"Clients by cluster (silhouette {result.silhouette:.3f})")
     return figure
 
@@ -34,5 +34,5 @@ def scores(cluster: int, report: ClusterReport) -> Figure:
     axes.set_xlabel("decision value (lower is more anomalous)")
     axes.set_ylabel("readings")
     axes.set_title(f"Cluster {cluster}: F1 {report.quality.f1:.3f}")
-    axes.legend()
+    axes.legend(loc="upper right")
     return figure

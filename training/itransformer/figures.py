@@ -31,7 +31,7 @@ def forecasts(forecaster: Forecaster, series: Series, held_out: int) -> Figure:
             axes.plot(ahead, answer[:, column], label="forecast")
             axes.axvline(series.dates[at], color="black", linewidth=0.5)
             axes.tick_params(axis="x", labelrotation=30, labelsize=7)
-    grid[0][0].legend()
+    grid[0][0].legend(loc="upper right")
     figure.suptitle("Forecasts of rows that the training never saw")
     return figure
 
@@ -46,5 +46,5 @@ def losses(epochs: Sequence[Epoch], naive: float) -> Figure:
     axes.axhline(naive, color="grey", linestyle="--", label="validation, last value repeated")
     axes.set_xlabel("epoch")
     axes.set_ylabel("MSE, standardised")
-    axes.legend()
+    axes.legend(loc="upper right")
     return figure

@@ -14,5 +14,5 @@ def loss_curves(losses: Mapping[str, Sequence[float]]) -> Figure:
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean squared error, scaled units")
     axes.set_yscale("log")
-    axes.legend()
+    axes.legend(loc="upper right")
     return figure

@@ -24,5 +24,5 @@ def learning_curve(result: Result) -> Figure:
     axes.axvline(result.model.tree_count_ - 1, color="black", label="trees kept")
     axes.set_xlabel("tree")
     axes.set_ylabel("RMSE, points of popularity")
-    axes.legend()
+    axes.legend(loc="upper right")
     return figure
