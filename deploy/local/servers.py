@@ -12,7 +12,9 @@ from deploy.local.errors import LocalError
 from deploy.local.orphans import mark
 from deploy.local.settings import BUCKET, HOST, ROOT, Settings
 
-SERVE = (sys.executable, "-m", "bentoml", "serve")
+# uvicorn's 5 s are also what many clients keep a connection for: both would close it at a time.
+KEEP_ALIVE = ("--timeout-keep-alive", "75")
+SERVE = (sys.executable, "-m", "bentoml", "serve", *KEEP_ALIVE)
 
 LOCAL_ORIGINS = '["http://localhost:*", "http://127.0.0.1:*"]'  # pages under development
 
