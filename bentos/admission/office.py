@@ -10,7 +10,7 @@ from threading import Lock
 import msgspec
 
 from bentos.admission.cache import placed
-from bentos.admission.server import ASKING, WAITS, Ended
+from bentos.admission.server import ASKING, INTERNAL, WAITS, Ended
 from bentos.admission.verdict import Admitted, Case, Refused, Verdict, read, write
 from bentos.refusal import Reason
 from bentos.registry.sources import StoreUnavailable
@@ -25,6 +25,8 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 HINTS: Mapping[str, str] = {
     "SIGKILL": "the system was short of memory, or somebody ended it; when that is over, promote "
     "it again",
+    f"the exit status {INTERNAL}": "an error of Ascenso's own: the service's log has it, "
+    "please report it",
     "SIGABRT": "a library gave up, often for want of memory (admission.memory_mb)",
 }
 OTHER_HINT = "a library crashed at its files; save it again with that library, or train again"

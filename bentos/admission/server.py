@@ -31,6 +31,7 @@ from bentos.settings import AdmissionSettings
 ASKING = 256  # bytes, in which the office says what to import; a socket comes with them
 WAITS = 5  # times the deadline, which counts the processor's time, may pass on a busy machine
 SPARE = 2  # times the memory may be asked for meanwhile, as for compiling
+INTERNAL = 70  # the exit status after an error of our own; EX_SOFTWARE of sysexits.h
 PDEATHSIG = 1
 
 
@@ -118,9 +119,9 @@ def _judge(case: Case, rules: AdmissionSettings, says: int) -> NoReturn:
         ended = Ended("judged")
     except OSError as error:
         ended = Ended("trouble", f"what its admission left cannot be written: {error}")
-    except Exception:
+    except Exception:  # it would be the same the next time, and must not go on in `main`
         traceback.print_exc()
-        ended = Ended("trouble", "an internal error; see the service's log")
+        os._exit(INTERNAL)
     os.write(says, msgspec.json.encode(ended))
     os._exit(0)
 

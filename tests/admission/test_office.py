@@ -153,6 +153,20 @@ def test_a_crash_is_a_refusal(
     assert not list(tmp_path.glob("partial-*/*.onnx"))
 
 
+def test_an_error_of_our_own_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked again, it would be the same: such a version must not wait for ever."""
+    broken = "from bentos.admission import judging\njudging.judge = lambda case: 1 / 0\n"
+    (tmp_path / "sitecustomize.py").write_text(broken)
+    monkeypatch.syspath_prepend(tmp_path)
+    office = Office()
+    asked = case(versions.signed(versions.line(3.0), tmp_path / "model"))
+    refused = office.judge(asked)
+    office.close()
+    assert isinstance(refused, Refused)
+    assert refused.reason == "crash"
+    assert "an error of Ascenso's own" in refused.message
+
+
 def test_a_server_that_is_killed_is_started_again(office: Office, tmp_path: Path) -> None:
     office.prepare()
     server(office).kill()

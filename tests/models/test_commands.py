@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from bentos.cli import main
 from tests.models.conftest import Models
+from tests.stack import wait_for
 
 Ascenso = Callable[..., Result]
 NAMES = [
@@ -55,4 +56,4 @@ def test_any_name_that_mlflow_allows(
     (slot,) = [slot for slot in service["releases"] if slot["model"] == name]
     assert (slot["live"]["version"], slot["previous"]["version"]) == ("1", "2")
     assert httpx.get(models.place(name, "")).status_code == 200
-    assert models.client.get_model_version_by_alias(name, "live").version == "1"
+    wait_for(lambda: models.client.get_model_version_by_alias(name, "live").version == "1", 60)

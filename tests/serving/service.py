@@ -118,9 +118,9 @@ class Service:
 
     @property
     def cached(self) -> list[str]:
-        """The versions on disk."""
-        cache = self.settings.home / "cache"
-        return sorted(path.name for path in cache.glob("*/*") if path.is_dir())
+        """The versions on disk, without what their admissions left."""
+        folders = (self.settings.home / "cache").glob("*/[0-9]*")
+        return sorted(path.name for path in folders if not path.suffix)
 
     def history(self) -> list[tuple[str, str]]:
         """What the ledger tells, oldest first."""

@@ -92,9 +92,9 @@ def recorded(registry: Registry, version: Version) -> set[str]:
     return set(records(registry.model(version.name)))
 
 
-def see(registry: Registry, notes: Notes, *followed: str) -> None:
+def see(registry: Registry, version: Version, notes: Notes, *followed: str) -> None:
     """A look, and what comes of it."""
-    notes.see(registry.models(), followed)
+    notes.see(registry.models(prefix=version.name), followed)
     notes.flush()
 
 
@@ -177,12 +177,12 @@ def test_a_restarted_replica_rights_what_its_machine_said(
     before._census._lock.release()  # as the kernel does
     after = opened(registry, "after")
     after.put(Note(second, "live", channel="stage Production"))
-    see(registry, after, version.name)
+    see(registry, version, after, version.name)
     assert recorded(registry, version) == {"after"}
     assert told(registry, version)["state"] == "retired"
     assert words(registry, version) == f"retired NOW: replaced by {second}"
     assert told(registry, second) == {"state": "live", "replicas": "1"}
-    see(registry, after, version.name)
+    see(registry, version, after, version.name)
     assert [path.name for path in tmp_path.iterdir()] == ["after"]
 
 
@@ -195,7 +195,7 @@ def test_what_a_killed_replica_served_last_is_said_to_have_stopped(
     before.put(Note(other, "admitting", channel="stage Production"))
     before.flush()
     before._census._lock.release()
-    see(registry, opened(registry, "after"))  # a neighbour that follows another model
+    see(registry, version, opened(registry, "after"))  # a neighbour that follows another model
     assert told(registry, version) == {"state": "stopped", "replicas": "0"}
     assert words(registry, other) == "retired NOW: no replica goes on with it"
 
@@ -208,7 +208,7 @@ def test_a_copy_says_nothing_of_its_source(
     notes.flush()
     copy = copied(registry, version, f"{version.name}-copy")
     assert told(registry, copy)["state"] == "live", "MLflow copies tags"
-    see(registry, notes, version.name)
+    see(registry, version, notes, version.name)
     assert registry.version(copy.name, "1").tags == ()
     assert told(registry, version)["state"] == "live"
 
@@ -242,7 +242,7 @@ def test_the_alias_of_what_serves(registry: Registry, version: Version, opened: 
     notes.flush()
     assert alias() == "2"
     registry.set_alias(version.name, "1", "live")  # by hand
-    see(registry, notes, version.name)
+    see(registry, version, notes, version.name)
     assert alias() == "2"
     notes.put(Note(second, "retired", "vacated", channel="stage Production"))
     notes.flush()
@@ -358,7 +358,7 @@ def test_a_record_that_somebody_removed_is_written_again(
     notes.put(Note(version, "live"))
     notes.flush()
     registry.delete_model_tag(version.name, f"{RECORD_TAG}a")
-    see(registry, notes, version.name)
+    see(registry, version, notes, version.name)
     assert recorded(registry, version) == {"a"}
 
 
@@ -408,6 +408,6 @@ def test_many_threads_flush_at_once(registry: Registry, opened: Open) -> None:
             for version in versions:
                 notes.put(Note(version, "live"))
             for flushing in [pool.submit(notes.flush) for _ in range(4)]:
-                flushing.result(60)
+                flushing.result(180)
     for version in versions:
         assert told(registry, version) == {"state": "live", "replicas": "1"}

@@ -212,7 +212,7 @@ def test_a_version_deleted_amid_a_look(
         seen = service.watcher.registry.models()
         body = {"name": shelf.name}
         shelf.registry.http.request("DELETE", "mlflow/registered-models/delete", json=body)
-        monkeypatch.setattr(service.watcher.registry, "models", lambda: seen)
+        monkeypatch.setattr(service.watcher.registry, "models", lambda **_: seen)
         service.watcher.look()
         assert service.ask() == (2.0, "1")
         assert service.slot.report()["trouble"]

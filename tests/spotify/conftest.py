@@ -89,7 +89,7 @@ def client(url: str) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="package")
 def model(url: str, folder: Path) -> Callable[[Dataset, int], NDArray[np.float64]]:
     """Answers of the model that the service fetched, without the service."""
-    (path,) = (folder / "home").rglob("model.cb")
+    path = next((folder / "home").rglob("model.cb"))  # the fetched one, or a link to it
     model = CatBoostRegressor().load_model(str(path))
 
     def answer(dataset: Dataset, count: int) -> NDArray[np.float64]:

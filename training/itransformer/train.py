@@ -56,14 +56,20 @@ def plan_going_on(name: str, series: Series, settings: Settings) -> Plan:
 
 
 def serving(name: str) -> ModelVersion:
-    """Give the version that the services say is live, or else the newest.
+    """Give the version that the services say is live, else the one in Production, or the newest.
 
     Raises `InputError` without any.
     """
     found = MlflowClient().search_model_versions(f"name='{registered_name(name)}'")
     if not found:
         raise InputError(f"There is no model {name!r}: train it first.")
-    return max(found, key=lambda v: (v.tags.get(STATE_TAG) == "live", int(v.version)))
+    return max(found, key=precedence)
+
+
+def precedence(version: ModelVersion) -> tuple[bool, bool, int]:
+    """Where services run, they know best; a registry alone has only its stages."""
+    live = version.tags.get(STATE_TAG) == "live"
+    return live, version.current_stage == "Production", int(version.version)
 
 
 def fetch(version: ModelVersion) -> Forecaster:

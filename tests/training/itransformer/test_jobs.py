@@ -79,7 +79,7 @@ def test_a_first_version_is_promoted_and_later_ones_when_asked(
     process = start(made[0], config)
     _, told = process.communicate(timeout=240)
     assert process.returncode == 0, told
-    assert "itransformer-line version 1 is in Production." in told
+    assert "The stage Production of itransformer-line is version 1 now" in told
     stages = [stage(registry, made[0], "line")]
     for job in made[1:]:
         work(job, small)
