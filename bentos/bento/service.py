@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import cached_property
+from math import ceil
 from typing import Any, ClassVar
 
 import bentoml
@@ -26,6 +27,7 @@ from bentos.web.metrics import Metrics, share
 log = logging.getLogger(__name__)
 
 SERVE = ("serve", "serve-http")
+GRACE_SECONDS = 5  # for what comes before and after the reading of an upload
 
 
 class Built(Service[Any]):  # type: ignore[misc]
@@ -59,8 +61,9 @@ class Built(Service[Any]):  # type: ignore[misc]
         except ValueError as error:
             raise click.ClickException(str(error)) from None
         self.config["workers"] = found.services.workers
-        # Models have their own, shorter one; this one keeps a timer for each past request.
-        self.config["traffic"] = {"timeout": found.services.longest_seconds}
+        # Models have their own, shorter one; an upload may take longer.
+        longest = max(found.services.longest_seconds, found.uploads.seconds + GRACE_SECONDS)
+        self.config["traffic"] = {"timeout": ceil(longest)}
         return site
 
 

@@ -55,6 +55,13 @@ def test_no_middleware_of_bentoml_is_needed() -> None:
     assert isinstance(bento(small_app(small_slot())), Front)
 
 
+def test_an_upload_may_take_as_long_as_its_setting_says() -> None:
+    front: Any = bento(small_app(small_slot()))
+    given = [one.kwargs for one in front._app.user_middleware]
+    timeouts = [kwargs["timeout"] for kwargs in given if "timeout" in kwargs]
+    assert timeouts == [Settings().uploads.seconds + 5]
+
+
 @pytest.fixture(params=["tracing", "access log"])
 def switched_on(request: pytest.FixtureRequest) -> Iterator[None]:
     """As BENTOML_CONFIG or its like may do, which a process reads once."""
