@@ -29,6 +29,7 @@ from deploy.local.settings import Settings
 PAUSE_SECONDS = 4.0  # between two kills, on average
 PATIENCE_SECONDS = 180.0  # until all is up again, or a promoted version serves
 CALL_SECONDS = 0.05
+WHEN_NEEDED = "bentos.admission.server"  # it is killed, too, and started for the next promotion
 
 
 class Caller(Thread):
@@ -112,7 +113,8 @@ class Stack:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.well = Counter(kind(process) for process in self.processes())
+        kinds = map(kind, self.processes())
+        self.well = Counter(name for name in kinds if not name.endswith(WHEN_NEEDED))
 
     def processes(self) -> list[psutil.Process]:
         """All but the supervisor."""
