@@ -9,9 +9,8 @@ import click
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from bentos.cli.errors import EXIT_CODES, Failed, Unreachable
+from bentos.cli.errors import EXIT_CODES, Failed, Unreachable, serving_like
 from bentos.cli.promotion import registry, registry_option
-from bentos.refusal import Refusal
 from bentos.registry.sources import FileMissing, StoreUnavailable
 from bentos.settings import settings
 
@@ -47,7 +46,7 @@ def score(
     Each part becomes a Parquet part of its name in the output: its columns, then the model's
     answers. A run that was broken off goes on where it stood, with the version that began it.
     """
-    with registry(registry_uri) as opened, _troubles():
+    with registry(registry_uri) as opened, _errors():
         from bentos.scoring.run import plan  # Ray and Arrow take seconds
 
         run = plan(opened, settings(), model, number or 0, source, output, keep)
@@ -86,23 +85,14 @@ def _progress(parts: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def _troubles() -> Iterator[None]:
+def _errors() -> Iterator[None]:
     """What goes wrong, as errors of a command."""
-    try:
+    with serving_like("score"):
         from bentos.scoring.tables import Unfit
-    except ImportError as error:
-        raise _missing(error) from error
-    try:
-        yield
-    except ImportError as error:
-        raise _missing(error) from error
-    except Refusal as refusal:
-        raise Failed(f"A service would refuse it: {refusal}") from refusal
-    except (Unfit, ValidationError) as error:
-        raise Failed(str(error)) from error
-    except (OSError, StoreUnavailable, FileMissing) as error:
-        raise Unreachable(f"{error}. What is done stays done: the next run goes on") from error
 
-
-def _missing(error: ImportError) -> Failed:
-    return Failed(f"{error.name} is not installed: pip install 'ascenso[score]'")
+        try:
+            yield
+        except (Unfit, ValidationError) as error:
+            raise Failed(str(error)) from error
+        except (OSError, StoreUnavailable, FileMissing) as error:
+            raise Unreachable(f"{error}. What is done stays done: the next run goes on") from error

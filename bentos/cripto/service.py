@@ -30,7 +30,7 @@ from bentos.serving.release import Contract, Release
 from bentos.settings import Settings
 from bentos.web.app import App, to_json
 from bentos.web.auth.gate import Gate
-from bentos.web.endpoint import Answer, Endpoint
+from bentos.web.endpoint import Answer, Endpoint, models
 from bentos.web.errors import Failure, HTTPError, Unavailable, clip, unexpected
 from bentos.web.following import Following
 from bentos.web.hot import predict
@@ -105,13 +105,7 @@ class Outlooks:
             replace(outlook, path="/symbol", include_in_schema=False),
             outlook,
             Endpoint("GET", "/health", self.health, "Whether any model serves", some),
-            Endpoint(
-                "GET",
-                "/models",
-                self.models,
-                "The models that serve",
-                {200: Answer("They", Models)},
-            ),
+            models(self.models, Models),
             reload,
             replace(reload, method="POST"),
         ]

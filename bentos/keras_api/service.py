@@ -31,7 +31,7 @@ from bentos.settings import Settings
 from bentos.web.app import App, to_json
 from bentos.web.auth.gate import Gate
 from bentos.web.body import Decoder, read
-from bentos.web.endpoint import NOT_READY, Answer, Endpoint
+from bentos.web.endpoint import NOT_READY, Answer, Endpoint, models
 from bentos.web.errors import Failure, HTTPError, clip
 from bentos.web.following import Following
 from bentos.web.headers import VERSION_HEADER, spelled
@@ -105,13 +105,7 @@ class Networks:
             Endpoint(
                 "GET", "/stats", self.stats, "What was answered", {200: Answer("Counts", Stats)}
             ),
-            Endpoint(
-                "GET",
-                "/models",
-                self.models,
-                "The models that serve",
-                {200: Answer("They", Models)},
-            ),
+            models(self.models, Models),
             Endpoint("GET", "/health", self.health, "Whether it answers", well),
             Endpoint(
                 "POST",

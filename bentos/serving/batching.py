@@ -50,6 +50,10 @@ class _Call(Generic[Row, Answer]):
     future: "asyncio.Future[Answered[Answer]]"
 
 
+_Outcome = Answered[Answer] | Exception
+_Calls = list[_Call[Row, Answer]]
+
+
 class Batcher(Generic[Row, Answer]):
     """Batches calls to one model. Used from one event loop; one batch runs at a time.
 
@@ -118,23 +122,19 @@ class Batcher(Generic[Row, Answer]):
             self._finish(calls, [NoRelease()] * len(calls))
             loop.call_soon(self._next)
         elif self._pace.seconds(release) < self._inline_seconds and release.hold():
-            self._finish(calls, _freed(self._timed, self._join, release, calls))
+            self._finish(calls, self._answered(release, calls))
             loop.call_soon(self._next)
         else:
-            running = loop.run_in_executor(
-                self._thread, _opened, self._timed, self._join, release, calls
-            )
+            running = loop.run_in_executor(self._thread, self._opened, release, calls)
             running.add_done_callback(lambda done: self._resume(calls, done.result()))
 
-    def _resume(
-        self, calls: "list[_Call[Row, Answer]]", outcomes: "list[_Outcome[Answer]]"
-    ) -> None:
+    def _resume(self, calls: _Calls[Row, Answer], outcomes: list[_Outcome[Answer]]) -> None:
         self._finish(calls, outcomes)
         self._next()
 
-    def _take(self) -> "list[_Call[Row, Answer]]":
+    def _take(self) -> _Calls[Row, Answer]:
         """The calls that wait, up to a full batch; those given up by their callers are dropped."""
-        calls: list[_Call[Row, Answer]] = []
+        calls: _Calls[Row, Answer] = []
         room = self._max_batch_rows
         while self._queue and (not calls or len(self._queue[0].rows) <= room):
             call = self._queue.popleft()
@@ -143,6 +143,37 @@ class Batcher(Generic[Row, Answer]):
                 calls.append(call)
                 room -= len(call.rows)
         return calls
+
+    def _opened(self, release: Release, calls: _Calls[Row, Answer]) -> list[_Outcome[Answer]]:
+        """Answer the calls by a release whose model may be closed."""
+        try:
+            release.open()
+        except Exception as error:
+            return [error] * len(calls)
+        return self._answered(release, calls)
+
+    def _answered(self, release: Release, calls: _Calls[Row, Answer]) -> list[_Outcome[Answer]]:
+        """Answer the calls by a release that is held open, and free it."""
+        try:
+            return self._outcomes(release, calls)
+        finally:
+            release.free()
+
+    def _outcomes(self, release: Release, calls: _Calls[Row, Answer]) -> list[_Outcome[Answer]]:
+        """Answer the calls in one batch; when that fails, each by itself: none fails another."""
+        try:
+            rows = self._join([call.rows for call in calls]) if len(calls) > 1 else calls[0].rows
+            answers = self._timed(release, rows)
+        except BaseException as error:  # a panic in a Rust library is no Exception
+            if len(calls) == 1:
+                return [_for_future(release, error)]
+            return [outcome for call in calls for outcome in self._outcomes(release, [call])]
+        outcomes: list[_Outcome[Answer]] = []
+        start = 0
+        for call in calls:
+            outcomes.append(Answered(answers[start : start + len(call.rows)], release))
+            start += len(call.rows)
+        return outcomes
 
     def _timed(self, release: Release, rows: Sequence[Row]) -> Sequence[Answer]:
         started = time.perf_counter()
@@ -154,9 +185,7 @@ class Batcher(Generic[Row, Answer]):
         self._observer.batched(release, len(rows), seconds)
         return answers
 
-    def _finish(
-        self, calls: "list[_Call[Row, Answer]]", outcomes: "list[_Outcome[Answer]]"
-    ) -> None:
+    def _finish(self, calls: _Calls[Row, Answer], outcomes: list[_Outcome[Answer]]) -> None:
         for call, outcome in zip(calls, outcomes, strict=True):
             if call.future.done():
                 continue
@@ -166,61 +195,12 @@ class Batcher(Generic[Row, Answer]):
                 call.future.set_exception(outcome)
 
 
-_Outcome = Answered[Answer] | Exception
-
-
-def _opened(
-    run: Run[Row, Answer],
-    join: Join[Row],
-    release: Release,
-    calls: Sequence[_Call[Row, Answer]],
-) -> list[_Outcome[Answer]]:
-    """Answer the calls by a release whose model may be closed."""
-    try:
-        release.open()
-    except Exception as error:
-        return [error] * len(calls)
-    return _freed(run, join, release, calls)
-
-
-def _freed(
-    run: Run[Row, Answer],
-    join: Join[Row],
-    release: Release,
-    calls: Sequence[_Call[Row, Answer]],
-) -> list[_Outcome[Answer]]:
-    """Answer the calls by a release that is held open, and free it."""
-    try:
-        return _outcomes(run, join, release, calls)
-    finally:
-        release.free()
-
-
-def _outcomes(
-    run: Run[Row, Answer],
-    join: Join[Row],
-    release: Release,
-    calls: Sequence[_Call[Row, Answer]],
-) -> list[_Outcome[Answer]]:
-    """Answer the calls in one batch; when that fails, each by itself: none fails another."""
-    try:
-        rows = join([call.rows for call in calls]) if len(calls) > 1 else calls[0].rows
-        answers = run(release, rows)
-    except BaseException as error:  # a panic in a Rust library is no Exception
-        if len(calls) == 1:
-            return [error if isinstance(error, Exception) else _as_error(release, error)]
-        return [outcome for call in calls for outcome in _outcomes(run, join, release, [call])]
-    outcomes: list[_Outcome[Answer]] = []
-    start = 0
-    for call in calls:
-        outcomes.append(Answered(answers[start : start + len(call.rows)], release))
-        start += len(call.rows)
-    return outcomes
-
-
-def _as_error(release: Release, panic: BaseException) -> RuntimeError:
-    error = RuntimeError(f"{release} panicked: {panic!r}")
-    error.__cause__ = panic
+def _for_future(release: Release, raised: BaseException) -> Exception:
+    """What was raised, as an error that a future takes."""
+    if isinstance(raised, Exception) and not isinstance(raised, StopIteration):
+        return raised
+    error = RuntimeError(f"{release} panicked: {raised!r}")
+    error.__cause__ = raised
     return error
 
 

@@ -78,6 +78,13 @@ class Endpoint:
         return [kind for kind in kinds if kind is not None]
 
 
+def models(handler: Handler, kind: Any) -> Endpoint:
+    """`GET /models` of a service with several; `kind` is the msgspec type of its answer."""
+    return Endpoint(
+        "GET", "/models", handler, "The models that serve", {200: Answer("They", kind)}
+    )
+
+
 def routes(endpoints: Iterable[Endpoint]) -> list[BaseRoute]:
     """Starlette's routes, one for all methods that a handler answers at a path."""
     methods: dict[tuple[str, Handler], list[str]] = {}

@@ -112,13 +112,14 @@ class Panic(BaseException):
     """What a panic in a library written in Rust becomes."""
 
 
+@pytest.mark.parametrize("raised", [Panic, StopIteration])  # no future takes a StopIteration
 @PATHS
 async def test_a_panic_is_an_error_and_the_next_call_is_answered(
-    tally: Tally, row_seconds: float
+    tally: Tally, row_seconds: float, raised: type[BaseException]
 ) -> None:
     def panic(release: Release, rows: Sequence[int]) -> list[str]:
         if -1 in rows:
-            raise Panic("unwrap on None")
+            raise raised("unwrap on None")
         return answer(release, rows)
 
     one = batcher(Live(release("5", row_seconds=row_seconds)), tally, panic)

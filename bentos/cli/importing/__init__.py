@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bentos.cli.console import Tell, json_option, outcome, progress, say
-from bentos.cli.errors import EXIT_CODES, Failed, Unreachable
+from bentos.cli.errors import EXIT_CODES, Failed, Unreachable, serving_like
 from bentos.cli.promotion import registry_address, registry_option
 from bentos.refusal import Refusal
 from bentos.registry.sources import FileMissing, StoreUnavailable
@@ -47,7 +47,7 @@ def import_(
     and LightGBM, .cbm, .keras, .h5, .onnx, itransformer's .pth with its scaler, and contugas'
     folder of bundles. The rows give its signature and its samples. It is not promoted.
     """
-    with _troubles(), progress() as tell:
+    with _errors(), progress() as tell:
         from bentos.cli.importing.items import gathered
         from bentos.cli.importing.registering import register, tried
         from training.data import read_dataset
@@ -120,25 +120,16 @@ def _one(
 
 
 @contextmanager
-def _troubles() -> Iterator[None]:
+def _errors() -> Iterator[None]:
     """What goes wrong, as errors of a command."""
-    try:
+    with serving_like("train"):
         from training.errors import RegistryError, TrainingError
-    except ImportError as error:
-        raise _missing(error) from error
-    try:
-        yield
-    except ImportError as error:
-        raise _missing(error) from error
-    except Refusal as refusal:
-        raise Failed(f"A service would refuse it: {refusal}") from refusal
-    except (RegistryError, StoreUnavailable) as error:
-        raise Unreachable(str(error)) from error
-    except FileMissing as error:
-        raise Failed(f"There is no file {error}") from error
-    except TrainingError as error:
-        raise Failed(str(error)) from error
 
-
-def _missing(error: ImportError) -> Failed:
-    return Failed(f"{error.name} is not installed: pip install 'ascenso[train]'")
+        try:
+            yield
+        except (RegistryError, StoreUnavailable) as error:
+            raise Unreachable(str(error)) from error
+        except FileMissing as error:
+            raise Failed(f"There is no file {error}") from error
+        except TrainingError as error:
+            raise Failed(str(error)) from error
