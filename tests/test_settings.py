@@ -15,10 +15,10 @@ from bentos.settings import (
     Channel,
     LimitSettings,
     RegistrySettings,
-    Section,
     ServiceSettings,
     Settings,
 )
+from bentos.settings.section import Section
 from deploy.local import keys
 from deploy.local.settings import ROOT
 

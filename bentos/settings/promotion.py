@@ -1,0 +1,94 @@
+"""What is followed, and what a version must show before it may serve."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from bentos.settings.section import Section
+
+NEWEST = "newest version"
+
+
+class Channel(Section):
+    """What a slot follows: a stage, an alias, or the newest version.
+
+    Of a model that has one of the `aliases`, the first of them is followed instead.
+    """
+
+    stage: Literal["Production", "Staging"] | None = None
+    alias: str | None = None
+    newest: bool = False
+    aliases: list[str] = []
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Channel":
+        if [self.stage is not None, self.alias is not None, self.newest].count(True) != 1:
+            raise ValueError(
+                "a channel is a stage, an alias, or the newest version (newest: true): give "
+                "exactly one"
+            )
+        if self.alias and self.aliases:
+            raise ValueError("a channel that is an alias has no other aliases")
+        return self
+
+    def __str__(self) -> str:
+        if self.newest:
+            return NEWEST
+        return f"stage {self.stage}" if self.stage else f"alias {self.alias}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Channel":
+        """The channel that is written so by `str`."""
+        kind, _, name = text.partition(" ")
+        return cls.model_validate({"newest": True} if text == NEWEST else {kind: name})
+
+
+class ChallengerSettings(Section):
+    """A second channel of each slot, tried on real calls while the alias exists."""
+
+    alias: str = "challenger"
+    mode: Literal["shadow", "canary"] = "shadow"
+    share: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
+class RegistrySettings(Section):
+    """Where promotions are read from, and how often."""
+
+    uri: str = "http://127.0.0.1:5000"
+    poll_seconds: PositiveFloat = 1.0
+    max_backoff_seconds: PositiveFloat = 30.0
+    timeout_seconds: PositiveFloat = 10.0
+    artifacts: Literal["proxy", "s3"] = "proxy"
+    s3_root: str = ""
+    live_alias: str = "live"
+
+    @model_validator(mode="after")
+    def _s3_needs_a_root(self) -> "RegistrySettings":
+        if self.artifacts == "s3" and not self.s3_root.startswith("s3://"):
+            raise ValueError(
+                f"registry.s3_root is {self.s3_root!r}: with `artifacts: s3` it must name the "
+                "server's artifacts destination, s3://bucket/prefix"
+            )
+        return self
+
+
+class AdmissionSettings(Section):
+    """What a version must show before it may serve."""
+
+    unsigned: Literal["refuse", "warn"] = "refuse"
+    latency_ms: PositiveFloat = 1000.0
+    deadline_seconds: PositiveFloat = 60.0
+    memory_mb: PositiveInt = 2048
+    niceness: Annotated[int, Field(ge=0, le=19)] = 10
+    compile: bool = True
+    keep_previous: bool = True
+    allow_code: list[str] = []
+    pickles: Literal["reviewed", "refuse"] = "reviewed"
+    libraries: dict[str, Literal["exact", "minor", "any"]] = {"default": "minor"}
+
+
+class CacheSettings(Section):
+    """The admitted versions kept on disk."""
+
+    versions_per_model: PositiveInt = 5
+    bytes: PositiveInt = 10 * 1024**3
