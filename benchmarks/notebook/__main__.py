@@ -52,7 +52,7 @@ def cells(kind: Kind) -> Iterator[dict[str, Any]]:
 
 def logged(kind: Kind, model: Any, manner: str, name: str, by_run: bool) -> str:
     """Log a model and register it: in the same call, or afterwards by its run."""
-    options = described(kind, model, manner) | {"pip_requirements": []}
+    options = described(kind, model, manner) | {"pip_requirements": [], **kind.options}
     if not by_run:
         options["registered_model_name"] = name
     with mlflow.start_run() as run:

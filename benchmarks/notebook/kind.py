@@ -1,7 +1,7 @@
 """How a model is trained, and what it answers by its library alone."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -28,7 +28,8 @@ def predictions(model: Any, given: Rows) -> Any:
 class Kind:
     """A kind of model, trained with `train` and asked for `fresh` rows that nobody chose.
 
-    `ready` makes of rows as callers send them what the library wants.
+    `ready` makes of rows as callers send them what the library wants; `options` are for
+    `log_model` alone.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Kind:
     fresh: Rows
     ready: Callable[[Rows], Rows] = as_they_are
     ask: Callable[[Any, Rows], Any] = predictions
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def answers(self, model: Any, given: Rows) -> Any:
         """The model's own answers, as an array; of one column its values."""
@@ -49,7 +51,7 @@ class Kind:
         """What logs each training, where MLflow has such for this flavor."""
         name = self.flavor.__name__.rpartition(".")[2]
         known = name in ("sklearn", "xgboost", "lightgbm", "keras")
-        return self.flavor.autolog if known else None
+        return self.flavor.autolog if known and not self.options else None
 
 
 def of_table(

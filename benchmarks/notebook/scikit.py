@@ -79,13 +79,19 @@ def _sentences(given: Rows) -> Any:
     return make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(given, liked)
 
 
+def _ask_shares(model: Any, given: Rows) -> Any:
+    return model.predict_proba(given)
+
+
 def kinds() -> list[Kind]:
     """All of them."""
     flavor = mlflow.sklearn
+    shares: Any = {"ask": _ask_shares, "options": {"pyfunc_predict_fn": "predict_proba"}}
     strange = fresh(OBJECTS, unknown=["city"]).to_dict("records")
     return [
         of_table("LinearRegression", flavor, _linear, NUMBERS),
         of_table("RandomForestClassifier", flavor, _forest, NUMBERS),
+        of_table("RandomForestClassifier, predict_proba", flavor, _forest, NUMBERS, **shares),
         of_array("GradientBoostingRegressor of an array", flavor, _boosting, np.float64),
         of_array("SVC of an array", flavor, _vectors, np.float64),
         of_table("ColumnTransformer", flavor, _columns, NUMBERS + WORDS, NUMBERS, WORDS),

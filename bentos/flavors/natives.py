@@ -5,6 +5,7 @@ column it was, that is looked for afterwards.
 """
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -84,14 +85,23 @@ def _xgboost(model: Any, schema: Schema, carried: Carried | None, method: str) -
         if method != "predict":
             raise _no_method(model, method)
         plain = {} if names is not None else {"feature_names": names, "feature_types": types}
+        told = _told(model.predict, schema)
 
         def ask(batch: Batch) -> NDArray[Any]:
             matrix = xgboost.DMatrix(enter(batch), nthread=1, enable_categorical=True, **plain)
-            return np.asarray(model.predict(matrix))
+            return np.asarray(model.predict(matrix, **told))
 
         return ask
     call = _method(model, method)
-    return lambda batch: np.asarray(call(enter(batch)))
+    told = _told(call, schema)
+    return lambda batch: np.asarray(call(enter(batch), **told))
+
+
+def _told(call: Callable[..., Any], schema: Schema) -> dict[str, Any]:
+    """The defaults of the params that MLflow hands on, as far as XGBoost's method has them."""
+    known = signature(call).parameters
+    fixed = [param for param in schema.params if param.fixed and param.name in known]
+    return {param.name: param.default for param in fixed if param.default is not None}
 
 
 def _lightgbm(model: Any, schema: Schema, carried: Carried | None, method: str) -> Ask:

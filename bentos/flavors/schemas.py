@@ -8,10 +8,15 @@ from bentos.flavors import examples
 from bentos.flavors.carried import Carried
 from bentos.flavors.mlmodel import MLmodel
 from bentos.refusal import Refusal
-from bentos.tensors import BadSchema, Column, Schema
+from bentos.tensors import BadSchema, Column, Param, Schema
 from bentos.tensors.schema import PREDICTION
 from bentos.tensors.signature import read
 
+# What MLflow hands on to XGBoost, of the params of a signature; to no other library any.
+HEEDED = frozenset({
+    "approx_contribs", "base_margin", "iteration_range", "output_margin", "pred_contribs",
+    "pred_interactions", "pred_leaf", "strict_shape", "training", "validate_features",
+})  # fmt: skip
 MEND = (
     "say which columns it takes, and promote it again:\n"
     "    from mlflow.models import infer_signature, set_signature\n"
@@ -33,8 +38,16 @@ def schema_of(mlmodel: MLmodel, carried: Carried | None) -> Schema:
             "schema", f"neither a signature nor an input example nor the model itself can {MEND}"
         )
     outputs = (signed and signed.outputs) or (carried.outputs if carried else ())
-    found = msgspec.structs.replace(found, outputs=_named(outputs))
+    params = (signed and signed.params) or ()
+    if mlmodel.flavor == "xgboost":
+        params = tuple(map(_fixed, params))
+    found = msgspec.structs.replace(found, outputs=_named(outputs), params=params)
     return found if carried is None else _with_model(found, carried)
+
+
+def _fixed(param: Param) -> Param:
+    """A param that changes the answers keeps its default, with which they were checked."""
+    return msgspec.structs.replace(param, fixed=param.name in HEEDED)
 
 
 def _without_signature(mlmodel: MLmodel, carried: Carried | None) -> Schema | None:

@@ -1,5 +1,8 @@
 """The fast route of each promoted model: `POST /NAME/predict`, with metrics of its own."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -9,18 +12,23 @@ from bentos.models.calls import Codecs, Models, Row, ask, find, live
 from bentos.protocols.rows import Rows, by_class
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
-from bentos.tensors import Batch
+from bentos.tensors import BadInput, Batch
 from bentos.web.body import Decoder, decode_query, read, read_json
-from bentos.web.errors import HTTPError, NotReady, Problem, UnprocessableBody
-from bentos.web.hot import Door, Header, headers_of, late
+from bentos.web.errors import HTTPError, NotReady, Problem, UnprocessableBody, clip
+from bentos.web.hot import MISMATCH, Door, Header, headers_of, late
 
 END = "/predict"
+PROBA = "proba"
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The query of a call."""
+    """The query of a call; `params` are those of the model's signature."""
 
     proba: bool = False
+    params: Mapping[str, str] = MappingProxyType({})
+
+
+PLAIN = Asked()
 
 
 class Predictions(Door):
@@ -33,22 +41,24 @@ class Predictions(Door):
 
     async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
         """The answers to the rows of a body."""
-        proba = bool(scope["query_string"]) and _asked(scope["query_string"]).proba
+        query = scope["query_string"]
+        asked = _asked(query) if query else PLAIN
         body = await read(scope, receive, self.slot.limits.body_bytes)
-        return await self.answers(body, proba)
+        return await self.answers(body, asked)
 
-    async def answers(self, body: bytes, proba: bool = False) -> tuple[int, list[Header], bytes]:
+    async def answers(self, body: bytes, asked: Asked = PLAIN) -> tuple[int, list[Header], bytes]:
         """The answers to rows in JSON. Raises HTTPError."""
         many = False
 
         def decoded(release: Release) -> Batch:
             nonlocal many
-            call = self._codecs.of(self.slot, release).decode(body)
+            rows = self._codecs.of(self.slot, release)
+            call = rows.decode(body, _params(rows, asked.params) if asked.params else None)
             many = call.many
             return call.batch
 
-        answers, release = await ask(self.slot, decoded, None, proba)
-        if proba:
+        answers, release = await ask(self.slot, decoded, None, asked.proba)
+        if asked.proba:
             answers = by_class(answers, release.probabilities.classes)
         given = self._codecs.of(self.slot, release).encode(answers, many)
         return 200, headers_of(given, release), given
@@ -59,7 +69,24 @@ class Predictions(Door):
 
 
 def _asked(query: bytes) -> Asked:
-    return decode_query(parse_qsl(query.decode("latin-1"), keep_blank_values=True), Asked)
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    flags = decode_query([pair for pair in pairs if pair[0] == PROBA], Asked)
+    params = dict[str, str]()
+    for name, text in pairs:
+        if name in params:
+            message = "Given more than once; give it once, a list as JSON"
+            raise UnprocessableBody(Problem(["query", clip(name)], message, "duplicate"))
+        if name != PROBA:
+            params[name] = text
+    return Asked(flags.proba, params)
+
+
+def _params(rows: Rows, texts: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return rows.params(texts)
+    except BadInput as error:
+        problem = Problem(["query", clip(error.column)], error.message, MISMATCH)
+        raise UnprocessableBody(problem) from None
 
 
 class Doors:

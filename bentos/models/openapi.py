@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from bentos.serving.release import Release
-from bentos.tensors import Column, Schema
+from bentos.tensors import Column, Param, Schema
 from bentos.tensors.schema import PROBABILITIES
 from bentos.web.docs import REFERENCE
 from bentos.web.errors import JSON, Failure, Problems
@@ -69,7 +69,22 @@ def _said(meaning: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def parameters(release: Release) -> list[dict[str, Any]]:
-    """What a caller may ask for beside the answers."""
+    """What a caller may ask for beside the answers, and the params."""
+    params = release.schema.params if release.schema else ()
+    return [*_proba(release), *map(_param, params)]
+
+
+def _param(param: Param) -> dict[str, Any]:
+    """One of the signature; a list is given as JSON."""
+    column = Column(param.name, param.dtype, param.shape, spec=param.spec)
+    schema: dict[str, Any] = value_of(column)
+    schema |= {"const": param.default} if param.fixed else {"default": param.default}
+    if param.shape or param.dtype == "json":
+        return {"name": param.name, "in": "query", "content": {JSON: {"schema": schema}}}
+    return {"name": param.name, "in": "query", "schema": schema}
+
+
+def _proba(release: Release) -> list[dict[str, Any]]:
     if release.probabilities.predict is None:
         return []
     classes = ", ".join(release.probabilities.classes)

@@ -6,7 +6,7 @@ unnamed input, that input itself. A body is one row, or a list of rows.
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -32,24 +32,30 @@ class Rows:
         """Take at most so many rows in one call."""
         self._schema = schema
         self._table = Table(schema, most)
-        self._params = Params(schema).read()
+        self._params = Params(schema)
+        self._defaults = self._params.read()
         self._depth = _depth(schema)
         row, self._tuples = _typed(schema, self._table)
         self._one = msgspec.json.Decoder(row).decode
         self._many = msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]
 
-    def decode(self, body: bytes) -> Call:
-        """The rows of a body. Raises BadInput."""
+    def params(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """The params of a call, of which a query gives some. Raises BadInput."""
+        return self._params.spelled(texts)
+
+    def decode(self, body: bytes, params: Mapping[str, Any] | None = None) -> Call:
+        """The rows of a body, with these params or their defaults. Raises BadInput."""
+        given = dict(self._defaults if params is None else params)
         opened = OPENED.match(body)
         many = opened is not None and opened.group().count(b"[") > self._depth
         try:
             rows = self._many(body) if many else [self._one(body)]
             if 0 < len(rows) <= self._table.most:
                 batch = self._table.of_typed(self._tuples(rows))
-                return Call(batch, many, dict(self._params))
+                return Call(batch, many, given)
         except UNFIT:
             pass  # read once more, slowly, to say where it is wrong
-        return Call(self._slowly(body, many), many, dict(self._params))
+        return Call(self._slowly(body, many), many, given)
 
     def encode(self, answers: Batch, many: bool) -> bytes:
         """One object a row, `{"prediction": 3.5}`; a list of them for `many`.

@@ -65,13 +65,17 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Param(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something that a caller may set for a whole call; `shape` is (-1,) for a list."""
+    """Something that a caller may set for a whole call; `shape` is (-1,) for a list.
+
+    A `fixed` one may be given, but with no other value than its default.
+    """
 
     name: str
     dtype: Dtype
     default: Any = None
     shape: tuple[int, ...] = ()
     spec: dict[str, Any] | None = None
+    fixed: bool = False
 
 
 class Schema(msgspec.Struct, frozen=True, omit_defaults=True):
