@@ -59,8 +59,9 @@ class SchemaColumns:
             wanted = {column.name: column.required for column in self.asked.inputs}
             return joined(table, wanted, self.keep, outputs)
         own = list(self._own(table.names))
-        if not {len(own), -1} & {*self._widths}:
-            raise Unfit(f"the model takes {self._widths[-1]} columns, and there are {own}")
+        whole = len(own) == 1 and types.is_nested(table.field(own[0]).type)
+        if not whole and self._width not in (len(own), -1):
+            raise Unfit(f"the model takes {self._width} columns, and there are {own}")
         return joined(table, dict.fromkeys(own, True), self.keep, outputs)
 
     def score(self, release: Release, batch: pa.RecordBatch) -> list[pa.Array]:
@@ -76,15 +77,15 @@ class SchemaColumns:
         return [pa.array(np.asarray(column).tolist(), kind) for column, kind in columns]
 
     @property
-    def _widths(self) -> tuple[int, ...]:
-        """How many columns of a table make a row, where they have no names.
+    def _width(self) -> int:
+        """How many columns of a table make a row, where they have no names; -1: any number.
 
-        A row that is one list may be a column of lists, or as many columns as it has values.
+        A row that is one list may be a column of lists, too.
         """
         single = self.asked.single
         if single is None:
-            return (len(self.asked.inputs),)
-        return (1, *single.shape) if len(single.shape) == 1 else (1,)
+            return len(self.asked.inputs)
+        return single.shape[0] if len(single.shape) == 1 else 1
 
     def _given(self, batch: pa.RecordBatch) -> dict[str, list[Any]]:
         """The values of the model's columns, by their names."""

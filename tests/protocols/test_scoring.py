@@ -4,6 +4,7 @@ They differ only as the table in docs/protocols.md says.
 """
 
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +95,15 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
 
 def _client(url: str) -> httpx.Client:
     return httpx.Client(base_url=url, timeout=60)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def usual_depth() -> Iterator[None]:
+    """How deep MLflow's own JSON may be nested: libraries that other tests import change it."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(before)
 
 
 @pytest.fixture(scope="module")
