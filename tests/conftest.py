@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling

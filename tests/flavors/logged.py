@@ -1,6 +1,5 @@
 """Models as people log them with MLflow: of each kind one, in each manner of describing it."""
 
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from bentos.flavors.mlmodel import MLmodel
 from tests.flavors.graphs.tables import NUMBERS, TEXTS, levels, purchases, target
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 MANNERS = ("both", "example", "signature", "neither")
 TABLE = purchases(300)
 VALUES = target(TABLE)

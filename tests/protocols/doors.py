@@ -3,54 +3,66 @@
 import json
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+import grpc
 import httpx
 import numpy as np
+from tritonclient.grpc import service_pb2
 
 from bentos.protocols.datatypes import of_column
 from bentos.tensors import Batch, Column, Schema
 from bentos.tensors.batch import Array
 from tests.protocols.made import json_values
 
-# Each asks a model by its name, and gives the answers' values: a list of all columns for each row.
-Door: TypeAlias = Callable[[httpx.Client, str, Schema, Batch], list[list[Any]]]
 LENGTH = "inference-header-content-length"
+INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 
-def by_rows(client: httpx.Client, name: str, schema: Schema, batch: Batch) -> list[list[Any]]:
+@dataclass(frozen=True)
+class Caller:
+    """The ways to one service."""
+
+    http: httpx.Client
+    grpc: grpc.Channel
+
+
+# Each asks a model by its name, and gives the answers' values: a list of all columns for each row.
+Door: TypeAlias = Callable[[Caller, str, Schema, Batch], list[list[Any]]]
+
+
+def by_rows(caller: Caller, name: str, schema: Schema, batch: Batch) -> list[list[Any]]:
     """Our own protocol."""
     body = _lists(batch) if schema.positional else _objects(batch)
     if schema.single is not None:
         body = json_values(batch[""])
-    said = _checked(client.post(f"/{quote(name)}/predict", json=body))
+    said = _checked(caller.http.post(f"/{quote(name)}/predict", json=body))
     return [flat(list(row.values())) for row in said.json()]
 
 
-def by_invocations(
-    client: httpx.Client, name: str, schema: Schema, batch: Batch
-) -> list[list[Any]]:
+def by_invocations(caller: Caller, name: str, schema: Schema, batch: Batch) -> list[list[Any]]:
     """MLflow's."""
     if schema.single is not None:
         body: Any = {"inputs": json_values(batch[""])}
     else:
         body = {"dataframe_split": {"columns": list(batch), "data": _lists(batch)}}
-    said = _checked(client.post(f"/{quote(name)}/invocations", json=body))
+    said = _checked(caller.http.post(f"/{quote(name)}/invocations", json=body))
     predictions = said.json()["predictions"]
     return [flat(list(p.values()) if isinstance(p, dict) else [p]) for p in predictions]
 
 
-def by_v2(client: httpx.Client, name: str, schema: Schema, batch: Batch) -> list[list[Any]]:
+def by_v2(caller: Caller, name: str, schema: Schema, batch: Batch) -> list[list[Any]]:
     """Open Inference, all in JSON."""
     inputs = [_tensor(c, batch[c.name]) | _listed(c, batch[c.name]) for c in schema.inputs]
-    said = _checked(client.post(f"/v2/models/{quote(name)}/infer", json={"inputs": inputs}))
+    said = _checked(caller.http.post(f"/v2/models/{quote(name)}/infer", json={"inputs": inputs}))
     return _columns(
         [np.array(out["data"], object).reshape(out["shape"]) for out in said.json()["outputs"]]
     )
 
 
-def by_v2_binary(client: httpx.Client, name: str, schema: Schema, batch: Batch) -> list[list[Any]]:
+def by_v2_binary(caller: Caller, name: str, schema: Schema, batch: Batch) -> list[list[Any]]:
     """Open Inference, with tensors as bytes both ways."""
     inputs, blobs = [], []
     for column in schema.inputs:
@@ -59,7 +71,7 @@ def by_v2_binary(client: httpx.Client, name: str, schema: Schema, batch: Batch) 
         inputs.append(_tensor(column, batch[column.name]) | size)
     header = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
     place, headers = f"/v2/models/{quote(name)}/infer", {LENGTH: str(len(header))}
-    said = _checked(client.post(place, content=header + b"".join(blobs), headers=headers))
+    said = _checked(caller.http.post(place, content=header + b"".join(blobs), headers=headers))
     start, columns = int(said.headers[LENGTH]), []
     for output in json.loads(said.content[:start])["outputs"]:
         stop = start + output["parameters"]["binary_data_size"]
@@ -68,11 +80,26 @@ def by_v2_binary(client: httpx.Client, name: str, schema: Schema, batch: Batch) 
     return _columns(columns)
 
 
+def by_grpc(caller: Caller, name: str, schema: Schema, batch: Batch) -> list[list[Any]]:
+    """Open Inference over gRPC, with raw tensors both ways."""
+    given = [(column, batch[column.name]) for column in schema.inputs]
+    request = service_pb2.ModelInferRequest(
+        model_name=name,
+        inputs=[_tensor(*each) for each in given],
+        raw_input_contents=[_packed(*each) for each in given],
+    )
+    said = caller.grpc.unary_unary(INFER)(request.SerializeToString())
+    answer = service_pb2.ModelInferResponse.FromString(said)
+    outputs = [{"datatype": each.datatype, "shape": list(each.shape)} for each in answer.outputs]
+    return _columns(list(map(_unpacked, outputs, answer.raw_output_contents)))
+
+
 DOORS: Mapping[str, Door] = {
     "rows": by_rows,
     "invocations": by_invocations,
     "v2": by_v2,
     "v2, binary": by_v2_binary,
+    "v2, gRPC": by_grpc,
 }
 
 NUMPY = {"BOOL": "?", "INT32": "<i4", "INT64": "<i8", "FP32": "<f4", "FP64": "<f8"}

@@ -1,18 +1,27 @@
-"""Models that stand in memory behind every HTTP door, without a registry."""
+"""Models that stand in memory behind every door, without a registry."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import grpc
+import httpx
+from starlette.types import Receive, Scope, Send
 
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.natives import Predict
 from bentos.flavors.opening import open_model
-from bentos.models.service import build
+from bentos.models.service import build, over_grpc
 from bentos.registry.client import Version
 from bentos.serving.release import Release
-from bentos.settings import ModelSettings, Settings
+from bentos.settings import GrpcSettings, ModelSettings, Settings
 from bentos.tensors import Schema
-from bentos.web.app import App
+from bentos.web.app import App, Server
+from tests.protocols.doors import Caller
+from tests.stack import free_ports
+from tests.web.serving import serving
 
-__all__ = ["Predict", "app", "put", "stand"]
+__all__ = ["Predict", "app", "asked", "put", "stand"]
 
 
 def app(alone: str = "") -> App:
@@ -32,3 +41,33 @@ def put(app: App, name: str, schema: Schema, predict: Predict, version: str = "1
     (rack,) = app.following.racks
     (rack.get(name) or rack.add([name])[0]).swap(release)
     return release
+
+
+@contextmanager
+def asked(app: App) -> Iterator[Caller]:
+    """Serve an app over HTTP and gRPC, in one event loop."""
+    (port,) = free_ports(1)
+    server = over_grpc(app.following.racks[0], app, Settings(grpc=GrpcSettings(port=port)))
+
+    async def both(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(server, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    with (
+        serving(both, lifespan="on") as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        yield Caller(client, channel)
+
+
+async def _live(server: Server, receive: Receive, send: Send) -> None:
+    """Let a server run as long as the app beside it."""
+    await receive()
+    await server.start()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await server.stop()
+    await send({"type": "lifespan.shutdown.complete"})

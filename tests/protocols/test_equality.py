@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 
@@ -14,8 +13,7 @@ from tests.flavors.kinds import CASES
 from tests.flavors.logged import Case, rows, saved
 from tests.flavors.test_opening import batch
 from tests.protocols import standing
-from tests.protocols.doors import DOORS, flat
-from tests.web.serving import serving
+from tests.protocols.doors import DOORS, Caller, flat
 
 KINDS = [
     "scikit-learn",
@@ -36,15 +34,13 @@ APP = standing.app()
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[httpx.Client]:
-    with serving(APP) as url, httpx.Client(base_url=url, timeout=60) as client:
-        yield client
+def caller() -> Iterator[Caller]:
+    with standing.asked(APP) as caller:
+        yield caller
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_door_gives_the_same_answers(
-    client: httpx.Client, kind: str, tmp_path: Path
-) -> None:
+def test_every_door_gives_the_same_answers(caller: Caller, kind: str, tmp_path: Path) -> None:
     case = CASES[kind]()
     release = standing.stand(APP, kind, saved(case, "both", tmp_path).folder)
     assert release.schema is not None
@@ -53,7 +49,7 @@ def test_every_door_gives_the_same_answers(
     expected = [flat(list(row)) for row in own]
     assert len(expected) == ROWS
     for name, door in DOORS.items():
-        assert door(client, kind, release.schema, table) == expected, name
+        assert door(caller, kind, release.schema, table) == expected, name
 
 
 def thousand(schema: Schema, case: Case) -> Batch:

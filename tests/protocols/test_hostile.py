@@ -1,19 +1,22 @@
 """Bodies that mean harm: each door's own error, and a caller beside them keeps its answers."""
 
 import json
+import math
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from threading import Event, Thread
 from typing import Any
 
+import grpc
 import httpx
 import pytest
+from tritonclient.grpc import service_pb2
 
 from bentos.tensors import Batch, Column, Schema
 from tests.protocols import standing
-from tests.protocols.doors import LENGTH
-from tests.web.serving import serving
+from tests.protocols.doors import INFER, LENGTH, Caller
 
 SCHEMA = Schema((Column("x", "float64"), Column("n", "int32")), (Column("sum", "float64"),))
 ROWS, INVOCATIONS, V2 = "/sums/predict", "/sums/invocations", "/v2/models/sums/infer"
@@ -65,12 +68,50 @@ BODIES = [
 ]
 
 
+def _message(x: bytes = b"\0" * 8, n: bytes = b"\2\0\0\0", parts: int = 2, **about: Any) -> bytes:
+    """A message of gRPC, its tensors raw."""
+    tensors = [
+        {"name": "x", "datatype": "FP64", "shape": [1]} | about,
+        {"name": "n", "datatype": "INT32", "shape": [1]},
+    ]
+    request = service_pb2.ModelInferRequest(
+        model_name="sums", inputs=tensors, raw_input_contents=[x, n][:parts]
+    )
+    return bytes(request.SerializeToString())
+
+
+MESSAGE = _message()
+MESSAGES = [
+    b"\xff" * 100,
+    MESSAGE[:-1],
+    _message(b"\0" * 7),
+    _message(b"\0" * 9),
+    _message(b""),
+    _message(parts=1),
+    _message(struct.pack("<d", math.nan)),
+    _message(name="n"),
+    _message(datatype="FP128"),
+    _message(datatype="INT32"),
+    _message(datatype="BYTES"),
+    _message(b"\xff" * 8, datatype="BYTES"),
+    *(
+        _message(shape=shape)
+        for shape in ([2**31], [1, 2**31], [2**62, 4], [-1], [0], [], [1] * 1000)
+    ),
+]
+
+
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def caller() -> Iterator[Caller]:
     app = standing.app()
     standing.put(app, "sums", SCHEMA, add)
-    with serving(app) as url:
-        yield url
+    with standing.asked(app) as caller:
+        yield caller
+
+
+@pytest.fixture(scope="module")
+def url(caller: Caller) -> str:
+    return str(caller.http.base_url)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -148,3 +189,44 @@ def test_a_stream_that_stalls_or_lies_of_its_length_costs_nobody_else(url: str, 
         for connection in stalled:
             connection.close()
     assert httpx.post(f"{url}{door}", content=GOOD[door]).status_code == 200
+
+
+def _refused(caller: Caller, message: bytes) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.RpcError) as raised:
+        caller.grpc.unary_unary(INFER)(message)
+    return raised.value.code(), raised.value.details()
+
+
+def test_wrong_messages_of_grpc_have_its_code(caller: Caller) -> None:
+    ask = caller.grpc.unary_unary(INFER)
+    good = ask(MESSAGE)
+    for message in MESSAGES:
+        code, said = _refused(caller, message)
+        assert code == grpc.StatusCode.INVALID_ARGUMENT, (message[:80], said)
+        assert len(said) < 2000
+        assert ask(MESSAGE) == good
+
+
+def test_a_message_of_grpc_over_the_limit(caller: Caller) -> None:
+    code, said = _refused(caller, _message(b"\0" * (LARGEST + 1)))
+    assert (code, str(LARGEST) in said) == (grpc.StatusCode.RESOURCE_EXHAUSTED, True)
+
+
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelStreamInfer"])
+def test_a_stream_of_grpc_that_stalls_costs_nobody_else(caller: Caller, method: str) -> None:
+    ended = Event()
+
+    def nothing() -> Iterator[bytes]:
+        ended.wait(60)
+        yield from ()
+
+    place = INFER.replace("ModelInfer", method)
+    stalled = [caller.grpc.stream_stream(place)(nothing()) for _ in range(20)]
+    try:
+        for _ in range(5):
+            assert caller.grpc.unary_unary(INFER)(MESSAGE)
+        assert not any(call.done() for call in stalled)
+    finally:
+        ended.set()
+        for call in stalled:
+            call.cancel()

@@ -3,7 +3,6 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import numpy as np
 import pytest
 
@@ -11,7 +10,6 @@ from bentos.tensors import Batch, Column, Schema
 from bentos.tensors.batch import Array
 from tests.protocols import standing
 from tests.protocols.doors import DOORS
-from tests.web.serving import serving
 
 SCHEMA = Schema((Column("x", "float64"),), (Column("times", "float64"),))
 ROWS = Batch({"x": np.arange(1.0, 6)})
@@ -30,14 +28,13 @@ def test_no_call_is_lost_or_mixed(others: Schema) -> None:
 
     def ask(door: str) -> Counter[float]:
         factors: Counter[float] = Counter()
-        with httpx.Client(base_url=url, timeout=60) as client:
-            for _ in range(CALLS):
-                answers: Array = np.array(DOORS[door](client, "times", SCHEMA, ROWS))[:, 0]
-                (factor,) = set(answers / ROWS["x"])
-                factors[factor] += 1
+        for _ in range(CALLS):
+            answers: Array = np.array(DOORS[door](caller, "times", SCHEMA, ROWS))[:, 0]
+            (factor,) = set(answers / ROWS["x"])
+            factors[factor] += 1
         return factors
 
-    with serving(app) as url, ThreadPoolExecutor(len(DOORS)) as callers:
+    with standing.asked(app) as caller, ThreadPoolExecutor(len(DOORS)) as callers:
         running = [callers.submit(ask, door) for door in DOORS]
         version = 1
         while not all(call.done() for call in running):
