@@ -7,7 +7,7 @@ from threading import Event, Thread
 log = logging.getLogger(__name__)
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     pass
 
 
@@ -16,7 +16,8 @@ class Loop:
 
     `pause` gives the seconds to the next look, by how many failed in a row. An error of `passing`
     explains itself; any other is logged with its trace. `meanwhile` says what holds until a look
-    goes well again. `begin` and `end` are called in the loop's thread, around all looks.
+    goes well again. `begin` and `end` are called in the loop's thread, around all looks, `looked`
+    after each of them, with its trouble.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Loop:
         meanwhile: str,
         begin: Callable[[], None] = _nothing,
         end: Callable[[], None] = _nothing,
+        looked: Callable[[str], None] = _nothing,
     ) -> None:
         self.name = name
         self.trouble = f"{name}: not looked at yet"  # why the last look failed
@@ -37,7 +39,8 @@ class Loop:
         self._meanwhile = meanwhile
         self._begin = begin
         self._end = end
-        self._failures = 0
+        self._looked = looked
+        self.failures = 0  # in a row
         self._stopping = False
         self._wake = Event()
         self._thread = Thread(target=self._run, name=name, daemon=True)
@@ -66,18 +69,23 @@ class Loop:
             log.exception("a look at %s failed", self.name)
             self._fail(f"an internal error while looking at {self.name}; see the service's log")
         else:
-            self.trouble, self._failures = "", 0
+            self.succeed()
+        self._looked(self.trouble)
+
+    def succeed(self) -> None:
+        """Note that a look went well, maybe one in another thread."""
+        self.trouble, self.failures = "", 0
 
     def _run(self) -> None:
         self._begin()
         while not self._stopping:
             self.look_safely()
-            self._wake.wait(self._pause(self._failures))
+            self._wake.wait(self._pause(self.failures))
             self._wake.clear()
         self._end()
 
     def _fail(self, trouble: str) -> None:
-        self._failures += 1
+        self.failures += 1
         if self.trouble != trouble:
             log.warning("%s; %s", trouble, self._meanwhile)
         self.trouble = trouble

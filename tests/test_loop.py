@@ -26,6 +26,7 @@ def test_a_loop_looks_again_and_again_and_ends(caplog: pytest.LogCaptureFixture)
 
     troubles: list[str] = []
     pauses: list[int] = []
+    heard: list[str] = []
     loop = Loop(
         "the store",
         look,
@@ -33,6 +34,7 @@ def test_a_loop_looks_again_and_again_and_ends(caplog: pytest.LogCaptureFixture)
         (Passing,),
         "calls go on",
         end=ended.set,
+        looked=heard.append,
     )
     with caplog.at_level(logging.WARNING):
         loop.start()
@@ -42,6 +44,7 @@ def test_a_loop_looks_again_and_again_and_ends(caplog: pytest.LogCaptureFixture)
     assert troubles[:2] == ["the store: not looked at yet", "away"]
     assert troubles[2].startswith("an internal error while looking at the store")
     assert pauses[:3] == [1, 2, 0]
+    assert heard[:3] == [*troubles[1:3], ""]
     assert "away; calls go on" in caplog.messages
     assert loop.trouble == ""
 

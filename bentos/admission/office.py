@@ -49,7 +49,8 @@ class Office:
     def prepare(self) -> None:
         """Let the server start, if it does not run, while the files are fetched."""
         with self._lock:
-            self._running()
+            if not self._closed:
+                self._running()
 
     def judge(self, case: Case) -> Verdict:
         """What the admission of a case ends in; it is also left at its place.

@@ -9,11 +9,12 @@ import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from threading import Event, Lock, Thread
+from threading import Lock
 from typing import Any
 
 from bentos.admission.cache import Artifacts
 from bentos.admission.office import Office
+from bentos.loop import Loop
 from bentos.process import settle
 from bentos.promotion.chronicle import Chronicle
 from bentos.promotion.follower import Follower
@@ -72,16 +73,25 @@ class Watcher:
         prefixes = [rack.prefix for rack in racks]
         self.view = View(self.registry, self._named, prefixes, longest(settings))
         self._looked_over: Mapping[str, Model] | None = None
-        self.trouble = ""  # why the last look failed
         self.looked_at = 0.0  # when the last good look began, seconds since 1970
         self._asked = 0.0
-        self._failures = 0
-        self._stopping = False
-        self._wake = Event()
         self._looking = Lock()
         self._admissions = ThreadPoolExecutor(ADMISSIONS_AT_ONCE, thread_name_prefix="admission")
         self._running: dict[str, Future[None]] = {}
-        self._thread = Thread(target=self._loop, name="watcher", daemon=True)
+        self._loop = Loop(
+            "the registry",
+            self._look_and_note,
+            lambda failures: pause(settings.registry, failures, longest(settings)),
+            (RegistryUnavailable,),
+            "what serves goes on",
+            begin=self._begin,
+            looked=observer.looked,
+        )
+
+    @property
+    def trouble(self) -> str:
+        """Why the last look failed; empty before the first."""
+        return self._loop.trouble if self._loop.failures else ""
 
     def start(self) -> None:
         """Serve the last good versions from disk, and begin to look."""
@@ -89,22 +99,21 @@ class Watcher:
             slot.promise()
         for follower in self.followers:
             follower.slot.restore(ongoing=True)
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Stop looking; what serves goes on serving until the process ends."""
-        self._stopping = True
-        self._wake.set()
+        self._loop.stop()
         self._admissions.shutdown(wait=False, cancel_futures=True)
         self.office.close()
-        self._thread.join(self.settings.registry.timeout_seconds)
+        self._loop.stop(self.settings.registry.timeout_seconds)
         self.notes.close()
         self.registry.http.close()
 
     def wake(self) -> None:
         """Look at everything at once."""
         self.view.expire()
-        self._wake.set()
+        self._loop.wake()
 
     async def looked_anew(self) -> None:
         """Return once a look has begun and ended, or cannot be had soon."""
@@ -139,7 +148,7 @@ class Watcher:
         with self._looking:
             began = time.time()
             models = self.view.look()
-            if self._failures:
+            if self._loop.failures:
                 self._hurry()
             if models is not self._looked_over:
                 self._add([name for name, model in models.items() if self._may_serve(model)])
@@ -152,7 +161,8 @@ class Watcher:
             self._looked_over = models
         for rack in self.racks:
             rack.known = True
-        self.trouble, self.looked_at, self._failures = "", began, 0
+        self.looked_at = began
+        self._loop.succeed()
 
     def _may_serve(self, model: Model) -> bool:
         return model.name in self._named or not model.kept_out
@@ -214,19 +224,18 @@ class Watcher:
 
     def _bring_one(self, follower: Follower) -> None:
         follower.bring()
-        self._wake.set()
+        self._loop.wake()
 
-    def _loop(self) -> None:
+    def _begin(self) -> None:
         for follower in self.followers:
             self._restore(follower)
         for rack in self.racks:
             rack.known = bool(rack.slots)
         settle()
-        while not self._stopping:
-            self._look_safely()
-            seconds = pause(self.settings.registry, self._failures, longest(self.settings))
-            self._wake.wait(seconds)
-            self._wake.clear()
+
+    def _look_and_note(self) -> None:
+        self._look()
+        self._write_notes()
 
     def _restore(self, follower: Follower) -> None:
         try:
@@ -235,21 +244,6 @@ class Watcher:
             log.exception("restoring %s from disk failed", follower.slot.name)
         finally:
             follower.slot.restore(ongoing=False)
-
-    def _look_safely(self) -> None:
-        try:
-            self._look()
-            self._write_notes()
-        except RegistryUnavailable as error:
-            self._failures += 1
-            if self.trouble != str(error):
-                log.warning("%s; what serves goes on", error)
-            self.trouble = str(error)
-        except Exception:
-            self._failures += 1
-            self.trouble = "an internal error while looking; see the service's log"
-            log.exception("a look at the registry failed")
-        self.observer.looked(self.trouble)
 
     def _write_notes(self) -> None:
         try:

@@ -185,6 +185,8 @@ def test_a_closed_office_judges_nothing_and_leaves_no_process(tmp_path: Path) ->
         office.close()
         with pytest.raises(StoreUnavailable, match="was ended"):
             waiting.result(60)
+    office.prepare()  # as a follower does that has not heard of it
+    assert office._server is None
     psutil.wait_procs([process, *children], 30)
     assert not [one for one in (process, *children) if one.is_running()]
 

@@ -212,7 +212,7 @@ def test_when_the_registry_answers_again_nothing_waits(
             for _ in range(20):  # so often it failed to bring the version
                 follower._patience.fail()
         gate.shut()
-        service.watcher._look_safely()
+        service.watcher._loop.look_safely()
         gate.open()
         service.look()
         assert service.ask() == (2.0, "1")

@@ -93,7 +93,7 @@ def test_the_registry_goes_and_comes_back(
         until(service, "1")
         with service.asked() as heard:
             gate.shut()
-            wait_for(lambda: service.watcher._failures >= 4, SECONDS)
+            wait_for(lambda: service.watcher._loop.failures >= 4, SECONDS)
             assert "does not answer" in service.watcher.trouble
             shelf.promote(shelf.add(2.0))
             assert service.live == "1"
