@@ -34,7 +34,8 @@ async def changed(request: Request) -> Response:
 def guarded_app(settings: Settings) -> App:
     """Two numbers are added for users; only admins drop things."""
     drop = Endpoint("POST", "/things/{id}/drop", changed, "Drop", access="admins")
-    endpoints = [Endpoint("GET", "/whoami", whoami), drop]
+    empty = Endpoint("GET", "/empty", changed, "Empty", access="admins")
+    endpoints = [Endpoint("GET", "/whoami", whoami), drop, empty]
     return small_app(small_slot(), endpoints=endpoints, settings=settings)
 
 
@@ -156,6 +157,14 @@ def test_what_changes_state_is_for_admins(
         assert httpx.post(url + path, headers=ana).status_code == allowed
         forged = with_claims(eva, scope="admin")  # what she was before, say
         assert httpx.post(url + path, headers=forged).status_code == 403
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_a_get_changes_is_for_admins(
+    url: str, ana: dict[str, str], eva: dict[str, str], method: str
+) -> None:
+    assert httpx.request(method, f"{url}/empty", headers=eva).status_code == 403
+    assert httpx.request(method, f"{url}/empty", headers=ana).status_code == 200
 
 
 def test_a_user_who_is_removed_or_demoted_is_so_at_once(url: str, users: UserFile) -> None:

@@ -133,6 +133,7 @@ class _Places:
 
     def __contains__(self, place: tuple[str, str]) -> bool:
         method, path = place
+        method = "GET" if method == "HEAD" else method  # Starlette's routes answer both
         return any(method == needed and where.match(path) for needed, where in self._compiled)
 
     def named(self, access: Access) -> str:
