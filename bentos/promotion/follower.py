@@ -7,11 +7,11 @@ from threading import Lock
 from typing import Any
 
 from bentos.promotion.channel import BY_ALIAS, Promotions, cause, lack, resolve, served_last
-from bentos.promotion.chronicle import Chronicle
 from bentos.promotion.ledger import What
 from bentos.promotion.pauses import Patience, longest
 from bentos.promotion.rejected import Rejected, same
-from bentos.promotion.stock import PASSING, Stock
+from bentos.promotion.release_store import PASSING, ReleaseStore
+from bentos.promotion.reporter import Reporter
 from bentos.refusal import Refusal
 from bentos.registry.client import (
     CallFailed,
@@ -42,17 +42,17 @@ class Follower:
         slot: Slot[Any, Any],
         trial: Trial[Any, Any] | None,
         registry: Registry,
-        stock: Stock,
-        chronicle: Chronicle,
+        store: ReleaseStore,
+        reporter: Reporter,
         settings: Settings,
     ) -> None:
         self.slot = slot
         self._trial = trial  # the trial whose challenger this slot holds
         self._registry = registry
-        self._stock = stock
-        self._chronicle = chronicle
+        self._store = store
+        self._reporter = reporter
         self._settings = settings
-        self._seen = chronicle.recall()
+        self._seen = reporter.recall()
         self._target: Version | None = None
         self._rejected: Rejected | None = None
         self._vain: Promotions | None = None  # with it, nothing was found that served last
@@ -69,11 +69,11 @@ class Follower:
 
         A challenger waits until the registry says that it is one still.
         """
-        version = self._stock.artifacts.last_good(self.slot.name)
+        version = self._store.artifacts.last_good(self.slot.name)
         if self._trial or version is None:
             return
         try:
-            release = self._stock.admit(self.slot.contract, version)
+            release = self._store.admit(self.slot.contract, version)
         except (Refusal, *PASSING) as error:
             log.warning("%s was the last good version, but cannot serve now: %s", version, error)
             return
@@ -101,7 +101,7 @@ class Follower:
         if seen != before or self._target is None:
             self._target = self._read(model.name, seen.target)
             self._seen = seen
-            self._chronicle.keep(seen)
+            self._reporter.keep(seen)
         self.slot.promise()
         if self._trial:  # its share may be set on the version at any time
             self._target = self._read(model.name, seen.target)
@@ -143,7 +143,7 @@ class Follower:
                 if not self._is_repaired(self._rejected, target):
                     return
             self.slot.consider(target, self.slot.trouble)
-            self._chronicle.note(target, "admitting")
+            self._reporter.note(target, "admitting")
             self._try(target)
         except PASSING as error:
             self._put_off(target, str(error))
@@ -169,7 +169,7 @@ class Follower:
 
     def _try(self, target: Version) -> None:
         try:
-            release = self._stock.admit(self.slot.contract, target)
+            release = self._store.admit(self.slot.contract, target)
         except Refusal as refusal:
             self._refuse(target, refusal)
         else:
@@ -209,7 +209,7 @@ class Follower:
 
     def _revive(self, version: Version) -> bool:
         try:
-            release = self._stock.admit(self.slot.contract, signed(self._registry, version))
+            release = self._store.admit(self.slot.contract, signed(self._registry, version))
         except Refusal as refusal:
             log.warning("%s served last, but is refused now: %s", version, refusal)
             return False
@@ -233,7 +233,7 @@ class Follower:
         if candidate and not (target and same(candidate, target)):
             self.slot.consider(None, self.slot.trouble)
             why = f"the {self.slot.channel} moved on before it served"
-            self._chronicle.note(candidate, "retired", why)
+            self._reporter.note(candidate, "retired", why)
 
     def _wanted(self, target: Version) -> bool:
         live, rejected = self.slot.live, self._rejected
@@ -245,36 +245,36 @@ class Follower:
         return self._patience.over
 
     def _is_repaired(self, rejected: Rejected, version: Version) -> bool:
-        folder = self._stock.fetched(version)
+        folder = self._store.fetched(version)
         if rejected.is_repaired(version, folder):
             self._rejected = None
             return True
         rejected.patience.fail()
-        self._stock.artifacts.discard(version)
+        self._store.artifacts.discard(version)
         return False
 
     def _swap(self, release: Release, what: What, why: str) -> None:
         before = self.slot.live
         release = replace(release, since=datetime.now(UTC))
-        self._chronicle.record(what, release.version, why)
+        self._reporter.record(what, release.version, why)
         self.slot.swap(release, self._settings.admission.keep_previous)
-        self._chronicle.swapped(before, release, what, why)
-        self._stock.keep(release, self._kept, last=self._trial is None)
+        self._reporter.swapped(before, release, what, why)
+        self._store.keep(release, self._kept, last=self._trial is None)
 
     @property
     def _kept(self) -> list[Version]:
         return [kept.version for kept in (self.slot.live, self.slot.previous) if kept]
 
     def _refuse(self, version: Version, refusal: Refusal) -> None:
-        self._rejected = Rejected(version, self._stock.artifacts.folder(version))
+        self._rejected = Rejected(version, self._store.artifacts.folder(version))
         self.slot.refuse(version, refusal)
-        self._chronicle.refused(version, refusal)
-        self._stock.artifacts.discard(version)
+        self._reporter.refused(version, refusal)
+        self._store.artifacts.discard(version)
 
     def _put_off(self, target: Version, trouble: str) -> None:
         seconds = self._patience.fail()
         self.slot.consider(self.slot.candidate, trouble)
-        self._chronicle.note(target, "admitting", trouble)
+        self._reporter.note(target, "admitting", trouble)
         log.warning("%s waits %.1f s: %s", target, seconds, trouble)
 
     def _nothing(self, trouble: str) -> bool:
@@ -287,11 +287,11 @@ class Follower:
         return self._lacking
 
     def _vacate(self, gone: Release, why: str) -> None:
-        self._chronicle.record("vacated", gone.version, why)
+        self._reporter.record("vacated", gone.version, why)
         self.slot.vacate()
-        self._chronicle.vacated(gone, why)
+        self._reporter.vacated(gone, why)
         try:
             if not self._trial:
-                self._stock.artifacts.forget(self.slot.name)
+                self._store.artifacts.forget(self.slot.name)
         except StoreUnavailable as error:
             log.warning("a restart may find %s on disk again: %s", gone, error)

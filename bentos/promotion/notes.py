@@ -15,10 +15,10 @@ from threading import Lock
 import msgspec
 
 from bentos.promotion import replicas
-from bentos.promotion.auditor import Auditor
 from bentos.promotion.ledger import now
-from bentos.promotion.replicas import Census, Record, Said, records
-from bentos.promotion.scribe import Scribe
+from bentos.promotion.replicas import Record, ReplicaLocks, Said, records
+from bentos.promotion.tag_cleaner import TagCleaner
+from bentos.promotion.tag_writer import TagWriter
 from bentos.registry.client import (
     CallFailed,
     Model,
@@ -54,11 +54,11 @@ class Note:
 class Notes:
     """The notes of one process, written when the registry can be reached. Thread-safe."""
 
-    def __init__(self, registry: Registry, census: Census, scribe: Scribe) -> None:
+    def __init__(self, registry: Registry, locks: ReplicaLocks, writer: TagWriter) -> None:
         self._registry = registry
-        self._census = census
-        self._scribe = scribe
-        self._auditor = Auditor(registry, census, scribe)
+        self._locks = locks
+        self._writer = writer
+        self._cleaner = TagCleaner(registry, locks, writer)
         self._pending: dict[Key, Note] = {}
         self._held: dict[Key, dict[str, Note]] = {}  # what goes on, by channel
         self._recorded: dict[str, dict[str, Said]] = {}
@@ -85,9 +85,9 @@ class Notes:
         self, models: Mapping[str, Model], followed: Collection[str], whole: bool = True
     ) -> None:
         """Note from a look, at all models if `whole`, what others left behind; asks nobody."""
-        if self._auditor.see(models, followed, whole):
+        if self._cleaner.see(models, followed, whole):
             held = [name for name, said in self._recorded.items() if said]
-            self._lost = [name for name in held if self._auditor.lacks(name)]
+            self._lost = [name for name in held if self._cleaner.lacks(name)]
 
     def flush(self) -> None:
         """Write what is pending. What fails is kept for the next time."""
@@ -95,19 +95,19 @@ class Notes:
             self._beat()
             self._record_lost()
             self._write_pending()
-            self._auditor.work()
+            self._cleaner.work()
 
     def close(self) -> None:
         """Take back what this process says, if the registry can be reached."""
         try:
             for name, said in list(self._recorded.items()):
                 if said:
-                    self._registry.delete_model_tag(name, RECORD_TAG + self._census.me)
-                    self._auditor.audit(name)
+                    self._registry.delete_model_tag(name, RECORD_TAG + self._locks.me)
+                    self._cleaner.clean(name)
         except (RegistryUnavailable, NotInRegistry) as error:
             log.warning("the registry still counts this process as a replica: %s", error)
             return
-        self._census.close()
+        self._locks.close()
 
     def _write_pending(self) -> None:
         """Write all; one that the registry does not take keeps no other waiting."""
@@ -151,22 +151,22 @@ class Notes:
         while self._lost:
             with suppress(NotInRegistry):
                 self._record(self._lost[-1], again=True)
-                self._auditor.due(self._lost[-1])
+                self._cleaner.due(self._lost[-1])
             self._lost.pop()
 
     def _write(self, note: Note) -> None:
         name, number = note.key
         self._record(name)
         version, model = self._registry.version(name, number), self._registry.model(name)
-        if note.state in HOLDING and self._census.me not in records(model):
+        if note.state in HOLDING and self._locks.me not in records(model):
             self._record(name, again=True)  # the model was made anew since
             model = self._registry.model(name)
         channel = note.channel if note.state == "live" else ""
-        self._scribe.write(version, self._auditor.living(model), note.state, note.reason, channel)
+        self._writer.write(version, self._cleaner.living(model), note.state, note.reason, channel)
         if note.state == "live":
-            self._scribe.point(model, number)
+            self._writer.point(model, number)
         if note.state in ("live", "retired"):
-            self._auditor.due(name)  # for those that it leaves behind
+            self._cleaner.due(name)  # for those that it leaves behind
 
     def _record(self, name: str, again: bool = False) -> None:
         """Say on the registered model what this process does with its versions."""
@@ -174,7 +174,7 @@ class Notes:
             said = self._said(name)
         if said == self._recorded.get(name, {}) and not again:
             return
-        key = RECORD_TAG + self._census.me
+        key = RECORD_TAG + self._locks.me
         if said:
             value = msgspec.json.encode(Record(now(), said)).decode()
             self._registry.set_model_tag(name, key, value)

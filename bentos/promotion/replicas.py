@@ -102,7 +102,7 @@ class Beats:
                 self._last[replica] = max(record.time, self._last.get(replica, NEVER))
 
 
-class Census:
+class ReplicaLocks:
     """The processes of one home. Each holds a lock from its start to its end, however it ends."""
 
     def __init__(self, folder: Path, me: str = "") -> None:
@@ -122,13 +122,13 @@ class Census:
         except OSError:
             return set()
 
-    def bury(self, replica: str) -> None:
+    def forget(self, replica: str) -> None:
         """Forget one that is dead."""
         self._path(replica).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Leave; what was said is taken back."""
-        self.bury(self.me)
+        self.forget(self.me)
         self._lock.release()
 
     def _is_dead(self, path: Path) -> bool:

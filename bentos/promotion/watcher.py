@@ -16,14 +16,14 @@ from bentos.admission.cache import Artifacts
 from bentos.admission.office import Office
 from bentos.loop import Loop
 from bentos.process import settle
-from bentos.promotion.chronicle import Chronicle
 from bentos.promotion.follower import Follower
 from bentos.promotion.ledger import Ledger
 from bentos.promotion.notes import Notes
 from bentos.promotion.pauses import longest, pause
-from bentos.promotion.replicas import Census
-from bentos.promotion.scribe import Scribe
-from bentos.promotion.stock import Stock
+from bentos.promotion.release_store import ReleaseStore
+from bentos.promotion.replicas import ReplicaLocks
+from bentos.promotion.reporter import Reporter
+from bentos.promotion.tag_writer import TagWriter
 from bentos.promotion.view import View
 from bentos.registry.client import (
     CallFailed,
@@ -63,8 +63,8 @@ class Watcher:
         self.observer = observer
         self.registry = Registry(settings.tracking_uri, settings.registry.timeout_seconds)
         self.ledger = Ledger(settings.home / "ledger.db")
-        census = Census(settings.home / "replicas")
-        self.notes = Notes(self.registry, census, Scribe(self.registry, settings.live_alias))
+        locks = ReplicaLocks(settings.home / "replicas")
+        self.notes = Notes(self.registry, locks, TagWriter(self.registry, settings.live_alias))
         self.artifacts = Artifacts(settings.home / "cache", settings.cache)
         self.budget = Budget(settings.open_bytes)
         self.racks = racks
@@ -183,7 +183,9 @@ class Watcher:
         """Those of a slot's channel and of its challenger's."""
         trial = Trial(slot, self.settings.challenger(slot.name))
         slot.try_beside(trial)
-        stock = Stock(self.registry, self.artifacts, self.settings, self.budget, self.office)
+        store = ReleaseStore(
+            self.registry, self.artifacts, self.settings, self.budget, self.office
+        )
         pairs: tuple[tuple[Slot[Any, Any], Trial[Any, Any] | None, State], ...] = (
             (slot, None, "live"),
             (trial.slot, trial, "challenger"),
@@ -193,8 +195,8 @@ class Watcher:
                 held,
                 tried,
                 self.registry,
-                stock,
-                Chronicle(held, self.ledger, self.notes, serving),
+                store,
+                Reporter(held, self.ledger, self.notes, serving),
                 self.settings,
             )
             for held, tried, serving in pairs

@@ -7,7 +7,7 @@ from bentos.admission.cache import Artifacts
 from bentos.admission.office import Office
 from bentos.flavors.mlmodel import MLmodel
 from bentos.promotion.channel import lack, resolve
-from bentos.promotion.stock import Stock
+from bentos.promotion.release_store import ReleaseStore
 from bentos.registry.client import Registry, Version
 from bentos.registry.digests import signed
 from bentos.scoring.rows import Columns, contract
@@ -41,9 +41,9 @@ def admitted(
     version = signed(registry, version)
     name = version.name
     with closing(Office()) as office:
-        stock = Stock(registry, artifacts, settings, Budget(settings.open_bytes), office)
+        store = ReleaseStore(registry, artifacts, settings, Budget(settings.open_bytes), office)
         if any(fnmatchcase(name, pattern) for pattern in settings.models.exclude):
-            release = stock.admit(contract(name), version)
-            return release, Columns.of(MLmodel(stock.fetched(version)), keep)
-        release = stock.admit(Contract(None, None, by_schema=True), version)
+            release = store.admit(contract(name), version)
+            return release, Columns.of(MLmodel(store.fetched(version)), keep)
+        release = store.admit(Contract(None, None, by_schema=True), version)
         return release, SchemaColumns.of(release, keep)

@@ -57,7 +57,7 @@ def follow(shelf: Shelf, server: Server, tmp_path: Path) -> Iterator[Callable[..
             given = service.settings.admission.model_copy(update=admission)
             changed = service.settings.model_copy(update={"admission": given})
             for follower in service.watcher.followers:
-                follower._stock._settings = changed
+                follower._store._settings = changed
         return service
 
     yield started

@@ -9,8 +9,8 @@ import pytest
 from bentos.promotion import replicas
 from bentos.promotion.ledger import stamp
 from bentos.promotion.notes import Note, Notes
-from bentos.promotion.replicas import Census, records
-from bentos.promotion.scribe import Scribe
+from bentos.promotion.replicas import ReplicaLocks, records
+from bentos.promotion.tag_writer import TagWriter
 from bentos.registry.client import CallFailed, Registry, RegistryUnavailable, Version
 from bentos.registry.tags import (
     REASON_TAG,
@@ -40,7 +40,9 @@ def opened(tmp_path: Path) -> Open:
     """The notes of a replica of one home."""
 
     def notes(registry: Registry, replica: str = "", alias: str = "live") -> Notes:
-        return Notes(registry, Census(tmp_path, replica), Scribe(registry, lambda model: alias))
+        return Notes(
+            registry, ReplicaLocks(tmp_path, replica), TagWriter(registry, lambda model: alias)
+        )
 
     return notes
 
@@ -174,7 +176,7 @@ def test_a_restarted_replica_rights_what_its_machine_said(
     before.put(Note(second, "live", channel="stage Production"))
     before.put(Note(version, "retired", "replaced", channel="stage Production"))
     before._record(version.name)
-    before._census._lock.release()  # as the kernel does
+    before._locks._lock.release()  # as the kernel does
     after = opened(registry, "after")
     after.put(Note(second, "live", channel="stage Production"))
     see(registry, version, after, version.name)
@@ -194,7 +196,7 @@ def test_what_a_killed_replica_served_last_is_said_to_have_stopped(
     before.put(Note(version, "live", channel="stage Production"))
     before.put(Note(other, "admitting", channel="stage Production"))
     before.flush()
-    before._census._lock.release()
+    before._locks._lock.release()
     see(registry, version, opened(registry, "after"))  # a neighbour that follows another model
     assert told(registry, version) == {"state": "stopped", "replicas": "0"}
     assert words(registry, other) == "retired NOW: no replica goes on with it"

@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from bentos.admission.cache import Artifacts
-from bentos.promotion.stock import Stock
+from bentos.promotion.release_store import ReleaseStore
 from bentos.registry.client import Registry, Version
 from bentos.serving.budget import Budget, CannotOpen
 from bentos.serving.release import Contract, Release
@@ -34,19 +34,19 @@ def nowhere() -> Iterator[Registry]:
         yield registry
 
 
-def stocked(home: Path, registry: Registry, graphs: bool, limit: int) -> Stock:
+def opened_store(home: Path, registry: Registry, graphs: bool, limit: int) -> ReleaseStore:
     settings = Settings(home=home, admission=AdmissionSettings(compile=graphs))
     artifacts = Artifacts(home / "cache", settings.cache)
-    return Stock(registry, artifacts, settings, Budget(limit), Here())
+    return ReleaseStore(registry, artifacts, settings, Budget(limit), Here())
 
 
-def admitted(stock: Stock, name: str) -> Release:
+def admitted(store: ReleaseStore, name: str) -> Release:
     version = Version(name, "1", run_id="0123456789abcdef")
     model = LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0])
     mlflow.sklearn.save_model(
-        model, stock.artifacts.folder(version), serialization_format="skops", pip_requirements=[]
+        model, store.artifacts.folder(version), serialization_format="skops", pip_requirements=[]
     )
-    release = stock.admit(COLUMNS, version)
+    release = store.admit(COLUMNS, version)
     release.succeed(None)
     return release
 
@@ -64,8 +64,8 @@ def answer(release: Release) -> float:
 def test_closed_and_opened_again_it_answers_alike(
     tmp_path: Path, nowhere: Registry, graphs: bool
 ) -> None:
-    stock = stocked(tmp_path, nowhere, graphs, limit=1)
-    one, other = admitted(stock, "one"), admitted(stock, "other")
+    store = opened_store(tmp_path, nowhere, graphs, limit=1)
+    one, other = admitted(store, "one"), admitted(store, "other")
     assert (one.is_open, other.is_open) == (False, True)
     assert one.runs == ("onnx" if graphs else "native")
     assert answer(one) == pytest.approx(4.0, rel=1e-12)
@@ -75,11 +75,11 @@ def test_closed_and_opened_again_it_answers_alike(
 def test_bytes_that_were_changed_meanwhile_are_not_opened(
     tmp_path: Path, nowhere: Registry
 ) -> None:
-    stock = stocked(tmp_path, nowhere, graphs=False, limit=1)
-    one, other = admitted(stock, "one"), admitted(stock, "other")
-    path = stock.artifacts.folder(one.version) / "MLmodel"
+    store = opened_store(tmp_path, nowhere, graphs=False, limit=1)
+    one, other = admitted(store, "one"), admitted(store, "other")
+    path = store.artifacts.folder(one.version) / "MLmodel"
     path.write_text(f"{path.read_text()}# longer\n")
     with pytest.raises(CannotOpen, match="does not answer"):  # the store would have the right ones
         answer(one)
-    assert not stock.artifacts.folder(one.version).exists()
+    assert not store.artifacts.folder(one.version).exists()
     assert answer(other) == pytest.approx(4.0)

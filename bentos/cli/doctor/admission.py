@@ -49,7 +49,7 @@ def _admitted(ground: Ground, version: Version) -> tuple[str, float]:
     # What opens models takes seconds to import, which no other command shall pay.
     from bentos.admission.cache import Artifacts
     from bentos.admission.office import Office
-    from bentos.promotion.stock import Stock
+    from bentos.promotion.release_store import ReleaseStore
     from bentos.serving.budget import Budget
     from bentos.serving.release import Contract
     from bentos.tensors import Batch
@@ -57,8 +57,8 @@ def _admitted(ground: Ground, version: Version) -> tuple[str, float]:
     with tempfile.TemporaryDirectory() as folder, closing(Office()) as office:
         artifacts = Artifacts(Path(folder), ground.settings.cache)
         budget = Budget(ground.settings.open_bytes)
-        stock = Stock(ground.registry, artifacts, ground.settings, budget, office)
-        release = stock.admit(Contract(None, None, by_schema=True), version)
+        store = ReleaseStore(ground.registry, artifacts, ground.settings, budget, office)
+        release = store.admit(Contract(None, None, by_schema=True), version)
         (values,) = release.predict(Batch({"x": np.array([21.0])})).values()
     return release.runs, float(values[0])
 

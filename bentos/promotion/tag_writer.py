@@ -42,7 +42,7 @@ PHRASES: dict[State, str] = {
 }
 
 
-class Scribe:
+class TagWriter:
     """Writes tags and aliases. `alias` gives that of a model's live version; none: no alias."""
 
     def __init__(self, registry: Registry, alias: Callable[[str], str]) -> None:
@@ -77,7 +77,7 @@ class Scribe:
                 self._registry.set_tag(version, key, value)
         self._remove(version, lambda key: key.startswith(OLD_RECORD_TAG))
 
-    def clean(self, version: Version) -> None:
+    def remove(self, version: Version) -> None:
         """Remove what the services wrote, on another version than this one."""
         self._remove(version, is_ours)
 

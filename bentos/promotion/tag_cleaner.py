@@ -4,8 +4,8 @@ import logging
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
-from bentos.promotion.replicas import Beats, Census, Record, live, records
-from bentos.promotion.scribe import Scribe
+from bentos.promotion.replicas import Beats, Record, ReplicaLocks, live, records
+from bentos.promotion.tag_writer import TagWriter
 from bentos.registry.client import (
     CallFailed,
     Model,
@@ -30,13 +30,13 @@ log = logging.getLogger(__name__)
 AT_ONCE = 10  # models between two looks
 
 
-class Auditor:
-    """Sees in each look which models have wrong tags, and rights them when asked to."""
+class TagCleaner:
+    """Sees in each look which models have wrong tags, and puts them right when asked to."""
 
-    def __init__(self, registry: Registry, census: Census, scribe: Scribe) -> None:
+    def __init__(self, registry: Registry, locks: ReplicaLocks, writer: TagWriter) -> None:
         self._registry = registry
-        self._census = census
-        self._scribe = scribe
+        self._locks = locks
+        self._writer = writer
         self._seen: set[str] = set()
         self._due: dict[str, None] = {}  # in order
         self._barred: set[str] = set()  # models whose tags the registry does not let us change
@@ -56,7 +56,7 @@ class Auditor:
             for name, model in models.items()
         }
         self._beats.see(self._records.values(), whole)
-        self._dead = self._census.dead()
+        self._dead = self._locks.dead()
         if models is self._shown and self._ended == self._seen_ended:
             return False
         self._shown, self._seen_ended = models, self._ended
@@ -70,7 +70,7 @@ class Auditor:
 
     def lacks(self, name: str) -> bool:
         """Whether a model was seen without a record of this process."""
-        return name in self._records and self._census.me not in self._records[name]
+        return name in self._records and self._locks.me not in self._records[name]
 
     def due(self, name: str) -> None:
         """Look through a model's versions when there is time."""
@@ -82,16 +82,16 @@ class Auditor:
         for name in list(self._due)[:AT_ONCE]:
             del self._due[name]
             try:
-                self.audit(name)
+                self.clean(name)
             except RegistryUnavailable:
                 self._due[name] = None  # the last, so that it keeps no other waiting
                 raise
         if self._dead:
             self._look_everywhere()
             for replica in self._dead - self._beats.replicas:
-                self._census.bury(replica)
+                self._locks.forget(replica)
 
-    def audit(self, name: str) -> None:
+    def clean(self, name: str) -> None:
         """Put right what stands on the versions of a model, and where its alias points.
 
         Raises RegistryUnavailable.
@@ -125,7 +125,7 @@ class Auditor:
     @property
     def _ended(self) -> set[str]:
         """The processes that have ended, as far as is known here."""
-        return (self._beats.quiet | self._dead) - {self._census.me}
+        return (self._beats.quiet | self._dead) - {self._locks.me}
 
     def _look_everywhere(self) -> None:
         """See when each process last wrote, on whatever model, unless that was just seen."""
@@ -133,16 +133,16 @@ class Auditor:
             self._beats.see(map(records, self._registry.models().values()), whole=True)
 
     def _is_wrong(self, model: Model, known: Mapping[str, Record]) -> bool:
-        pointed = self._scribe.pointed(model)
+        pointed = self._writer.pointed(model)
         serving = live(known)
-        astray = self._census.me in known and pointed not in (None, *serving) and bool(serving)
+        astray = self._locks.me in known and pointed not in (None, *serving) and bool(serving)
         return astray or any(map(is_foreign, model.latest_versions))
 
     def _put_right(
         self, version: Version, versions: list[Version], known: Mapping[str, Record]
     ) -> None:
         if is_foreign(version):
-            self._scribe.clean(version)
+            self._writer.remove(version)
             return
         said = state(version)
         standing = [
@@ -151,25 +151,25 @@ class Auditor:
         if standing:
             count = sum(one.state == "live" for one in standing)
             if said == "live" and version.tag(REPLICAS_TAG) != str(count):
-                self._scribe.write(version, known, said, version.tag(REASON_TAG))
+                self._writer.write(version, known, said, version.tag(REASON_TAG))
         elif said in ("live", "stopped"):
             after = _successor(version, versions, live(known))
             end: State = "retired" if after else "stopped"
             if said != end or version.tag(REPLICAS_TAG) != "0":
-                self._scribe.write(version, known, end, f"replaced by {after}" if after else "")
+                self._writer.write(version, known, end, f"replaced by {after}" if after else "")
         elif said in ("admitting", "challenger"):
-            self._scribe.write(version, known, "retired", "no replica goes on with it")
+            self._writer.write(version, known, "retired", "no replica goes on with it")
 
     def _put_alias_right(self, model: Model, versions: list[Version], serving: set[str]) -> None:
-        pointed = self._scribe.pointed(model)
+        pointed = self._writer.pointed(model)
         if pointed in serving:
             return
         known = {version.version: version for version in versions}
         if serving & known.keys():
             latest = max(serving & known.keys(), key=lambda number: known[number].tag(SINCE_TAG))
-            self._scribe.point(model, latest)
+            self._writer.point(model, latest)
         elif pointed in known and state(known[pointed]) == "retired":
-            self._scribe.point(model, None)
+            self._writer.point(model, None)
 
 
 def _successor(version: Version, versions: list[Version], serving: set[str]) -> Version | None:

@@ -13,7 +13,7 @@ from bentos.admission import cache, verdict
 from bentos.admission.cache import Artifacts
 from bentos.admission.judging import judge
 from bentos.admission.verdict import Case, Verdict
-from bentos.promotion.stock import Stock
+from bentos.promotion.release_store import ReleaseStore
 from bentos.refusal import Refusal
 from bentos.registry.client import Registry, RegistryUnavailable, Tag, Version
 from bentos.registry.tags import PIN_TAG
@@ -63,24 +63,24 @@ def artifacts(home: Path) -> Artifacts:
     return Artifacts(home / "cache", Settings().cache)
 
 
-def stock(home: Path, registry: Registry, office: Here, **admission: object) -> Stock:
+def store(home: Path, registry: Registry, office: Here, **admission: object) -> ReleaseStore:
     """As a process of its own has it."""
     rules = AdmissionSettings.model_validate({"compile": False, **admission})
     settings = Settings().model_copy(update={"home": home, "admission": rules})
     budget = Budget(settings.open_bytes)
-    return Stock(registry, artifacts(home), settings, budget, office)
+    return ReleaseStore(registry, artifacts(home), settings, budget, office)
 
 
 def test_of_two_processes_one_judges(tmp_path: Path, registry: Registry, version: Version) -> None:
     office, both = Counting(), Barrier(2)
 
-    def admitted(stock: Stock) -> float:
+    def admitted(store: ReleaseStore) -> float:
         both.wait()
-        return float(stock.admit(CONTRACT, version).predict(np.array([[2.0]]))[0])
+        return float(store.admit(CONTRACT, version).predict(np.array([[2.0]]))[0])
 
     with ThreadPoolExecutor(2) as pool:
-        stocks = [stock(tmp_path, registry, office) for _ in range(2)]
-        assert [round(answer, 9) for answer in pool.map(admitted, stocks)] == [6.0, 6.0]
+        stores = [store(tmp_path, registry, office) for _ in range(2)]
+        assert [round(answer, 9) for answer in pool.map(admitted, stores)] == [6.0, 6.0]
     assert office.judged == 1
 
 
@@ -92,14 +92,14 @@ def test_a_refusal_is_shared_by_who_waited_and_tried_again_by_who_comes_later(
     def refused(_: int) -> str:
         both.wait()
         with pytest.raises(Refusal) as refusal:
-            stock(tmp_path, registry, office, latency_ms=1e-9).admit(CONTRACT, version)
+            store(tmp_path, registry, office, latency_ms=1e-9).admit(CONTRACT, version)
         return refusal.value.reason
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(refused, range(2))) == ["latency", "latency"]
     assert office.judged == 1
     with pytest.raises(Refusal):
-        stock(tmp_path, registry, office, latency_ms=1e-9).admit(CONTRACT, version)
+        store(tmp_path, registry, office, latency_ms=1e-9).admit(CONTRACT, version)
     assert office.judged == 2
 
 
@@ -108,18 +108,18 @@ def test_a_restart_judges_only_what_has_changed(
 ) -> None:
     office = Counting()
     for _ in range(2):
-        stock(tmp_path, registry, office).admit(CONTRACT, version)
+        store(tmp_path, registry, office).admit(CONTRACT, version)
     assert office.judged == 1
-    stock(tmp_path, registry, office, memory_mb=999).admit(CONTRACT, version)
+    store(tmp_path, registry, office, memory_mb=999).admit(CONTRACT, version)
     assert office.judged == 2  # the settings
     (found,) = tmp_path.glob("cache/gas/1-*/model/model.skops")
     found.unlink()
     found.write_bytes(b"rotten")
-    stock(tmp_path, registry, office, memory_mb=999).admit(CONTRACT, version)
+    store(tmp_path, registry, office, memory_mb=999).admit(CONTRACT, version)
     assert office.judged == 3  # what was left
     for module in (cache, verdict):
         monkeypatch.setattr(module, "runtime", lambda: "another")
-    stock(tmp_path, registry, office, memory_mb=999).admit(CONTRACT, version)
+    store(tmp_path, registry, office, memory_mb=999).admit(CONTRACT, version)
     assert office.judged == 4  # the libraries
 
 
@@ -127,8 +127,8 @@ def test_a_version_that_is_pinned_to_other_files_is_judged(
     tmp_path: Path, registry: Registry, version: Version
 ) -> None:
     office = Counting()
-    stock(tmp_path, registry, office).admit(BY_SCHEMA, version)
+    store(tmp_path, registry, office).admit(BY_SCHEMA, version)
     pinned = Version(version.name, version.version, tags=(*version.tags, Tag(PIN_TAG, "sha256:0")))
     with pytest.raises(RegistryUnavailable):  # of which it is fetched once more
-        stock(tmp_path, registry, office).admit(BY_SCHEMA, pinned)
+        store(tmp_path, registry, office).admit(BY_SCHEMA, pinned)
     assert office.judged == 2

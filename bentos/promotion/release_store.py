@@ -27,7 +27,7 @@ PASSING = (RegistryUnavailable, StoreUnavailable, FileMissing, NotInRegistry)
 log = logging.getLogger(__name__)
 
 
-class Stock:
+class ReleaseStore:
     """Makes releases of versions. Raises what the registry, the store and admission raise."""
 
     def __init__(

@@ -16,7 +16,7 @@ from bentos.serving.slot import Slot
 log = logging.getLogger(__name__)
 
 
-class Chronicle:
+class Reporter:
     """What happens to one slot. `serving` is what its release is: live, or a challenger."""
 
     def __init__(
