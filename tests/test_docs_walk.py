@@ -78,7 +78,7 @@ def test_a_model_of_ones_own_answers_as_the_first_page_says(stack: Stack, tmp_pa
     assert answer.text == '{"prediction":0}'
 
     python = blocks("python", ROOT / "docs" / "protocols.md")
-    (triton,) = (block for block in python if "tritonclient" in block)
+    triton = "\n".join(block for block in python if "triton." in block)
     code = triton.replace("127.0.0.1:8001", stack.settings.grpc)
     said = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=True, timeout=240

@@ -73,10 +73,12 @@ class Door:
         self._guard = guard
         self._answer = answer
         self._seconds = seconds
-        self.calls = 0  # that came, and are not answered yet
+        self.calls = 0  # that came, and whose answers are not sent yet
 
     async def unary(self, messages: AsyncIterator[bytes], context: Any) -> bytes:
         """Answer the one message of a call."""
+        self.calls += 1
+        context.add_done_callback(self._sent)
         call = Call(self._method)
         answer = await self._answered(call, context, messages)
         if isinstance(answer, HTTPError):
@@ -90,18 +92,24 @@ class Door:
     ) -> AsyncIterator[bytes | HTTPError]:
         """Answer message by message, in order; one that is wrong does not end the others."""
         async for data in messages:
-            call = Call(self._method, data)
-            answer = await self._answered(call, context)
-            if isinstance(answer, HTTPError) and answer.status in CLOSED:
-                await _abort(context, call, answer)
-            yield answer
+            self.calls += 1
+            try:
+                call = Call(self._method, data)
+                answer = await self._answered(call, context)
+                if isinstance(answer, HTTPError) and answer.status in CLOSED:
+                    await _abort(context, call, answer)
+                yield answer
+            finally:
+                self.calls -= 1
+
+    def _sent(self, context: object) -> None:
+        self.calls -= 1
 
     async def _answered(
         self, call: Call, context: Any, messages: AsyncIterator[bytes] | None = None
     ) -> bytes | HTTPError:
         """The answer, or what is wrong; the message is read of `messages`, unless it is there."""
         started = time.perf_counter()
-        self.calls += 1
         answer: bytes | HTTPError
         try:
             await self._admit(call, context)
@@ -112,8 +120,6 @@ class Door:
             answer = error
         except Exception as error:
             answer = unexpected(error, f"{self._path} {call.headers}")
-        finally:
-            self.calls -= 1
         status = answer.status if isinstance(answer, HTTPError) else 200
         labels = self._service, call.route
         REQUESTS.add((*labels, str(status)))

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ pytestmark = pytest.mark.anyio
 Code = grpc.StatusCode
 SECRET = "a secret of 32 bytes or more, for tests"
 INFER = f"/{NAME}/ModelInfer"
+# As docs/protocols.md has it: gRPC itself cancels what comes while a server hears that it ends.
+RETRIES = """{"methodConfig": [{"name": [{}], "retryPolicy": {
+    "maxAttempts": 5, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]}}]}"""
 
 
 async def refused(channel: grpc.aio.Channel, data: bytes, **options: Any) -> grpc.aio.AioRpcError:
@@ -243,3 +248,37 @@ async def test_tls_with_the_certificate_of_the_caller(tmp_path: Path) -> None:
                     assert (await refused(channel, infer(1))).code() == Code.UNAVAILABLE
     with pytest.raises(ValueError, match=r"grpc.certificate and grpc.key go together"):
         GrpcSettings(port=1, key=key)
+
+
+async def test_a_worker_of_a_port_ends_and_who_asks_again_loses_nothing(tmp_path: Path) -> None:
+    workers: dict[str, Any] = {"services": {"workers": 2}}
+    answered: Counter[float] = Counter()
+    ending = asyncio.Event()
+
+    async def ask(address: str) -> None:
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.service_config", RETRIES)]
+        async with grpc.aio.insecure_channel(address, options) as channel:
+            while not ending.is_set():
+                answered.update(values(await called(channel, infer(1))))
+
+    async with answering(models(times(2)), tmp_path, **workers) as (first, _):
+        port = int(first.address.rpartition(":")[2])
+        async with answering(models(times(3)), tmp_path, grpc={"port": port}, **workers):
+            calls = [asyncio.create_task(ask(first.address)) for _ in range(16)]
+
+            async def come(*more: float) -> None:
+                until_then = {value: answered[value] + 50 for value in more}
+                await until(
+                    lambda: (
+                        any(call.done() for call in calls)
+                        or all(answered[value] > count for value, count in until_then.items())
+                    )
+                )
+
+            await come(2, 3)
+            await first.stop()
+            left = answered[2]
+            await come(3)
+            ending.set()
+            await asyncio.gather(*calls)
+            assert answered[2] == left
