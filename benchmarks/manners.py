@@ -41,7 +41,11 @@ MANNERS = ("both", "example", "signature", "neither", "autolog")
 HEADS = ("signature and example", "example", "signature", "neither", "autolog")
 SECONDS = 300.0  # from a promotion to an answer or a refusal
 # The notebook trains beside the service: a busy machine is no reason to refuse a version.
-PATIENT = {"ASCENSO_REGISTRY__POLL_SECONDS": "0.5", "ASCENSO_ADMISSION__DEADLINE_SECONDS": "240"}
+PATIENT = {
+    "ASCENSO_REGISTRY__POLL_SECONDS": "0.5",
+    "ASCENSO_ADMISSION__DEADLINE_SECONDS": "240",
+    "ASCENSO_ADMISSION__NICENESS": "0",  # else nothing is judged while others want the cores
+}
 RELATIVE = 1e-6  # of float32; other numbers are nearer
 Cell: TypeAlias = dict[str, Any]
 

@@ -101,6 +101,10 @@ class Beats:
             for replica, record in known.items():
                 self._last[replica] = max(record.time, self._last.get(replica, NEVER))
 
+    def see_again(self) -> None:
+        """Take notice that the records of all models are as they were."""
+        self._whole_at = datetime.now(UTC)
+
 
 class ReplicaLocks:
     """The processes of one home. Each holds a lock from its start to its end, however it ends."""

@@ -51,11 +51,14 @@ class TagCleaner:
 
         `whole` says that these are all models. Returns whether there was anything new to see.
         """
-        self._records = {
-            name: self._records[name] if self._shown.get(name) is model else records(model)
-            for name, model in models.items()
-        }
-        self._beats.see(self._records.values(), whole)
+        if models is not self._shown:
+            self._records = {
+                name: self._records[name] if self._shown.get(name) is model else records(model)
+                for name, model in models.items()
+            }
+            self._beats.see(self._records.values(), whole)
+        elif whole:
+            self._beats.see_again()
         self._dead = self._locks.dead()
         if models is self._shown and self._ended == self._seen_ended:
             return False

@@ -48,6 +48,8 @@ class View:
     def look(self) -> Mapping[str, Model]:
         """The models now, as far as they moved. Raises RegistryUnavailable."""
         found = self._found()
+        if found is self.models:
+            return found
         kept = {name: self._kept(name, model) for name, model in found.items()}
         changed = kept.keys() != self.models.keys() or any(
             self.models[name] is not model for name, model in kept.items()
@@ -63,7 +65,8 @@ class View:
             newest = {model.name: model for model in self._registry.newest(NEWEST)}
             last = max((model.last_updated_timestamp for model in self.models.values()), default=0)
             if any(model.last_updated_timestamp <= last for model in newest.values()):
-                return {**self.models, **newest}
+                known = all(self.models.get(name) == model for name, model in newest.items())
+                return self.models if known else {**self.models, **newest}
         return self._all()
 
     def _all(self) -> dict[str, Model]:

@@ -73,6 +73,7 @@ class Watcher:
         prefixes = [rack.prefix for rack in racks]
         self.view = View(self.registry, self._named, prefixes, longest(settings))
         self._looked_over: Mapping[str, Model] | None = None
+        self._followed: set[str] = set()
         self.looked_at = 0.0  # when the last good look began, seconds since 1970
         self._asked = 0.0
         self._looking = Lock()
@@ -156,8 +157,8 @@ class Watcher:
                 self._follow(follower, models.get(follower.slot.name))
             if models is not self._looked_over:
                 self._drop([name for name, model in models.items() if self._may_serve(model)])
-            followed = {follower.slot.name for follower in self.followers}
-            self.notes.see(models, followed, self.view.is_whole)
+                self._followed = {follower.slot.name for follower in self.followers}
+            self.notes.see(models, self._followed, self.view.is_whole)
             self._looked_over = models
         for rack in self.racks:
             rack.known = True
