@@ -25,7 +25,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     libraries: dict[str, str]
 
 
-class Table(msgspec.Struct, frozen=True):
+class SampleTable(msgspec.Struct, frozen=True):
     """Rows under named columns."""
 
     columns: list[str]
@@ -35,8 +35,8 @@ class Table(msgspec.Struct, frozen=True):
 class Samples(msgspec.Struct, frozen=True):
     """Inputs with the outputs that training saw for them."""
 
-    inputs: Table | list[Any]
-    outputs: Table | list[Any]
+    inputs: SampleTable | list[Any]
+    outputs: SampleTable | list[Any]
     rtol: float = 1e-5
     atol: float = 1e-8
 
@@ -66,8 +66,8 @@ class Samples(msgspec.Struct, frozen=True):
         return _array(self.outputs)
 
 
-def _array(values: Table | list[Any]) -> NDArray[Any]:
-    rows = values.data if isinstance(values, Table) else values
+def _array(values: SampleTable | list[Any]) -> NDArray[Any]:
+    rows = values.data if isinstance(values, SampleTable) else values
     plain = np.asarray(rows, dtype=object)
     if any(isinstance(value, str) for value in plain.flat):
         return plain  # "01234" is no number

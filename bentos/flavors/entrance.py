@@ -82,7 +82,7 @@ class Matrix:
         return rows
 
 
-class Table:
+class PandasTable:
     """A pandas table under the names that the model was fitted with."""
 
     def __init__(
@@ -188,4 +188,4 @@ def entrance(model: Any, schema: Schema, carried: Carried | None) -> Any:
     if carried is not None and carried.form == "objects":
         return Objects(schema)
     names = getattr(model, "feature_names_in_", None)
-    return Matrix(schema) if names is None else Table(schema, [str(name) for name in names])
+    return Matrix(schema) if names is None else PandasTable(schema, [str(name) for name in names])

@@ -28,9 +28,9 @@ def knowing(predict: Predictor) -> Predictor:
 
 def by_name(call: Callable[[Any], Any], schema: Schema, names: Sequence[str]) -> Predictor:
     """A model that was fitted to a table, and may ask for its columns by name, gets one."""
-    from bentos.flavors.entrance import Table  # and with it pandas
+    from bentos.flavors.entrance import PandasTable  # and with it pandas
 
-    table = Table(schema, names)
+    table = PandasTable(schema, names)
 
     def predict(rows: NDArray[Any]) -> NDArray[Any]:
         columns = {c.name: _typed(c, rows[:, at]) for at, c in enumerate(schema.inputs)}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bentos.flavors.boosters import CatBoostPredictor
 from bentos.flavors.carried import Carried, is_missing
-from bentos.flavors.entrance import Matrix, Table, entrance, refuse_missing, unknown
+from bentos.flavors.entrance import Matrix, PandasTable, entrance, refuse_missing, unknown
 from bentos.flavors.graphs.door import named, outputs_of
 from bentos.refusal import Refusal
 from bentos.tensors import BadInput, Batch, Schema
@@ -80,7 +80,7 @@ def _xgboost(model: Any, schema: Schema, carried: Carried | None, method: str) -
     enter: Any = Matrix(schema)
     if names is not None:
         known = {} if carried is None else _categories(carried)
-        enter = Table(schema, names, known, strangers=False)
+        enter = PandasTable(schema, names, known, strangers=False)
     if booster is model:
         if method != "predict":
             raise _no_method(model, method)
@@ -111,7 +111,7 @@ def _lightgbm(model: Any, schema: Schema, carried: Carried | None, method: str) 
         raise _no_method(model, method)
     numbered = carried is not None and not carried.named
     booster = model.booster_ if wrapped else model
-    enter: Any = Matrix(schema) if numbered else Table(schema, booster.feature_name(), known)
+    enter: Any = Matrix(schema) if numbered else PandasTable(schema, booster.feature_name(), known)
     call = _method(model, method)
     return lambda batch: np.asarray(call(enter(batch), num_threads=1))
 

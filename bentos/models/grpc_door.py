@@ -53,7 +53,7 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class Door:
+class GrpcMethod:
     """One method of a service; `path` is its own, for the guard.
 
     A message must come whole, and a call be answered, within so many `seconds` each.

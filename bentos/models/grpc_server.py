@@ -13,7 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from bentos.models.calls import Models
-from bentos.models.grpc_door import Door
+from bentos.models.grpc_door import GrpcMethod
 from bentos.models.grpc_methods import Methods, of_stream
 from bentos.settings import GrpcSettings, Settings
 from bentos.web.auth.guard import Guard
@@ -39,7 +39,7 @@ class GrpcServer:
         self._seconds = settings.services.request_timeout_seconds
         self.address = f"{settings.grpc.host}:{settings.grpc.port}"
         self._health = health.aio.HealthServicer()
-        self._doors: list[Door] = []
+        self._methods: list[GrpcMethod] = []
         self._server: Any = None
         self._telling: asyncio.Task[None] | None = None
 
@@ -67,7 +67,7 @@ class GrpcServer:
         if self._server:
             stopping = asyncio.create_task(self._server.stop(self._seconds))
             await asyncio.sleep(SETTLING_SECONDS)
-            while any(door.calls for door in self._doors) and not stopping.done():  # noqa: ASYNC110
+            while any(method.calls for method in self._methods) and not stopping.done():  # noqa: ASYNC110
                 await asyncio.sleep(SETTLING_SECONDS)
             await self._server.stop(None)  # streams without end, such as health's
             await stopping
@@ -83,10 +83,10 @@ class GrpcServer:
     def _handlers(self) -> Any:
         methods = Methods(self._rack, self._seconds)
         handlers = {
-            name: grpc.stream_unary_rpc_method_handler(self._door(name, answer).unary)
+            name: grpc.stream_unary_rpc_method_handler(self._method(name, answer).unary)
             for name, answer in methods.unary.items()
         }
-        streaming = self._door("ModelStreamInfer", methods.infer)
+        streaming = self._method("ModelStreamInfer", methods.infer)
 
         async def streamed(messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             async for answer in streaming.stream(messages, context):
@@ -95,9 +95,11 @@ class GrpcServer:
         handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(streamed)
         return grpc.method_handlers_generic_handler(NAME, handlers)
 
-    def _door(self, name: str, answer: Any) -> Door:
-        self._doors.append(Door("models", f"/{NAME}/{name}", self._guard, answer, self._seconds))
-        return self._doors[-1]
+    def _method(self, name: str, answer: Any) -> GrpcMethod:
+        self._methods.append(
+            GrpcMethod("models", f"/{NAME}/{name}", self._guard, answer, self._seconds)
+        )
+        return self._methods[-1]
 
     async def _tell(self) -> None:
         while True:

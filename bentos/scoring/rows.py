@@ -28,7 +28,7 @@ TENSOR = {"inputs": "row", "outputs": "answer"}  # what a tensor is called that 
 INDEX = re.compile(r"__index_level_\d+__")  # a column that pandas writes for rows without names
 
 
-class Door(NamedTuple):
+class RowService(NamedTuple):
     """What a service does with the rows of its model, where it takes them as they are.
 
     A table gets what a call gets: the same checks before the model, the same rounding after it.
@@ -41,8 +41,8 @@ class Door(NamedTuple):
 
 def contract(model: str) -> Contract:
     """What a version of this model must take and give."""
-    door = _door(model)
-    return door.contract if door else Contract(None, None)
+    service = _service(model)
+    return service.contract if service else Contract(None, None)
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Columns:
 
     def in_csv(self, model: str) -> dict[str, pa.DataType]:
         """How a CSV is read: a column that is kept stays text, as no type is known of it."""
-        door = _door(model)
-        fields = msgspec.structs.fields(door.row) if door else ()
+        service = _service(model)
+        fields = msgspec.structs.fields(service.row) if service else ()
         either = {field.name for field in fields if bool in get_args(field.type)}
         known = {name: KINDS[kind] for name, kind in self.inputs.items() if name not in either}
         return known | dict.fromkeys(self.keep, pa.string())
@@ -84,8 +84,8 @@ class Columns:
         given = pa.record_batch({name: plain(batch[name]) for name in self.inputs})
         for name in given.schema.names:
             _check_finite(name, given[name])
-        door = _door(release.version.name)
-        answered = _called(door, release, given) if door else self._predicted(release, given)
+        service = _service(release.version.name)
+        answered = _called(service, release, given) if service else self._predicted(release, given)
         kinds = self.outputs.values()
         return [
             pa.array(values, KINDS[kind]) for values, kind in zip(answered, kinds, strict=True)
@@ -124,28 +124,28 @@ def joined(
     return pa.schema([*table, *outputs], table.metadata)
 
 
-def _called(door: Door, release: Release, given: pa.RecordBatch) -> list[Any]:
+def _called(service: RowService, release: Release, given: pa.RecordBatch) -> list[Any]:
     """What the service answers to these rows."""
     try:
-        rows = msgspec.convert(given.to_pylist(), list[door.row])  # type: ignore[name-defined]
+        rows = msgspec.convert(given.to_pylist(), list[service.row])  # type: ignore[name-defined]
     except msgspec.ValidationError as error:
         raise Unfit(str(error)) from error
-    answers = door.run(release, rows)
+    answers = service.run(release, rows)
     return list(zip(*map(msgspec.structs.astuple, answers), strict=True))
 
 
-def _door(model: str) -> Door | None:
+def _service(model: str) -> RowService | None:
     """That of the model's service, which is imported when it is asked for."""
     if model == "contugas-anomaly":
         from bentos.contugas import CONTRACT, Reading, judge
 
-        return Door(CONTRACT, Reading, judge)
+        return RowService(CONTRACT, Reading, judge)
     if model == "spotify-popularity":
         from bentos.spotify import CONTRACT as SPOTIFY
         from bentos.spotify import estimate
         from training.spotify.features import Song
 
-        return Door(SPOTIFY, Song, estimate)
+        return RowService(SPOTIFY, Song, estimate)
     return None
 
 

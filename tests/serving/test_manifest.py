@@ -11,7 +11,7 @@ from bentos.admission.manifest import (
     MANIFEST,
     SAMPLES,
     Samples,
-    Table,
+    SampleTable,
     is_inside,
     read_manifest,
     read_samples,
@@ -86,9 +86,9 @@ def test_tables_and_tensors() -> None:
     numbers = Samples([[1, 2], [3, 4]], [1, 2])
     assert numbers.batch().dtype == np.float64
     assert numbers.expected().tolist() == [1.0, 2.0]
-    gaps = Samples(Table(["x"], [[1.5], [None]]), [])
+    gaps = Samples(SampleTable(["x"], [[1.5], [None]]), [])
     np.testing.assert_array_equal(gaps.batch(), [[1.5], [np.nan]])
-    words = Samples(Table(["x", "word"], [[1, "a"], [2, "b"]]), [["yes"], ["no"]])
+    words = Samples(SampleTable(["x", "word"], [[1, "a"], [2, "b"]]), [["yes"], ["no"]])
     assert words.batch().dtype == object
     assert words.batch().tolist() == [[1, "a"], [2, "b"]]
     codes = Samples([["01234"], [None]], [["1"], ["0"]])

@@ -25,7 +25,7 @@ EXACT_INTEGERS = 2**53
 
 
 @dataclass(frozen=True)
-class Table:
+class Encoding:
     """What an encoder makes of a column's values: rows by value, for an unknown one, for none."""
 
     rows: NDArray[Any]  # (values, width)
@@ -33,7 +33,7 @@ class Table:
     missing: NDArray[Any] | None
 
 
-Ask: TypeAlias = Callable[[list[Any]], Table]
+Ask: TypeAlias = Callable[[list[Any]], Encoding]
 
 
 @transformer("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
@@ -52,10 +52,10 @@ def coded(b: Builder, column: Column, values: list[Any], refuses: bool) -> Frame
     An unknown value is refused, or is as good as none.
     """
 
-    def places(asked: list[Any]) -> Table:
+    def places(asked: list[Any]) -> Encoding:
         rows = np.array([values.index(v) if v in values else np.nan for v in asked], np.float64)
         none = np.array([np.nan])
-        return Table(rows[:, None], None if refuses else none, none)
+        return Encoding(rows[:, None], None if refuses else none, none)
 
     return looked_up(b, column, values, places)
 
@@ -92,7 +92,7 @@ def _from_text(b: Builder, column: Column, door: str, values: list[Any], ask: As
     return b.frame(made, _far(rows), _missing_doors(rows, column))
 
 
-def _from_numbers(b: Builder, column: Column, values: list[Any], table: Table) -> Frame:
+def _from_numbers(b: Builder, column: Column, values: list[Any], table: Encoding) -> Frame:
     """Columns by which of the known numbers a number is."""
     if any(isinstance(value, str) for value in values):
         raise NoGraph("a column of numbers has categories of text")
@@ -127,7 +127,7 @@ def _guard(b: Builder, same: str, tensor: str, column: Column) -> None:
     b.guards.append((bad, "is a category that the model does not know", column.source or ""))
 
 
-def _table(model: Any, at: int, values: list[Any]) -> Table:
+def _table(model: Any, at: int, values: list[Any]) -> Encoding:
     """Ask the encoder for each value of one column, and for an unknown one and none."""
     categories = model.categories_[at].tolist()
     own = {value for value in categories if not _is_missing(value)}
@@ -144,7 +144,7 @@ def _table(model: Any, at: int, values: list[Any]) -> Table:
         table[[value in own for value in values]] = rows
     for position in (at for at, value in enumerate(values) if _is_missing(value)):
         table[position] = blank if missing is None else missing[0]
-    return Table(table, *(None if part is None else part[0] for part in (unknown, missing)))
+    return Encoding(table, *(None if part is None else part[0] for part in (unknown, missing)))
 
 
 def _stranger(known: set[Any]) -> float:
