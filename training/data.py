@@ -68,13 +68,6 @@ class Dataset:
         log.info("Training on %s data: %s (%d rows).", self.kind, self.source, len(self.table))
 
 
-def read_table(
-    location: str, columns: Sequence[str] = (), text: Sequence[str] = ()
-) -> pd.DataFrame:
-    """Read a CSV or parquet table as `read_dataset` does."""
-    return read_dataset(location, columns, text).table
-
-
 def read_dataset(location: str, columns: Sequence[str] = (), text: Sequence[str] = ()) -> Dataset:
     """Read a CSV or parquet table from a path or an `s3://bucket/key`.
 

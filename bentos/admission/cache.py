@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
@@ -199,8 +199,9 @@ def _sweep(model: Path) -> None:
     places = [path for path in model.glob("[0-9]*.*") if path.is_dir()]
     orphans = [path for path in places if not path.with_suffix("").exists()]
     for left in (*model.glob(f"{PARTIAL}*"), *orphans):
-        if time.time() - left.stat().st_mtime > PARTIAL_MAX_AGE:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # an admission's, which has taken its place now
+            if time.time() - left.stat().st_mtime > PARTIAL_MAX_AGE:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _size(folder: Path) -> int:

@@ -46,9 +46,12 @@ class Catalog:
 
     def listed(self) -> list[Listed]:
         """Every model that has a version."""
-        models = sorted(self.runs.models().values(), key=lambda model: model.name)
-        chosen = [self._chosen(m) for m in models if m.name.startswith(PREFIX)]
-        return [self._listed(version) for version in chosen if version]
+        listed: list[Listed] = []
+        for name, model in sorted(self.runs.models().items()):
+            chosen = self._chosen(model) if name.startswith(PREFIX) else None
+            with suppress(NotInRegistry):  # it was deleted meanwhile
+                listed += [self._listed(chosen)] if chosen else []
+        return listed
 
     def holds(self, name: str) -> bool:
         """Whether there is such a model."""
@@ -99,6 +102,12 @@ class Catalog:
             with path.open("wb") as out:
                 out.writelines(source.chunks(file))
         return folder / "version"
+
+    def clear(self) -> None:
+        """Remove every model."""
+        for name in self.names():
+            with suppress(NotInRegistry):  # somebody else removed it meanwhile
+                self.delete(name)
 
     def _chosen(self, model: Model) -> Version | None:
         versions = {version.version: version for version in self.runs.versions(model.name)}

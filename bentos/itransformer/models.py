@@ -141,8 +141,7 @@ class Models:
 
     async def clear_all(self, request: Request) -> Response:
         """`DELETE /clear_all_models`."""
-        for name in await ask(self._catalog.names):
-            await ask(self._catalog.delete, name)
+        await ask(self._catalog.clear)
         return to_json(Cleared())
 
 

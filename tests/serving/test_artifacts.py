@@ -151,6 +151,13 @@ def test_a_process_killed_amid_a_download(tmp_path: Path, monkeypatch: pytest.Mo
     assert leftovers(artifacts) == []
 
 
+def test_a_partial_that_goes_meanwhile_is_no_trouble(artifacts: Artifacts) -> None:
+    folder = artifacts.folder(version(1))
+    folder.parent.mkdir(parents=True)
+    (folder.parent / "partial-gone").symlink_to("nowhere")  # listed, but not there
+    assert (artifacts.fetch(version(1), Given()) / "MLmodel").exists()
+
+
 def test_partials_of_others_are_left_alone(artifacts: Artifacts) -> None:
     source = Halting()
     other = Artifacts(artifacts.root, CacheSettings())

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.training.conftest import Bucket
-from training.data import read_dataset, read_table, synthetic_dataset
+from training.data import read_dataset, synthetic_dataset
 from training.errors import InputError
 
 TABLE = pd.DataFrame({"name": ["a", "b"], "value": [1.5, None]})
@@ -32,27 +32,27 @@ def test_reads_a_file(file: Path) -> None:
 
 def test_the_ending_may_be_in_capitals(tmp_path: Path) -> None:
     TABLE.to_csv(tmp_path / "TABLE.CSV", index=False)
-    pd.testing.assert_frame_equal(read_table(str(tmp_path / "TABLE.CSV")), TABLE)
+    pd.testing.assert_frame_equal(read_dataset(str(tmp_path / "TABLE.CSV")).table, TABLE)
 
 
 def test_missing_columns_are_named_with_the_file(file: Path) -> None:
     with pytest.raises(InputError) as error:
-        read_table(str(file), ["name", "Presion", "Volumen"])
+        read_dataset(str(file), ["name", "Presion", "Volumen"])
     assert str(error.value) == f"{file} has no column Presion, Volumen; it has: name, value."
 
 
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.csv: No such file or directory"):
-        read_table(str(tmp_path / "gone.csv"))
+        read_dataset(str(tmp_path / "gone.csv"))
     with pytest.raises(InputError, match="Is a directory"):
-        read_table(str(tmp_path))
+        read_dataset(str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["table.xlsx", "table"])
 def test_other_endings_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(InputError, match=r"give a \.csv or \.parquet"):
-        read_table(str(tmp_path / name))
+        read_dataset(str(tmp_path / name))
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_other_endings_are_refused(tmp_path: Path, name: str) -> None:
 def test_broken_files_are_named(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=f"{name} is no readable"):
-        read_table(str(tmp_path / name))
+        read_dataset(str(tmp_path / name))
 
 
 def test_no_rows(tmp_path: Path) -> None:
     (tmp_path / "head.csv").write_text("name,value\n")
     with pytest.raises(InputError, match=r"head\.csv has no rows"):
-        read_table(str(tmp_path / "head.csv"), ["name"])
+        read_dataset(str(tmp_path / "head.csv"), ["name"])
 
 
 def test_reads_from_s3(bucket: Bucket, file: Path) -> None:
@@ -86,14 +86,14 @@ def test_reads_from_s3(bucket: Bucket, file: Path) -> None:
 
 def test_s3_errors_name_the_address(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"s3://data/gone\.csv: .*NoSuchKey"):
-        read_table("s3://data/gone.csv")
+        read_dataset("s3://data/gone.csv")
     with pytest.raises(InputError, match=r"s3://nowhere/x\.csv: .*NoSuch"):
-        read_table("s3://nowhere/x.csv")
+        read_dataset("s3://nowhere/x.csv")
     with pytest.raises(InputError, match=r"s3://data is no s3://bucket/key"):
-        read_table("s3://data")
+        read_dataset("s3://data")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(InputError, match=r"s3://data/gone\.csv: .*Check AWS_ENDPOINT_URL"):
-        read_table("s3://data/gone.csv")
+        read_dataset("s3://data/gone.csv")
 
 
 def test_s3_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_s3_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(InputError, match="Could not connect to the endpoint URL"):
-        read_table("s3://data/table.csv")
+        read_dataset("s3://data/table.csv")
 
 
 def test_made_tables_are_named_synthetic() -> None:
@@ -119,8 +119,8 @@ def test_text_of_a_csv_is_taken_as_it_is_written(tmp_path: Path) -> None:
     names = ["NA", "null", "None", "nan", "", "007", "1.0", " a", "TRUE"]
     path = tmp_path / "names.csv"
     path.write_text("name,value\n" + "".join(f"{name},NA\n" for name in names))
-    table = read_table(str(path), text=["name", "absent"])
+    table = read_dataset(str(path), text=["name", "absent"]).table
     assert table["name"].fillna("missing").tolist() == [name or "missing" for name in names]
     assert table["value"].isna().all()
     path.write_text("name,value\n1,2\n3,4\n")
-    assert read_table(str(path), text=["name"])["name"].tolist() == ["1", "3"]
+    assert read_dataset(str(path), text=["name"]).table["name"].tolist() == ["1", "3"]
