@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
@@ -37,6 +38,7 @@ WORDS = frozenset(_WORDS.split())
 NAMED = re.compile(r"[A-Za-z_]\w*")
 SIZE = re.compile(r"[suz]f?\d+")
 PLAIN = re.compile(r"[\w\s+\-*/(),'=<>]*")
+_LOADING = Lock()  # torch keeps the file that it reads in a global, and reads no other beside it
 
 
 def open_program(path: Path) -> Any:
@@ -48,7 +50,8 @@ def open_program(path: Path) -> Any:
         raise Refusal("load", f"{path.name} is no pt2 file: {error}") from error
     import torch
 
-    return torch.export.load(path)
+    with _LOADING:
+        return torch.export.load(path)
 
 
 def _check(archive: ZipFile, where: str) -> None:

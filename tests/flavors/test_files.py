@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from threading import Thread, get_ident
 from typing import Any
 from zipfile import ZipFile
 
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper
 
 from bentos.flavors.booster_files import check_skops, check_text
 from bentos.flavors.opening import open_model
+from bentos.flavors.torch_file import open_program
 from tests.flavors.kinds import CASES
 from tests.flavors.logged import saved
 from tests.serving.refusals import refused
@@ -203,3 +205,21 @@ def test_a_library_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     mlmodel = saved(CASES["xgboost booster"](), "signature", tmp_path)
     monkeypatch.setitem(sys.modules, "xgboost", None)
     refused("library", r"pip install 'ascenso\[xgboost\]'", lambda: open_model(mlmodel))
+
+
+def test_pt2_files_are_read_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlmodel = saved(CASES["torch"](), "both", tmp_path)
+    path, read = mlmodel.folder / "data/model.pt2", list[int]()
+    other = Thread(target=open_program, args=[path])
+
+    def load(_: Path) -> None:
+        read.append(get_ident())
+        if len(read) == 1:
+            other.start()
+            other.join(0.1)
+            assert len(read) == 1
+
+    monkeypatch.setattr("torch.export.load", load)
+    open_program(path)
+    other.join(60)
+    assert read == [get_ident(), other.ident]
