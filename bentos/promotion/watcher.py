@@ -149,8 +149,9 @@ class Watcher:
         with self._looking:
             began = time.time()
             models = self.view.look()
-            if self._loop.failures:
-                self._hurry()
+            if self._loop.failures:  # what waited for the registry need not wait longer
+                for follower in self.followers:
+                    follower.hurry()
             if models is not self._looked_over:
                 self._add([name for name, model in models.items() if self._may_serve(model)])
             for follower in self.followers:
@@ -202,11 +203,6 @@ class Watcher:
             )
             for held, tried, serving in pairs
         ]
-
-    def _hurry(self) -> None:
-        """The registry answers again: what waits for it need not wait longer."""
-        for follower in self.followers:
-            follower.hurry()
 
     def _add(self, names: Collection[str]) -> list[Slot[Any, Any]]:
         added = [slot for rack in self.racks for slot in rack.add(names)]

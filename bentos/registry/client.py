@@ -14,6 +14,12 @@ import msgspec
 from bentos.registry.access import connected
 from bentos.registry.address import without_password
 from bentos.registry.entities import Alias, Model
+from bentos.registry.errors import (
+    CallFailed,
+    NotInRegistry,
+    RegistryRefused,
+    RegistryUnavailable,
+)
 from bentos.version import DIGEST_TAG, Tag, Version
 
 __all__ = [
@@ -33,29 +39,6 @@ T = TypeVar("T")
 PAGE = 1000
 SEARCH = "mlflow/registered-models/search"
 TAG_LIMIT = 5000
-
-
-class RegistryUnavailable(Exception):
-    """The registry did not answer, or not with what its API promises. Worth another try."""
-
-
-class CallFailed(RegistryUnavailable):
-    """The registry answered, but not this call: others may go well.
-
-    `final` says that it would answer the same again.
-    """
-
-    def __init__(self, message: str, final: bool = False) -> None:
-        super().__init__(message)
-        self.final = final
-
-
-class RegistryRefused(Exception):
-    """The registry answered that it will not do that; the message says what to do."""
-
-
-class NotInRegistry(Exception):
-    """The registry answered that it holds no such model, version or alias."""
 
 
 class _ModelPage(msgspec.Struct):
