@@ -77,10 +77,10 @@ def test_answers_one_reading(client: httpx.Client) -> None:
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-model-version"].startswith(f"{MODEL}/")
-    told = answer.json()
-    assert told.keys() == {"cluster", "prediccion"}
-    assert told["cluster"] in range(5)
-    assert told["prediccion"] in (0, 1)
+    body = answer.json()
+    assert body.keys() == {"cluster", "prediccion"}
+    assert body["cluster"] in range(5)
+    assert body["prediccion"] in (0, 1)
 
 
 def test_answers_a_list_as_the_model_itself_does(

@@ -45,15 +45,15 @@ def test_a_challenger_is_promoted_once_it_agreed(
 ) -> None:
     before = live(stack)
     few = ("--when-agreed", "0.99", "--after", str(CALLS), "--evidence-timeout", "0")
-    told = ascenso("promote", MODEL, challenger, *few)
-    assert told.exit_code == 1
-    assert f"was compared in 0 calls after 0 s, not in {CALLS}" in told.stderr
+    result = ascenso("promote", MODEL, challenger, *few)
+    assert result.exit_code == 1
+    assert f"was compared in 0 calls after 0 s, not in {CALLS}" in result.stderr
     assert live(stack) == before
 
     call(stack, CALLS)
-    told = ascenso("promote", MODEL, challenger, "--when-agreed", "0.99", "--after", str(CALLS))
-    assert told.exit_code == 0, told.output
-    assert f"agreed with the champion in {CALLS} of {CALLS} calls" in told.output
+    result = ascenso("promote", MODEL, challenger, "--when-agreed", "0.99", "--after", str(CALLS))
+    assert result.exit_code == 0, result.output
+    assert f"agreed with the champion in {CALLS} of {CALLS} calls" in result.output
     assert answering(stack) == challenger
 
 
@@ -68,6 +68,6 @@ def test_status_tells_of_the_trial(stack: Stack, ascenso: Ascenso, challenger: s
 
 
 def test_what_is_no_challenger_has_no_evidence(ascenso: Ascenso, versions: Versions) -> None:
-    told = ascenso("promote", MODEL, versions.copy(), "--when-agreed", "1")
-    assert told.exit_code == 1
-    assert "is no challenger of any running service" in told.stderr
+    result = ascenso("promote", MODEL, versions.copy(), "--when-agreed", "1")
+    assert result.exit_code == 1
+    assert "is no challenger of any running service" in result.stderr

@@ -19,12 +19,12 @@ def commands(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:
 
 @pytest.mark.parametrize("command", [(), *commands(main)], ids=" ".join)
 def test_exit_codes_are_in_the_help(command: tuple[str, ...]) -> None:
-    told = CliRunner().invoke(main, [*command, "--help"])
-    assert told.exit_code == 0
-    assert "Exit codes: 0 " in told.output
+    result = CliRunner().invoke(main, [*command, "--help"])
+    assert result.exit_code == 0
+    assert "Exit codes: 0 " in result.output
     wrong = CliRunner().invoke(main, [*command, "--no-such-option"])
     assert wrong.exit_code == 2
-    assert "command line" in " ".join(told.output.split())
+    assert "command line" in " ".join(result.output.split())
 
 
 def test_shells_complete_commands_and_options() -> None:

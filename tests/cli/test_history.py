@@ -10,9 +10,9 @@ from tests.stack import Stack
 
 
 def lines(ascenso: Ascenso, *options: str) -> list[dict[str, str]]:
-    told = ascenso("history", MODEL, "--json", *options)
-    assert told.exit_code == 0, told.output
-    events: list[dict[str, str]] = json.loads(told.output)
+    result = ascenso("history", MODEL, "--json", *options)
+    assert result.exit_code == 0, result.output
+    events: list[dict[str, str]] = json.loads(result.output)
     return events
 
 
@@ -20,8 +20,8 @@ def test_every_promotion_leaves_a_line(stack: Stack, ascenso: Ascenso, versions:
     good, bad, again = versions.copy(), versions.copy("sha256:0000"), live(stack)
     for version, code in ((good, 0), (bad, 1), (again, 0)):
         assert ascenso("promote", MODEL, version).exit_code == code
-    told = lines(ascenso, "--limit", "3")
-    assert [(line["what"], line["version"]) for line in told] == [
+    result = lines(ascenso, "--limit", "3")
+    assert [(line["what"], line["version"]) for line in result] == [
         ("swap", good),
         ("refusal", bad),
         ("rollback", again),
@@ -31,8 +31,8 @@ def test_every_promotion_leaves_a_line(stack: Stack, ascenso: Ascenso, versions:
         *("time", "what", "version", "channel", "run", "digest", "who", "why"),
     ]
     assert not any(f"swap      {good}" in line for line in table)
-    assert told[2]["at"][:19].replace("T", " ") + "Z" in table[-1]
-    assert told[2]["digest"].removeprefix("sha256:")[:12] in table[-1]
+    assert result[2]["at"][:19].replace("T", " ") + "Z" in table[-1]
+    assert result[2]["digest"].removeprefix("sha256:")[:12] in table[-1]
 
 
 def test_what_served_at_a_time(stack: Stack, ascenso: Ascenso, versions: Versions) -> None:
@@ -48,9 +48,9 @@ def test_what_served_at_a_time(stack: Stack, ascenso: Ascenso, versions: Version
     assert served(between.replace(tzinfo=None).isoformat(" ")) == [before]
     assert served(after) == [new]
     assert served("2020-01-01") == []
-    told = ascenso("history", MODEL, "--at", "2020-01-01")
-    assert told.exit_code == 0
-    assert told.output == f"No version of {MODEL} has served by 2020-01-01\n"
+    result = ascenso("history", MODEL, "--at", "2020-01-01")
+    assert result.exit_code == 0
+    assert result.output == f"No version of {MODEL} has served by 2020-01-01\n"
 
 
 def test_the_registry_is_not_needed(stack: Stack, ascenso: Ascenso) -> None:
@@ -66,15 +66,15 @@ def test_the_registry_is_not_needed(stack: Stack, ascenso: Ascenso) -> None:
 
 @pytest.mark.parametrize("time", ["yesterday", "12:00", "2026-13-01", "0001-01-01T00:00+14:00"])
 def test_a_bad_time_is_named(ascenso: Ascenso, time: str) -> None:
-    told = ascenso("history", MODEL, "--at", time)
-    assert told.exit_code == 1
-    (error,) = told.stderr.splitlines()
+    result = ascenso("history", MODEL, "--at", time)
+    assert result.exit_code == 1
+    (error,) = result.stderr.splitlines()
     assert "--at" in error
     assert repr(time) in error
 
 
 def test_an_unknown_model_is_named(ascenso: Ascenso) -> None:
-    told = ascenso("history", "no-such-model")
-    assert told.exit_code == 1
-    assert "'no-such-model'; there is" in told.stderr
-    assert MODEL in told.stderr
+    result = ascenso("history", "no-such-model")
+    assert result.exit_code == 1
+    assert "'no-such-model'; there is" in result.stderr
+    assert MODEL in result.stderr

@@ -49,11 +49,11 @@ def test_the_first_layout_answers_as_it_did(
     stack: Stack, ascenso: Ascenso, versions: Versions, layout: Path, uploaded: dict[str, str]
 ) -> None:
     table = str(layout.with_name("readings.csv"))
-    told = ascenso(
+    result = ascenso(
         "import", f"s3://{BUCKET}/old/", "--as", MODEL, "--input", table, "--json", **uploaded
     )
-    assert told.exit_code == 0, told.output
-    outcome = json.loads(told.stdout)
+    assert result.exit_code == 0, result.output
+    outcome = json.loads(result.stdout)
     assert len(outcome["found"]) == 7
     assert {tuple(one["written_by"]) for one in outcome["found"]} == {("scikit-learn 1.9.1",)}
     assert versions.get(outcome["version"])["current_stage"] == "None"
@@ -93,9 +93,9 @@ def test_a_single_file_of_a_bucket(
     ascenso: Ascenso, layout: Path, uploaded: dict[str, str]
 ) -> None:
     table = ("--input", str(layout.with_name("readings.csv")), "--as", "never", "--dry-run")
-    told = ascenso("import", f"s3://{BUCKET}/old/scaler.joblib", *table, **uploaded)
-    assert told.exit_code == 1
-    assert "scaler.joblib holds a StandardScaler, which predicts nothing" in told.stderr
+    result = ascenso("import", f"s3://{BUCKET}/old/scaler.joblib", *table, **uploaded)
+    assert result.exit_code == 1
+    assert "scaler.joblib holds a StandardScaler, which predicts nothing" in result.stderr
     lost = ascenso("import", f"s3://{BUCKET}/lost.joblib", *table, **uploaded)
     assert lost.exit_code == 1
     assert "There is no file lost.joblib" in lost.stderr
@@ -105,9 +105,9 @@ def test_a_dry_run_registers_nothing(
     stack: Stack, ascenso: Ascenso, layout: Path, tmp_path: Path
 ) -> None:
     table = str(layout.with_name("readings.csv"))
-    told = ascenso("import", str(layout), "--as", "never", "--input", table, "--dry-run")
-    assert told.exit_code == 0, told.output
-    assert told.output.splitlines()[-1] == "never was not registered: --dry-run"
+    result = ascenso("import", str(layout), "--as", "never", "--input", table, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-1] == "never was not registered: --dry-run"
     query = f"{stack.mlflow}/api/2.0/mlflow/registered-models/get?name=never"
     assert httpx.get(query, timeout=60).status_code == 404
 
@@ -126,14 +126,14 @@ def test_a_layout_that_is_not_whole(
         if file.name != lacking:
             os.link(file, tmp_path / file.name)
     table = str(layout.with_name("readings.csv"))
-    told = ascenso("import", str(tmp_path), "--as", MODEL, "--input", table)
-    assert told.exit_code == 1
-    assert words in told.stderr
+    result = ascenso("import", str(tmp_path), "--as", MODEL, "--input", table)
+    assert result.exit_code == 1
+    assert words in result.stderr
 
 
 def test_nobody_at_the_registry(ascenso: Ascenso, layout: Path) -> None:
     table = str(layout.with_name("readings.csv"))
     nobody = ("--registry", "http://127.0.0.1:1")
-    told = ascenso("import", str(layout), "--as", "never", "--input", table, *nobody)
-    assert told.exit_code == 2
-    assert "make up" in told.stderr
+    result = ascenso("import", str(layout), "--as", "never", "--input", table, *nobody)
+    assert result.exit_code == 2
+    assert "make up" in result.stderr

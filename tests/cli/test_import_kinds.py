@@ -121,9 +121,9 @@ LIGHT = lightgbm.LGBMRegressor(n_estimators=3, verbose=-1).fit(TABLE, Y)
 )
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 def test_each_kind(bring: Callable[..., Result], write: Write, what: str) -> None:
-    told = bring(write)
-    assert told.exit_code == 0, told.output
-    outcome = json.loads(told.stdout)
+    result = bring(write)
+    assert result.exit_code == 0, result.output
+    outcome = json.loads(result.stdout)
     assert (outcome["is"], outcome["rows"], outcome["version"]) == (what, 199, None)
     assert len(outcome["found"]) == 1
 
@@ -131,10 +131,10 @@ def test_each_kind(bring: Callable[..., Result], write: Write, what: str) -> Non
 def test_another_release_that_wrote_it_is_said(bring: Callable[..., Result]) -> None:
     here = sklearn.__version__.encode()
     written = pickle.dumps(PIPELINE).replace(here, b"1.0.2")
-    told = bring(lambda folder: (folder / "model.pkl").write_bytes(written))
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout)["found"][0]["written_by"] == ["scikit-learn 1.0.2"]
-    assert "model.pkl: another release reads it here" in told.stderr
+    result = bring(lambda folder: (folder / "model.pkl").write_bytes(written))
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["found"][0]["written_by"] == ["scikit-learn 1.0.2"]
+    assert "model.pkl: another release reads it here" in result.stderr
 
 
 def test_a_forecaster(bring: Callable[..., Result], tmp_path: Path) -> None:
@@ -146,9 +146,9 @@ def test_a_forecaster(bring: Callable[..., Result], tmp_path: Path) -> None:
         (folder / "plant.pth").write_bytes(zips.pth())
         (folder / "plant.pkl").write_bytes(zips.pkl())
 
-    told = bring(write, name="itransformer-plant", rows=rows)
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout)["is"] == "forecaster of OT, HU, with 8 heads"
+    result = bring(write, name="itransformer-plant", rows=rows)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["is"] == "forecaster of OT, HU, with 8 heads"
     wrong = bring(write, name="plant", rows=rows)
     assert wrong.exit_code == 1
     assert "itransformer-plant" in wrong.stderr
@@ -171,13 +171,13 @@ def test_a_forecaster(bring: Callable[..., Result], tmp_path: Path) -> None:
 def test_what_cannot_be_taken_is_named(
     bring: Callable[..., Result], write: Write, words: str
 ) -> None:
-    told = bring(write)
-    assert told.exit_code == 1, told.output
-    assert words in told.stderr
-    assert told.stdout == ""
+    result = bring(write)
+    assert result.exit_code == 1, result.output
+    assert words in result.stderr
+    assert result.stdout == ""
     assert not zips.ESCAPED.exists()
 
 
 def test_columns_are_named_for_a_model_that_knows_none(bring: Callable[..., Result]) -> None:
-    told = bring(dumped(LinearRegression().fit(X[:, :2], Y)), "--columns", "rooms,AGE")
-    assert told.exit_code == 0, told.output
+    result = bring(dumped(LinearRegression().fit(X[:, :2], Y)), "--columns", "rooms,AGE")
+    assert result.exit_code == 0, result.output

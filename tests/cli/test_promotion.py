@@ -28,10 +28,10 @@ def test_promote_ends_when_the_version_answers(
     stack: Stack, ascenso: Ascenso, versions: Versions
 ) -> None:
     before, new = live(stack), versions.copy()
-    told = ascenso("promote", MODEL, new)
-    assert told.exit_code == 0, told.output
+    result = ascenso("promote", MODEL, new)
+    assert result.exit_code == 0, result.output
     assert answering(stack) == live(stack) == new
-    assert told.stdout.splitlines()[-1] == f"contugas serves {MODEL}/{new}"
+    assert result.stdout.splitlines()[-1] == f"contugas serves {MODEL}/{new}"
     assert versions.get(new)["current_stage"] == "Production"
     assert versions.get(before)["current_stage"] == "Archived"
     by = f"{getpass.getuser()}, stage Production, "
@@ -41,8 +41,8 @@ def test_promote_ends_when_the_version_answers(
 def test_a_version_that_serves_already_is_no_trouble(
     stack: Stack, ascenso: Ascenso, versions: Versions
 ) -> None:
-    told = ascenso("promote", MODEL, live(stack))
-    assert told.exit_code == 0, told.output
+    result = ascenso("promote", MODEL, live(stack))
+    assert result.exit_code == 0, result.output
 
 
 def test_a_refusal_is_told_and_the_old_version_goes_on(
@@ -50,12 +50,12 @@ def test_a_refusal_is_told_and_the_old_version_goes_on(
 ) -> None:
     before, bad = live(stack), versions.copy(WRONG)
     for _ in range(2):  # the second time it is refused anew, not taken from memory
-        told = ascenso("promote", MODEL, bad)
-        assert told.exit_code == 1
-        (error,) = told.stderr.splitlines()
+        result = ascenso("promote", MODEL, bad)
+        assert result.exit_code == 1
+        (error,) = result.stderr.splitlines()
         assert f"{MODEL}/{bad} does not serve: contugas refused it: digest: " in error
         assert WRONG in error
-        assert "Traceback" not in told.output
+        assert "Traceback" not in result.output
     assert answering(stack) == live(stack) == before
     events = json.loads(ascenso("history", MODEL, "--limit", "2", "--json").output)
     assert [(event["what"], event["version"]) for event in events] == [("refusal", bad)] * 2
@@ -65,25 +65,25 @@ def test_nothing_is_promoted_where_nobody_follows(
     stack: Stack, ascenso: Ascenso, versions: Versions
 ) -> None:
     new = versions.copy()
-    told = ascenso("promote", MODEL, new, "--alias", "rival")
-    assert told.exit_code == 1
-    assert f"No running service follows the alias rival of {MODEL}" in told.stderr
-    assert "contugas follows the stage Production" in told.stderr
+    result = ascenso("promote", MODEL, new, "--alias", "rival")
+    assert result.exit_code == 1
+    assert f"No running service follows the alias rival of {MODEL}" in result.stderr
+    assert "contugas follows the stage Production" in result.stderr
     assert "aliases" not in versions.get(new)
     assert "ascenso.promoted_by" not in versions.tags(new)
-    told = ascenso("promote", MODEL, new, "--stage", "Staging")
-    assert told.exit_code == 1
+    result = ascenso("promote", MODEL, new, "--stage", "Staging")
+    assert result.exit_code == 1
     assert versions.get(new)["current_stage"] == "None"
 
 
 def test_no_wait_needs_no_services(ascenso: Ascenso, versions: Versions) -> None:
     new = versions.copy()
     nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
-    told = ascenso("promote", MODEL, new, "--alias", "tried", "--no-wait", ASCENSO_URL=nobody)
-    assert told.exit_code == 0, told.output
+    result = ascenso("promote", MODEL, new, "--alias", "tried", "--no-wait", ASCENSO_URL=nobody)
+    assert result.exit_code == 0, result.output
     assert versions.alias("tried") == new
-    told = ascenso("promote", MODEL, new, "--stage", "Staging", "--no-wait", ASCENSO_URL=nobody)
-    assert told.exit_code == 0, told.output
+    result = ascenso("promote", MODEL, new, "--stage", "Staging", "--no-wait", ASCENSO_URL=nobody)
+    assert result.exit_code == 0, result.output
     assert versions.get(new)["current_stage"] == "Staging"
 
 
@@ -104,9 +104,9 @@ def test_an_alias_set_to_a_refused_version_again_has_it_tried_again(
 
     routes = [Route("/releases", releases), Route("/reload", reload, methods=["POST"])]
     with serving(Starlette(routes=routes)) as url:
-        told = ascenso("promote", MODEL, bad, "--alias", "tried-again", ASCENSO_URL=url)
-    assert told.exit_code == 1
-    assert "digest: differs still" in told.stderr
+        result = ascenso("promote", MODEL, bad, "--alias", "tried-again", ASCENSO_URL=url)
+    assert result.exit_code == 1
+    assert "digest: differs still" in result.stderr
     assert versions.alias("tried-again") == bad
 
 
@@ -120,9 +120,9 @@ def test_an_alias_set_to_a_refused_version_again_has_it_tried_again(
 def test_what_is_not_in_the_registry_is_named(
     ascenso: Ascenso, arguments: tuple[str, ...], reason: str
 ) -> None:
-    told = ascenso("promote", *arguments)
-    assert told.exit_code == 1
-    (error,) = told.stderr.splitlines()
+    result = ascenso("promote", *arguments)
+    assert result.exit_code == 1
+    (error,) = result.stderr.splitlines()
     assert reason in error
 
 
@@ -136,9 +136,9 @@ def test_what_is_not_in_the_registry_is_named(
     ],
 )
 def test_a_wrong_call_is_explained(arguments: tuple[str, ...], reason: str) -> None:
-    told = CliRunner().invoke(main, ["promote", MODEL, *arguments])
-    assert told.exit_code == 2
-    assert reason in told.stderr
+    result = CliRunner().invoke(main, ["promote", MODEL, *arguments])
+    assert result.exit_code == 2
+    assert reason in result.stderr
 
 
 def test_unreachable_servers_end_with_2_and_what_to_do(

@@ -19,9 +19,9 @@ from tests.web.serving import serving
 
 
 def promoted(ascenso: Ascenso, version: str) -> str:
-    told = ascenso("promote", MODEL, version, "--json", LOGNAME="ana")
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout) == {
+    result = ascenso("promote", MODEL, version, "--json", LOGNAME="ana")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {
         "model": MODEL,
         "version": version,
         "channel": "stage Production",
@@ -34,10 +34,10 @@ def test_rollback_goes_to_the_version_before(
     stack: Stack, ascenso: Ascenso, versions: Versions
 ) -> None:
     first, second = (promoted(ascenso, versions.copy()) for _ in range(2))
-    told = ascenso("rollback", MODEL, LOGNAME="bea")
-    assert told.exit_code == 0, told.output
-    assert f"Rolling {MODEL} back to version {first} from version {second}" in told.stdout
-    assert told.stdout.splitlines()[-1] == f"contugas serves {MODEL}/{first}"
+    result = ascenso("rollback", MODEL, LOGNAME="bea")
+    assert result.exit_code == 0, result.output
+    assert f"Rolling {MODEL} back to version {first} from version {second}" in result.stdout
+    assert result.stdout.splitlines()[-1] == f"contugas serves {MODEL}/{first}"
     assert answering(stack) == live(stack) == first
     assert versions.get(first)["current_stage"] == "Production"
     assert versions.get(second)["current_stage"] == "Archived"
@@ -60,9 +60,9 @@ def test_after_a_restart_the_ledger_knows_where_to_go_back_to(
     wait_for(lambda: ready(stack.api), 240)
     slot = json.loads(ascenso("status", "--json").output)[0]["releases"][0]
     assert (slot["live"]["version"], slot["previous"]) == (second, None)
-    told = ascenso("rollback", MODEL, "--json")
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout)["from"] == second
+    result = ascenso("rollback", MODEL, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["from"] == second
     assert live(stack) == first
     at = json.loads(ascenso("history", MODEL, "--limit", "1", "--json").output)[0]["at"]
     then = json.loads(ascenso("history", MODEL, "--at", at, "--json").output)
@@ -70,10 +70,10 @@ def test_after_a_restart_the_ledger_knows_where_to_go_back_to(
 
 
 def test_an_unknown_model_and_a_silent_stack_end_it(ascenso: Ascenso) -> None:
-    told = ascenso("rollback", "no-such-model")
-    assert told.exit_code == 1
-    assert "'no-such-model'; there is" in told.stderr
-    assert MODEL in told.stderr
+    result = ascenso("rollback", "no-such-model")
+    assert result.exit_code == 1
+    assert "'no-such-model'; there is" in result.stderr
+    assert MODEL in result.stderr
     nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
     assert ascenso("rollback", MODEL, ASCENSO_URL=nobody).exit_code == 2
     assert ascenso("rollback", MODEL, MLFLOW_TRACKING_URI=nobody).exit_code == 2

@@ -25,9 +25,9 @@ def cells(output: str) -> dict[str, str]:
 
 
 def test_a_line_for_each_slot(stack: Stack, ascenso: Ascenso) -> None:
-    told = ascenso("status")
-    assert told.exit_code == 0, told.output
-    shown = cells(told.output)
+    result = ascenso("status")
+    assert result.exit_code == 0, result.output
+    shown = cells(result.output)
     assert (shown["service"], shown["model"]) == ("contugas", MODEL)
     assert shown["channel"] == "stage Production"
     assert re.fullmatch(live(stack) + r" since 20\S+ \S+Z", shown["live"])
@@ -46,9 +46,9 @@ def test_json_is_what_the_services_told(stack: Stack, ascenso: Ascenso) -> None:
 
 
 def test_one_service_alone_is_shown_too(stack: Stack, ascenso: Ascenso) -> None:
-    told = ascenso("status", "--url", f"{stack.api}/contugas")
-    assert told.exit_code == 0, told.output
-    assert MODEL in told.output
+    result = ascenso("status", "--url", f"{stack.api}/contugas")
+    assert result.exit_code == 0, result.output
+    assert MODEL in result.output
 
 
 def test_what_is_wrong_is_shown(ascenso: Ascenso) -> None:
@@ -71,8 +71,8 @@ def test_what_is_wrong_is_shown(ascenso: Ascenso) -> None:
         return JSONResponse({"service": "s", "degraded": "MLflow is down", "releases": [slot]})
 
     with serving(Starlette(routes=[Route("/releases", releases)])) as url:
-        told = ascenso("status", "--url", url)
-    shown = cells(told.output)
+        result = ascenso("status", "--url", url)
+    shown = cells(result.output)
     assert shown["live"] == shown["previous"] == "-"
     assert shown["candidate"] == "7"
     assert shown["last refusal"] == "6 at 2026-03-01 12:00:00Z: samples: [red]differ"
@@ -82,16 +82,16 @@ def test_what_is_wrong_is_shown(ascenso: Ascenso) -> None:
 def test_the_installed_command_says_that_nobody_answers() -> None:
     port = str(free_ports(1)[0])
     env = {key: value for key, value in os.environ.items() if key != "ASCENSO_URL"}
-    told = subprocess.run(
+    result = subprocess.run(
         [COMMAND, "status"],
         env=env | {"ASCENSO_PORT": port},
         capture_output=True,
         text=True,
         timeout=180,
     )
-    assert told.returncode == 2
-    assert told.stdout == ""
-    (error,) = told.stderr.splitlines()
+    assert result.returncode == 2
+    assert result.stdout == ""
+    (error,) = result.stderr.splitlines()
     assert f"No service answers at http://127.0.0.1:{port}" in error
     assert "make up" in error
     assert "ASCENSO_URL" in error
@@ -103,9 +103,9 @@ def test_something_else_at_the_address_is_no_service(ascenso: Ascenso, body: str
         return PlainTextResponse(body.encode("utf-8", "surrogatepass"))
 
     with serving(Starlette(routes=[Route("/releases", releases)])) as url:
-        told = ascenso("status", "--url", url)
+        result = ascenso("status", "--url", url)
         lost = ascenso("status", "--url", f"{url}/elsewhere")
-    for ended in (told, lost):
+    for ended in (result, lost):
         assert ended.exit_code == 2
         (error,) = ended.stderr.splitlines()
         assert url in error
@@ -113,7 +113,7 @@ def test_something_else_at_the_address_is_no_service(ascenso: Ascenso, body: str
 
 @pytest.mark.parametrize("url", ["nowhere", "http://[", "ftp://here", "http://a b"])
 def test_no_address_at_all(ascenso: Ascenso, url: str) -> None:
-    told = ascenso("status", "--url", url)
-    assert told.exit_code == 2
-    assert url in told.stderr
-    assert "Traceback" not in told.output
+    result = ascenso("status", "--url", url)
+    assert result.exit_code == 2
+    assert url in result.stderr
+    assert "Traceback" not in result.output

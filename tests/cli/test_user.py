@@ -42,8 +42,8 @@ def test_adds_lists_and_removes_users_while_a_service_runs(run: Run, users: User
     ana = asyncio.run(users.verify("ana", PASSWORD))
     assert ana
     assert ana.admin
-    told = [line.split()[:2] for line in run("list").output.splitlines()]
-    assert told == [["name", "admin"], ["ana", "yes"], ["eva", "no"]]
+    result = [line.split()[:2] for line in run("list").output.splitlines()]
+    assert result == [["name", "admin"], ["ana", "yes"], ["eva", "no"]]
     assert run("remove", "ana").output == "ana may log in no more\n"
     assert users.get("ana") is None
     assert users.get("eva")

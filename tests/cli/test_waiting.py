@@ -26,8 +26,8 @@ def slot(live: str = "1", **more: Any) -> dict[str, Any]:
 
 
 def refused(at: str, message: str = "too big") -> dict[str, Any]:
-    told = {"version": "2", "reason": "memory", "message": message, "at": at}
-    return slot(refused=told)
+    result = {"version": "2", "reason": "memory", "message": message, "at": at}
+    return slot(refused=result)
 
 
 def waits(*reports: dict[str, Any] | None, seconds: float = 120) -> None:
@@ -41,11 +41,11 @@ def waits(*reports: dict[str, Any] | None, seconds: float = 120) -> None:
         report = coming.pop(0) if len(coming) > 1 else coming[0]
         if report is None:
             return Response(status_code=503)
-        told = [
+        result = [
             {"service": s, "releases": [slot] if slot else [], "racks": ["m"]}
             for s, slot in report.items()
         ]
-        return JSONResponse(told)
+        return JSONResponse(result)
 
     app = Starlette(routes=[Route("/releases", releases)])
     with serving(app) as url, closing(Services(url)) as services:
@@ -64,14 +64,14 @@ def test_every_step_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
         {},
         {"a": slot("2")},
     )
-    told = capsys.readouterr().out.splitlines()
-    assert told[:3] == [
+    result = capsys.readouterr().out.splitlines()
+    assert result[:3] == [
         "m/2: a has not noticed it yet",
         "m/2: a is checking it",
         "m/2: a has not brought it: S3 is down",
     ]
-    assert "answers 503" in told[3]
-    assert told[4:] == ["m/2: a is starting", "a serves m/2"]
+    assert "answers 503" in result[3]
+    assert result[4:] == ["m/2: a is starting", "a serves m/2"]
 
 
 def test_a_slot_that_is_yet_to_be_made(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,18 +90,20 @@ def test_all_services_must_serve_it(capsys: pytest.CaptureFixture[str]) -> None:
         {"a": slot("2"), "b": slot()},
         {"a": slot("2"), "b": slot("2")},
     )
-    told = capsys.readouterr().out.splitlines()
-    assert told == ["m/2: b has not noticed it yet", "a serves m/2", "b serves m/2"]
+    result = capsys.readouterr().out.splitlines()
+    assert result == ["m/2: b has not noticed it yet", "a serves m/2", "b serves m/2"]
 
 
 def test_one_refusal_fails_it_when_all_have_decided() -> None:
-    with pytest.raises(Failed, match=r"m/2 does not serve: b refused it: memory: too big") as told:
+    with pytest.raises(
+        Failed, match=r"m/2 does not serve: b refused it: memory: too big"
+    ) as caught:
         waits(
             {"a": slot(), "b": slot()},
             {"a": slot(), "b": refused("12:00")},
             {"a": slot("2"), "b": refused("12:00")},
         )
-    assert told.value.exit_code == 1
+    assert caught.value.exit_code == 1
     with pytest.raises(Failed, match=r"a refused it: memory: too slow; b refused it"):
         waits(
             {"a": slot(), "b": slot()},
@@ -124,9 +126,9 @@ def test_the_same_number_of_another_run_is_not_awaited() -> None:
 
 
 def test_time_runs_out() -> None:
-    with pytest.raises(Failed, match=r"does not serve after 0.1 s: a is checking it") as told:
+    with pytest.raises(Failed, match=r"does not serve after 0.1 s: a is checking it") as caught:
         waits({"a": slot(candidate="2")}, seconds=0.1)
-    assert told.value.exit_code == 1
+    assert caught.value.exit_code == 1
     with pytest.raises(Unreachable) as silent:
         waits({"a": slot()}, None, seconds=0.1)
     assert silent.value.exit_code == 2

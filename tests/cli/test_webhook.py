@@ -78,9 +78,9 @@ def test_another_secret_than_the_services_have(
     assert "it answered 401" in failed.stderr
     assert "the same ASCENSO_WEBHOOK_SECRET" in failed.stderr
     assert "another" not in failed.output
-    told = ascenso("doctor", "webhooks", ASCENSO_HOME=str(stack.home))
-    assert told.output.startswith("warning  webhooks: webhook: an example does not arrive")
-    assert "it answered 401" in told.output
+    result = ascenso("doctor", "webhooks", ASCENSO_HOME=str(stack.home))
+    assert result.output.startswith("warning  webhooks: webhook: an example does not arrive")
+    assert "it answered 401" in result.output
     assert webhook("install").exit_code == 0  # the right one takes its place
     assert len(rows(webhook("list"))) == 1
 
@@ -88,9 +88,9 @@ def test_another_secret_than_the_services_have(
 def test_the_secret_is_never_shown(stack: Stack, webhook: Ascenso) -> None:
     secret = keys.ensure(stack.home / "secrets.env")["ASCENSO_WEBHOOK_SECRET"]
     shown = webhook("install").output + webhook("list").output
-    told = httpx.get(f"{stack.mlflow}/api/2.0/mlflow/webhooks", timeout=60).text
+    result = httpx.get(f"{stack.mlflow}/api/2.0/mlflow/webhooks", timeout=60).text
     logs = "".join(file.read_text() for file in (stack.home / "logs").glob("*.log"))
-    assert secret not in shown + told + logs
+    assert secret not in shown + result + logs
 
 
 def test_no_such_path(stack: Stack, webhook: Ascenso) -> None:

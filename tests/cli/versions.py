@@ -32,8 +32,8 @@ class Versions:
 
     def get(self, version: str) -> dict[str, Any]:
         query = f"model-versions/get?name={MODEL}&version={version}"
-        told: dict[str, Any] = self._call("GET", query)["model_version"]
-        return told
+        result: dict[str, Any] = self._call("GET", query)["model_version"]
+        return result
 
     def tags(self, version: str) -> dict[str, str]:
         return {tag["key"]: tag.get("value", "") for tag in self.get(version).get("tags", [])}

@@ -59,8 +59,8 @@ def registered(model: str) -> str:
 def outlook(client: httpx.Client, symbol: str = "BTC") -> dict[str, Any]:
     answer = client.get(f"/symbol/{symbol}")
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def versions(told: dict[str, Any]) -> dict[str, str]:

@@ -38,11 +38,11 @@ def test_health(client: httpx.Client) -> None:
 
 
 def test_models(client: httpx.Client) -> None:
-    told = client.get("/models").json()
-    since = datetime.fromisoformat(told.pop("last_loaded"))
+    body = client.get("/models").json()
+    since = datetime.fromisoformat(body.pop("last_loaded"))
     assert since.utcoffset() is not None
     assert since <= datetime.now(UTC)
-    assert told == {
+    assert body == {
         "total_models": 5,
         "models": list(MODELS),
         "versions": dict.fromkeys(MODELS, "1"),
@@ -153,8 +153,8 @@ def batched(url: str, model: str) -> float:
 
 def test_the_stack_answers_on_made_coins(stack: Stack) -> None:
     wait_for(lambda: status(f"{stack.api}/cripto/symbol/BTC") == 200, 120)
-    told = httpx.get(f"{stack.api}/cripto/symbol/BTC", timeout=60).json()
-    assert told["dados_sinteticos"]
-    assert not [model for model in told["modelos"].values() if "erro" in model]
+    body = httpx.get(f"{stack.api}/cripto/symbol/BTC", timeout=60).json()
+    assert body["dados_sinteticos"]
+    assert not [model for model in body["modelos"].values() if "erro" in model]
     welcome = httpx.get(f"{stack.api}/cripto/", timeout=60).json()
     assert welcome["message"] == "Cripto Prediction API"

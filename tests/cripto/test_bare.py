@@ -61,8 +61,8 @@ def test_before_the_first_load(bare: httpx.Client) -> None:
         "models": [],
         "versions": {},
     }
-    told = bare.get("/models").json()
-    assert told == {"total_models": 0, "models": [], "versions": {}, "last_loaded": None}
+    body = bare.get("/models").json()
+    assert body == {"total_models": 0, "models": [], "versions": {}, "last_loaded": None}
     assert bare.get("/symbol/%20").status_code == 400
 
 

@@ -65,9 +65,9 @@ def test_s3_and_mlflow_down_at_the_next_start(
     }
     with served("bentos.cripto:Cripto", "http://127.0.0.1:9", tmp_path, **down) as again:
         wait_for(lambda: status(f"{again}/symbol/BTC") == 200, 120)
-        told = httpx.get(f"{again}/symbol/BTC", timeout=60).json()
-        assert told["modelos"] == expected["modelos"]
-        assert told["ultimo_dado"] == expected["ultimo_dado"]
+        body = httpx.get(f"{again}/symbol/BTC", timeout=60).json()
+        assert body["modelos"] == expected["modelos"]
+        assert body["ultimo_dado"] == expected["ultimo_dado"]
         for trouble in ("cannot list s3://", "MLflow at http://127.0.0.1:9 does not answer"):
             wait_for(partial(degraded, again, trouble), 120)
 

@@ -81,8 +81,8 @@ def test_reload_tells_what_changed(second: Bench, client: httpx.Client) -> None:
     """The poll may be quicker than the call: then nothing is left to change."""
     second.point("regressor_lin", "2")
     try:
-        told = client.post("/reload").json()
-        assert told["alterados"] in ({"regressor_lin": "2"}, {})
+        body = client.post("/reload").json()
+        assert body["alterados"] in ({"regressor_lin": "2"}, {})
         assert versions(outlook(client)) == dict.fromkeys(MODELS, "1") | {"regressor_lin": "2"}
     finally:
         second.point("regressor_lin", "1")

@@ -70,10 +70,10 @@ def status(url: str) -> int:
 
 def report(url: str) -> dict[str, Any]:
     """What the service at this address tells of its only slot, and whether it is degraded."""
-    told = httpx.get(f"{url}/releases", timeout=60, trust_env=False).raise_for_status().json()
-    release: dict[str, Any] = told["releases"][0]
+    body = httpx.get(f"{url}/releases", timeout=60, trust_env=False).raise_for_status().json()
+    release: dict[str, Any] = body["releases"][0]
     return release | {
-        "degraded": told["degraded"],
+        "degraded": body["degraded"],
         "serves": (release["live"] or {}).get("version"),
     }
 

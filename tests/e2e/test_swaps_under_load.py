@@ -39,8 +39,8 @@ def test_no_caller_notices(stack: Stack, versions: Versions, tell: Tell) -> None
     amid = megabytes(worker)
     for version in islice(cycle(fresh[-3:]), SWAPS_IN_ALL - len(swaps)):
         versions.promote(version)
-        told = httpx.post(f"{stack.api}/contugas/reload", timeout=60).raise_for_status().json()
-        assert told["releases"][0]["live"]["version"] == version
+        body = httpx.post(f"{stack.api}/contugas/reload", timeout=60).raise_for_status().json()
+        assert body["releases"][0]["live"]["version"] == version
     after = megabytes(worker)
     tell(
         f"worker {before:.0f} MB at first, {amid:.0f} MB after {len(swaps)} swaps, "

@@ -60,8 +60,8 @@ class Versions:
 
     def _call(self, method: str, verb: str, **options: Any) -> dict[str, Any]:
         answer = self.registry.http.request(method, f"mlflow/model-versions/{verb}", **options)
-        told: dict[str, Any] = answer.raise_for_status().json()["model_version"]
-        return told
+        body: dict[str, Any] = answer.raise_for_status().json()["model_version"]
+        return body
 
 
 def made(registry: Registry, old: str, folder: Path) -> Versions:

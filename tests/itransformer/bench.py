@@ -59,14 +59,14 @@ class Bench:
     def job(self, job_id: str) -> dict[str, Any]:
         answer = self.client.get(f"/jobs/{job_id}")
         assert answer.status_code == 200, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
+        body: dict[str, Any] = answer.json()
+        return body
 
     def status(self, job_id: str) -> str:
         """What MLflow says of a job's run."""
         path = f"{self.mlflow.url}/api/2.0/mlflow/runs/get"
-        told = httpx.get(path, params={"run_id": job_id}, timeout=60).raise_for_status().json()
-        return str(told["run"]["info"]["status"])
+        body = httpx.get(path, params={"run_id": job_id}, timeout=60).raise_for_status().json()
+        return str(body["run"]["info"]["status"])
 
     def end(self, job_id: str) -> dict[str, Any]:
         """Wait for a job to end."""

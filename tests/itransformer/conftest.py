@@ -23,8 +23,8 @@ def accepted(service: Bench) -> dict[str, Any]:
     """The answer to the first call of all."""
     answer = service.post("/train", "plant", rows(200), **QUICK)
     assert answer.status_code == 202, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 @pytest.fixture(scope="package")

@@ -41,9 +41,9 @@ def test_forecasts_are_those_of_the_model(here: Bench) -> None:
     data = rows(40)
     answer = here.post("/predict", "plant", data, points=4)
     assert answer.status_code == 200
-    told = answer.json()
-    forecast = told.pop("forecast")
-    assert told == {"status": "success", "model_used": "plant", "version": "1"}
+    body = answer.json()
+    forecast = body.pop("forecast")
+    assert body == {"status": "success", "model_used": "plant", "version": "1"}
     assert answer.headers["x-model-version"] == "itransformer-plant/1"
     assert [row["date"] for row in forecast] == [f"2024-01-02 {h}:00:00" for h in range(16, 20)]
     kept = (here.home / "cache" / "itransformer-plant").glob("1-*")

@@ -129,10 +129,10 @@ def test_models_are_listed_and_deleted(here: Bench) -> None:
     served = here.post("/predict", "plant", rows(30)).json()["version"]
     assert (plant["version"], plant["stage"]) == (served, "Production")
     assert plant["size_kb"] > 5
-    told = here.client.delete("/delete_model/imported").json()
-    files = told.pop("deleted_files")
+    body = here.client.delete("/delete_model/imported").json()
+    files = body.pop("deleted_files")
     assert {"1/MLmodel", "1/model.safetensors", "1/config.json"} <= set(files)
-    assert told == {"status": "success", "message": "Modelo 'imported' eliminado correctamente."}
+    assert body == {"status": "success", "message": "Modelo 'imported' eliminado correctamente."}
     assert detail(here.client.delete("/delete_model/imported"), 404)
     wait_for(lambda: here.post("/predict", "imported", rows(30)).status_code == 404, 120)
     assert here.post("/predict", "plant", rows(30)).status_code == 200

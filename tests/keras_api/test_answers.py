@@ -24,13 +24,13 @@ from tests.web.scrape import value
 def test_predict(url: str) -> None:
     answer = ask(url, {"data": [ROW, [0.0, 0.0, 0.0]], "model_id": "prueba"})
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert list(told) == ["predictions", "confidence", "model_id", "timestamp"]
-    assert told["predictions"] == [[6.0], [0.0]]
-    near, nearest = told["confidence"][0], told["confidence"][1]
+    body = answer.json()
+    assert list(body) == ["predictions", "confidence", "model_id", "timestamp"]
+    assert body["predictions"] == [[6.0], [0.0]]
+    near, nearest = body["confidence"][0], body["confidence"][1]
     assert 0 <= near < 0.01 < 0.99 < nearest <= 1  # the squared distances are 14 and 0
-    assert told["model_id"] == "prueba"
-    assert re.fullmatch(STAMP, told["timestamp"])
+    assert body["model_id"] == "prueba"
+    assert re.fullmatch(STAMP, body["timestamp"])
     assert re.fullmatch(r"keras-prueba/\d+", answer.headers["x-model-version"])
 
 

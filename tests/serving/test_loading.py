@@ -275,6 +275,6 @@ def test_a_category_that_an_encoder_does_not_know_is_the_callers(tmp_path: Path)
     predict = load(stored(tmp_path, make_pipeline(encoder, Ridge()).fit(table, [1, 2]))).predict
     with pytest.raises(BadInput, match=r"Found unknown categories \['jazz'\] in column 0"):
         predict(np.array([["jazz", 1.0]], dtype=object))
-    with pytest.raises(ValueError, match="1 features") as told:
+    with pytest.raises(ValueError, match="1 features") as caught:
         predict(np.array([["rock"]], dtype=object))
-    assert not isinstance(told.value, BadInput)
+    assert not isinstance(caught.value, BadInput)

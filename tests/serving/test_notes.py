@@ -71,7 +71,7 @@ def say(registry: Registry, opened: Open) -> Say:
     return said
 
 
-def told(registry: Registry, version: Version) -> dict[str, str]:
+def tags_of(registry: Registry, version: Version) -> dict[str, str]:
     """What scripts read of a version, less the times."""
     tags = registry.version(version.name, version.version).tags
     keys = (STATE_TAG, REASON_TAG, REPLICAS_TAG)
@@ -102,67 +102,67 @@ def see(registry: Registry, version: Version, notes: Notes, *followed: str) -> N
 
 def test_the_life_of_a_version(registry: Registry, version: Version, say: Say) -> None:
     say("a", version, "admitting")
-    assert told(registry, version) == {"state": "admitting", "replicas": "0"}
+    assert tags_of(registry, version) == {"state": "admitting", "replicas": "0"}
     say("a", version, "live")
-    assert told(registry, version) == {"state": "live", "replicas": "1"}
+    assert tags_of(registry, version) == {"state": "live", "replicas": "1"}
     since = registry.version(version.name, "1").tag("serving.since")
     assert datetime.now(UTC) - datetime.fromisoformat(since) < timedelta(minutes=1)
     say("a", version, "live")
     assert registry.version(version.name, "1").tag("serving.since") == since
     say("a", version, "retired", "replaced by gas/2")
-    assert told(registry, version) == {
+    assert tags_of(registry, version) == {
         "state": "retired",
         "replicas": "0",
         "reason": "replaced by gas/2",
     }
     say("a", version, "live")
-    assert told(registry, version) == {"state": "live", "replicas": "1", "reason": ""}
+    assert tags_of(registry, version) == {"state": "live", "replicas": "1", "reason": ""}
 
 
 def test_a_refusal_and_another_try(registry: Registry, version: Version, say: Say) -> None:
     say("a", version, "refused", "samples: 3 of 8 values differ")
-    assert told(registry, version) == {
+    assert tags_of(registry, version) == {
         "state": "refused",
         "replicas": "0",
         "reason": "samples: 3 of 8 values differ",
     }
     say("a", version, "admitting")
-    assert told(registry, version) == {"state": "admitting", "replicas": "0", "reason": ""}
+    assert tags_of(registry, version) == {"state": "admitting", "replicas": "0", "reason": ""}
 
 
 def test_long_reasons_are_cut(registry: Registry, version: Version, say: Say) -> None:
     say("a", version, "refused", "load: " + "é" * 6000)
-    assert told(registry, version)["reason"].startswith("load: ééé")
+    assert tags_of(registry, version)["reason"].startswith("load: ééé")
 
 
 def test_several_replicas(registry: Registry, version: Version, say: Say) -> None:
     for replica in "abc":
         say(replica, version, "live")
-    assert told(registry, version) == {"state": "live", "replicas": "3"}
+    assert tags_of(registry, version) == {"state": "live", "replicas": "3"}
     say("a", version, "retired", "replaced by gas/2")
-    now = told(registry, version)
+    now = tags_of(registry, version)
     assert (now["state"], now["replicas"]) == ("live", "2")
     say("b", version, None)  # it stops
-    assert told(registry, version)["replicas"] == "1"
+    assert tags_of(registry, version)["replicas"] == "1"
     say("c", version, "retired", "replaced by gas/2")
-    now = told(registry, version)
+    now = tags_of(registry, version)
     assert (now["state"], now["replicas"]) == ("retired", "0")
 
 
 def test_the_last_replica_stops(registry: Registry, version: Version, say: Say) -> None:
     say("a", version, "live")
     say("a", version, None)
-    assert told(registry, version) == {"state": "stopped", "replicas": "0"}
+    assert tags_of(registry, version) == {"state": "stopped", "replicas": "0"}
     assert words(registry, version).startswith("stopped NOW: no replica runs")
     assert recorded(registry, version) == set()
 
 
 def test_two_channels_of_one_process(registry: Registry, version: Version, say: Say) -> None:
     say("a", version, "challenger", channel="alias challenger")
-    assert told(registry, version) == {"state": "challenger", "replicas": "0"}
+    assert tags_of(registry, version) == {"state": "challenger", "replicas": "0"}
     say("a", version, "live")
     say("a", version, "retired", "no challenger", channel="alias challenger")
-    assert told(registry, version)["state"] == "live"
+    assert tags_of(registry, version)["state"] == "live"
 
 
 def test_a_restarted_replica_rights_what_its_machine_said(
@@ -181,9 +181,9 @@ def test_a_restarted_replica_rights_what_its_machine_said(
     after.put(Note(second, "live", channel="stage Production"))
     see(registry, version, after, version.name)
     assert recorded(registry, version) == {"after"}
-    assert told(registry, version)["state"] == "retired"
+    assert tags_of(registry, version)["state"] == "retired"
     assert words(registry, version) == f"retired NOW: replaced by {second}"
-    assert told(registry, second) == {"state": "live", "replicas": "1"}
+    assert tags_of(registry, second) == {"state": "live", "replicas": "1"}
     see(registry, version, after, version.name)
     assert [path.name for path in tmp_path.iterdir()] == ["after"]
 
@@ -198,7 +198,7 @@ def test_what_a_killed_replica_served_last_is_said_to_have_stopped(
     before.flush()
     before._locks._lock.release()
     see(registry, version, opened(registry, "after"))  # a neighbour that follows another model
-    assert told(registry, version) == {"state": "stopped", "replicas": "0"}
+    assert tags_of(registry, version) == {"state": "stopped", "replicas": "0"}
     assert words(registry, other) == "retired NOW: no replica goes on with it"
 
 
@@ -209,10 +209,10 @@ def test_a_copy_says_nothing_of_its_source(
     notes.put(Note(version, "live", channel="stage Production", runs="onnx"))
     notes.flush()
     copy = copied(registry, version, f"{version.name}-copy")
-    assert told(registry, copy)["state"] == "live", "MLflow copies tags"
+    assert tags_of(registry, copy)["state"] == "live", "MLflow copies tags"
     see(registry, version, notes, version.name)
     assert registry.version(copy.name, "1").tags == ()
-    assert told(registry, version)["state"] == "live"
+    assert tags_of(registry, version)["state"] == "live"
 
 
 def test_a_copy_that_serves_says_so_of_itself(
@@ -225,7 +225,7 @@ def test_a_copy_that_serves_says_so_of_itself(
     copy = copied(registry, version, f"{version.name}-copy")
     notes.put(Note(copy, "live", channel="stage Production"))
     notes.flush()
-    assert told(registry, copy) == {"state": "live", "replicas": "1", "reason": ""}
+    assert tags_of(registry, copy) == {"state": "live", "replicas": "1", "reason": ""}
     assert registry.version(copy.name, "1").tag("serving.since") > since
     assert not is_foreign(registry.version(copy.name, "1"))
 
@@ -273,7 +273,7 @@ def test_what_the_registry_never_takes_is_dropped(
         notes.put(Note(other, "live"))
         notes.put(Note(version, "live"))
         notes.flush()
-    assert told(registry, version)["state"] == "live"
+    assert tags_of(registry, version)["state"] == "live"
     assert "you may not" in caplog.text
 
 
@@ -313,7 +313,7 @@ def test_replicas_that_stopped_telling_are_struck_off(
     record(registry, version, "alive", stamp(datetime.now(UTC) - replicas.HEARTBEAT))
     say("a", version, "live")
     assert recorded(registry, version) == {"alive", "a"}
-    assert told(registry, version)["replicas"] == "2"
+    assert tags_of(registry, version)["replicas"] == "2"
 
 
 def test_what_is_live_is_told_again(
@@ -350,7 +350,7 @@ def test_one_record_tells_for_all_that_a_replica_lives(
     neighbour.see({other.name: registry.model(other.name)}, [other.name], whole=False)
     neighbour.flush()
     assert recorded(registry, other) == {"a"}
-    assert told(registry, other) == {"state": "live", "replicas": "1"}
+    assert tags_of(registry, other) == {"state": "live", "replicas": "1"}
 
 
 def test_a_record_that_somebody_removed_is_written_again(
@@ -378,7 +378,7 @@ def test_without_the_registry_notes_wait(server: Server, registry: Registry, ope
         gate.open()
         notes.flush()
     for version in versions:
-        assert told(registry, version) == {"state": "live", "replicas": "1"}
+        assert tags_of(registry, version) == {"state": "live", "replicas": "1"}
 
 
 def created(registry: Registry, name: str) -> Version:
@@ -396,10 +396,10 @@ def test_a_version_that_left_holds_up_nobody(
     notes.put(Note(version, "live"))
     notes.put(Note(Version("never-there", "1"), "live"))
     notes.flush()
-    assert told(registry, version)["state"] == "live"
+    assert tags_of(registry, version)["state"] == "live"
     notes.put(Note(version, "retired", "replaced"))
     notes.flush()
-    assert told(registry, version)["state"] == "retired"
+    assert tags_of(registry, version)["state"] == "retired"
 
 
 def test_many_threads_flush_at_once(registry: Registry, opened: Open) -> None:
@@ -412,4 +412,4 @@ def test_many_threads_flush_at_once(registry: Registry, opened: Open) -> None:
             for flushing in [pool.submit(notes.flush) for _ in range(4)]:
                 flushing.result(180)
     for version in versions:
-        assert told(registry, version) == {"state": "live", "replicas": "1"}
+        assert tags_of(registry, version) == {"state": "live", "replicas": "1"}

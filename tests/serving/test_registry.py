@@ -244,10 +244,10 @@ def test_credentials_of_the_address_are_sent_and_never_shown(
             ProxySource(Registry(address), "1/files").names,
             lambda: list(Webhooks(Registry(address)).all()),
         ):
-            with pytest.raises((RegistryUnavailable, RegistryRefused, StoreUnavailable)) as told:
+            with pytest.raises((RegistryUnavailable, RegistryRefused, StoreUnavailable)) as caught:
                 ask()
-            assert "hunter" not in str(told.value)
-            assert "p%40" not in str(told.value)
+            assert "hunter" not in str(caught.value)
+            assert "p%40" not in str(caught.value)
     assert all(b"Basic " + b64encode(sent) in request for request in heard)
 
 
@@ -255,6 +255,6 @@ def test_credentials_of_the_address_are_sent_and_never_shown(
     "address", ["http://ana:hunter2@", "ana:hunter2@mlflow:5000", "http://hunter2@mlflow:x"]
 )
 def test_an_address_that_cannot_be_used_does_not_show_its_password(address: str) -> None:
-    with pytest.raises((RegistryUnavailable, httpx.InvalidURL)) as told:
+    with pytest.raises((RegistryUnavailable, httpx.InvalidURL)) as caught:
         Registry(address).models()
-    assert "hunter2" not in str(told.value)
+    assert "hunter2" not in str(caught.value)

@@ -49,9 +49,9 @@ def ask(client: httpx.Client, place: str, song: dict[str, Any]) -> httpx.Respons
 def estimated(client: httpx.Client, place: str, song: dict[str, Any]) -> float:
     answer = ask(client, place, song)
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert told.keys() == {"popularidad_estimada"}
-    return float(told["popularidad_estimada"])
+    body = answer.json()
+    assert body.keys() == {"popularidad_estimada"}
+    return float(body["popularidad_estimada"])
 
 
 def songs_of(dataset: Dataset, count: int) -> list[dict[str, Any]]:

@@ -49,14 +49,14 @@ def test_it_answers_in_the_stack(stack: Stack) -> None:
 
 
 def test_the_docs_tell_both_routes_from_one_definition(client: httpx.Client) -> None:
-    told = client.get("/openapi.json").json()
-    parameters = told["paths"]["/predict/params"]["get"]["parameters"]
+    body = client.get("/openapi.json").json()
+    parameters = body["paths"]["/predict/params"]["get"]["parameters"]
     assert [parameter["name"] for parameter in parameters] == list(SONG)
     assert [parameter["required"] for parameter in parameters] == [True] * 14 + [False] * 4
-    song = told["components"]["schemas"]["Song"]
+    song = body["components"]["schemas"]["Song"]
     assert list(song["properties"]) == list(SONG)
     assert [parameter["schema"] for parameter in parameters] == list(song["properties"].values())
-    example = told["paths"]["/predict/"]["post"]["requestBody"]["content"]["application/json"]
+    example = body["paths"]["/predict/"]["post"]["requestBody"]["content"]["application/json"]
     answer = client.post("/predict/", json=example["examples"]["several"]["value"])
     assert len(answer.json()) == 2
 

@@ -217,11 +217,11 @@ def test_the_default_server_is_this_machine_s(
 
 def test_what_mlflow_refuses_is_told_as_ours(registry: MlflowClient) -> None:
     with (
-        pytest.raises(RegistryError, match=r"MLflow: .*no/such\?\*name") as told,
+        pytest.raises(RegistryError, match=r"MLflow: .*no/such\?\*name") as caught,
         tracking.run(EXPERIMENT),
     ):
         mlflow.log_metric("no/such?*name", 1.0)
-    assert isinstance(told.value.__cause__, MlflowException)
+    assert isinstance(caught.value.__cause__, MlflowException)
 
 
 def test_telemetry_is_off() -> None:

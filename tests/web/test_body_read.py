@@ -146,8 +146,8 @@ def test_a_malformed_gzip_is_told(packed: bytes, why: str) -> None:
 
 @pytest.mark.parametrize("packing", [b"br", b"deflate", b"gzip, gzip", b"zstd"])
 def test_other_packings_are_refused(packing: bytes) -> None:
-    with pytest.raises(UnsupportedBody) as told:
+    with pytest.raises(UnsupportedBody) as caught:
         anyio.run(read, scope((b"content-encoding", packing)), feed(part(b"x", more=False)), 9)
-    status, headers, _ = told.value.render()
+    status, headers, _ = caught.value.render()
     assert status == 415
     assert (b"accept-encoding", b"gzip") in headers

@@ -65,8 +65,8 @@ def test_an_error_renders_the_same_through_both_doors(
     assert answer.content == raw_body
     assert sorted(answer.headers.raw) == sorted(raw_headers)
     assert answer.headers["content-type"] == "application/json"
-    told = answer.json()["detail"]
-    assert told.startswith(detail) if isinstance(detail, str) else told == detail
+    body = answer.json()["detail"]
+    assert body.startswith(detail) if isinstance(detail, str) else body == detail
 
 
 def test_a_422_has_the_shape_of_fastapi() -> None:
@@ -100,14 +100,14 @@ def test_unknown_path_and_wrong_method_name_what_was_asked() -> None:
 def test_an_unexpected_error_is_told_to_the_log_only(caplog: pytest.LogCaptureFixture) -> None:
     answer = get("/predict", failing(KeyError("secret column")))
     assert answer.status_code == 500
-    told = re.fullmatch(
+    body = re.fullmatch(
         r"Internal error; see the service's log, id ([0-9a-f]{8})", answer.json()["detail"]
     )
-    assert told is not None
+    assert body is not None
     assert "secret" not in answer.text
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
-    assert told[1] in record.getMessage()
+    assert body[1] in record.getMessage()
     assert "GET /contugas/predict" in record.getMessage()
     assert "Traceback" in caplog.text
     assert "KeyError: 'secret column'" in caplog.text

@@ -113,11 +113,11 @@ def test_who_is_told_where_it_is_known(
 
 
 def test_an_unknown_model_is_a_404_that_names_the_known(ledger: Ledger) -> None:
-    with pytest.raises(HTTPError) as told:
+    with pytest.raises(HTTPError) as caught:
         ask(ledger, model="x" * 10_000)
-    assert told.value.status == 404
-    assert "there is m, n" in str(told.value.detail)
-    assert len(told.value.body()) < 400
+    assert caught.value.status == 404
+    assert "there is m, n" in str(caught.value.detail)
+    assert len(caught.value.body()) < 400
 
 
 @pytest.mark.parametrize(
@@ -141,12 +141,12 @@ def test_an_unknown_model_is_a_404_that_names_the_known(ledger: Ledger) -> None:
 def test_a_bad_query_is_a_422_that_names_the_field(
     ledger: Ledger, query: dict[str, str], field: str
 ) -> None:
-    with pytest.raises(HTTPError) as told:
+    with pytest.raises(HTTPError) as caught:
         ask(ledger, **query)
-    assert told.value.status == 422
-    (problem,) = msgspec.json.decode(told.value.body())["detail"]
+    assert caught.value.status == 422
+    (problem,) = msgspec.json.decode(caught.value.body())["detail"]
     assert problem["loc"] == ["query", field]
-    assert len(told.value.body()) < 500
+    assert len(caught.value.body()) < 500
 
 
 def test_a_parameter_given_twice_is_refused(ledger: Ledger) -> None:
@@ -157,6 +157,6 @@ def test_a_parameter_given_twice_is_refused(ledger: Ledger) -> None:
 def test_a_broken_ledger_is_a_503(ledger: Ledger) -> None:
     for file in ledger.path.parent.glob("ledger.db*"):
         file.write_bytes(b"this is no database" * 100)
-    with pytest.raises(HTTPError, match="ledger cannot be read") as told:
+    with pytest.raises(HTTPError, match="ledger cannot be read") as caught:
         ask(ledger, model="m")
-    assert told.value.status == 503
+    assert caught.value.status == 503

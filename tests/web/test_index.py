@@ -19,8 +19,8 @@ def test_the_front_page_links_to_what_answers(stack: Stack) -> None:
 
 def test_all_services_are_in_one_report(stack: Stack) -> None:
     def reports() -> dict[str, Any]:
-        told = httpx.get(f"{stack.api}/releases", timeout=60).json()
-        return {report["service"]: report for report in told}
+        body = httpx.get(f"{stack.api}/releases", timeout=60).json()
+        return {report["service"]: report for report in body}
 
     def alike(service: str) -> bool:
         own = httpx.get(f"{stack.api}/{service}/releases", timeout=60).json()

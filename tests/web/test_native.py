@@ -140,10 +140,10 @@ def test_names_what_is_wrong(url: str, body: bytes, told: str) -> None:
 
 @pytest.mark.parametrize("rows", [[1.0, 2.0], [[1.0], [2.0]], [[float("nan"), 1.0]]])
 def test_bentomls_client_is_told_what_is_wrong(url: str, rows: Any) -> None:
-    with bentoml.SyncHTTPClient(url) as client, pytest.raises(BentoMLException) as told:
+    with bentoml.SyncHTTPClient(url) as client, pytest.raises(BentoMLException) as caught:
         client.predict_batch(rows=rows)
-    assert told.value.error_code == HTTPStatus.UNPROCESSABLE_ENTITY
-    assert "rows[0]" in str(told.value)
+    assert caught.value.error_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "rows[0]" in str(caught.value)
 
 
 @pytest.mark.parametrize(
