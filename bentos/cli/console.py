@@ -36,10 +36,10 @@ def for_scripts() -> bool:
     return bool(context and context.meta.get(JSON))
 
 
-def outcome(told: object) -> None:
+def outcome(value: object) -> None:
     """What a command ends with, for scripts; nothing where people read along."""
     if for_scripts():
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(value, indent=2))
 
 
 def console() -> Console:

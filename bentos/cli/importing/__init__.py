@@ -65,9 +65,9 @@ def import_(
                 version = register(name, source, brought, dataset, found, address)
     say(f"{brought.what}: {found.rows} rows answered, {len(found.samples.inputs)} kept as samples")
     say(_said(name, version))
-    files_told = [{"file": i.file, "holds": i.what, "written_by": i.written} for i in items]
+    files_found = [{"file": i.file, "holds": i.what, "written_by": i.written} for i in items]
     model = {"is": brought.what, "rows": found.rows, "model": name, "version": version or None}
-    outcome({"found": files_told} | model)
+    outcome({"found": files_found} | model)
 
 
 def _said(name: str, version: str) -> str:
