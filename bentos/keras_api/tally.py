@@ -92,8 +92,10 @@ class Tally:
         loop = asyncio.get_running_loop()
         while (group := self._waiting).calls:
             self._waiting = _Group()
-            await loop.run_in_executor(self._thread, self._write_safely, group.calls)
-            group.written.set()
+            try:
+                await loop.run_in_executor(self._thread, self._write_safely, group.calls)
+            finally:
+                group.written.set()
 
     def _write_safely(self, calls: Sequence[Call]) -> None:
         try:

@@ -105,6 +105,7 @@ class Doors:
         """The door of a model, if it is promoted."""
         slot = self._rack.get(name)
         if slot is None:
+            self._made.pop(name, None)  # its model has left
             return None
         door = self._made.get(name)
         if door is None or door.slot is not slot:
