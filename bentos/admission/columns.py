@@ -5,44 +5,33 @@ So what its files were at the first admission is noted with the version, and hol
 """
 
 import hashlib
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from bentos.admission.budgets import MemoryBudget, check_latency, warm_up
-from bentos.admission.compiling import COMPILED, leave, proved
+from bentos.admission.compiling import COMPILED
+from bentos.admission.elsewhere import Tried, elsewhere, serve
 from bentos.admission.forms import leave_opened
 from bentos.admission.judge import check_digests
+from bentos.admission.making import Asked, Made, by_graph
 from bentos.admission.manifest import sha256
-from bentos.admission.verdict import GRAPH, Admitted, Case
-from bentos.flavors.graphs import NoGraph, Session
+from bentos.admission.verdict import Admitted, Case
+from bentos.flavors.graphs import NoGraph, compile_model
 from bentos.flavors.mlmodel import MLmodel
-from bentos.flavors.natives import Predict
 from bentos.flavors.opened import Opened
 from bentos.flavors.opening import open_model
-from bentos.flavors.probabilities import NoProbabilities, classes_of, with_probabilities
+from bentos.flavors.probabilities import shares_of
 from bentos.flavors.releases import of_another
 from bentos.flavors.samples import samples_of
 from bentos.protocols.rows import Rows
 from bentos.refusal import Refusal
 from bentos.registry.client import Version
 from bentos.registry.tags import PIN_TAG
-from bentos.serving.release import Probabilities, Runs
+from bentos.serving.release import Probabilities
 from bentos.settings import AdmissionSettings
 from bentos.tensors import Batch, Schema
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
-
-class Made(NamedTuple):
-    """What answers, and what is known of it."""
-
-    predict: Predict
-    runs: Runs
-    note: str
-    probabilities: Probabilities
 
 
 def admit_by_schema(case: Case, settings: AdmissionSettings, place: Path) -> Admitted:
@@ -60,17 +49,29 @@ def admit_by_schema(case: Case, settings: AdmissionSettings, place: Path) -> Adm
         check_digests(version, folder)
     files = check_pin(version, folder)
     memory = MemoryBudget(settings.memory_mb)
-    opened = open_model(mlmodel)
-    samples = _samples(mlmodel, opened, settings)
-    made = _made(mlmodel, opened, samples, settings, place)
+    tried = _tried(case, mlmodel, settings, place)
+    schema, samples, made = tried.asked.schema, tried.asked.samples, tried.made
     seconds = warm_up(made.predict, samples, samples.rows(0, 1))
+    check_latency(seconds, settings)
     memory.check()
     return Admitted(
-        case.key, mlmodel.flavor, made.runs, "; ".join(filter(None, (opened.note, made.note))),
-        seconds, metadata=mlmodel.metadata, schema=opened.schema,
-        example=_example(opened.schema, samples), classes=made.probabilities.classes,
+        case.key, mlmodel.flavor, made.runs, "; ".join(filter(None, (tried.note, made.note))),
+        seconds, metadata=mlmodel.metadata, schema=schema,
+        example=_example(schema, samples), classes=made.probabilities.classes,
         lacks=made.probabilities.lacks, files=files,
     )  # fmt: skip
+
+
+def _tried(case: Case, mlmodel: MLmodel, settings: AdmissionSettings, place: Path) -> Tried:
+    """What answers, of the releases that the version was trained with."""
+    if case.environment:
+        with elsewhere(case.environment, case.folder, settings) as there:
+            return serve(there, mlmodel, settings, place)
+    opened = open_model(mlmodel)
+    samples = _samples(mlmodel, opened, settings)
+    shares = Probabilities(*shares_of(opened, samples))
+    asked = Asked(opened.schema, samples, opened.predict, shares)
+    return Tried(asked, _made(mlmodel, opened, asked, settings, place), opened.note)
 
 
 def check_pin(version: Version, folder: Path) -> str:
@@ -102,48 +103,22 @@ def _samples(mlmodel: MLmodel, opened: Opened, settings: AdmissionSettings) -> B
 
 
 def _made(
-    mlmodel: MLmodel, opened: Opened, samples: Batch, settings: AdmissionSettings, place: Path
+    mlmodel: MLmodel, opened: Opened, asked: Asked, settings: AdmissionSettings, place: Path
 ) -> Made:
     """What answers, and is left at the place: by a graph that is proved, or else natively."""
-    shares = _probabilities(opened, samples)
     name, note = type(opened.model).__name__, "admission.compile is off"
     if settings.compile and not type(opened.model).__module__.startswith(COMPILED):
         note = f"{name} has no graph"
     elif settings.compile:
+        compiled = partial(compile_model, opened.model, opened.schema, opened.method)
         try:
-            proto, proof, proved_shares = _graph(opened, shares, samples)
+            return by_graph(asked, compiled, place)
         except NoGraph as error:
             note = f"{name} stays native: {error}"
         except Exception as error:
             note = f"{name} stays native: {type(error).__name__}: {error}"
-        else:
-            return Made(Session(leave(proto, place / GRAPH)), "onnx", proof, proved_shares)
-    return Made(leave_opened(mlmodel, opened, samples, place), "native", note, shares)
-
-
-def _probabilities(opened: Opened, samples: Batch) -> Probabilities:
-    """Those that a model gives by itself, tried with the samples."""
-    try:
-        classes, predict = classes_of(opened), with_probabilities(opened)
-        predict(samples)
-    except Exception as error:
-        said = str(error) if isinstance(error, NoProbabilities | Refusal) else repr(error)
-        return Probabilities(lacks=said)
-    return Probabilities(classes, predict)
-
-
-def _graph(
-    opened: Opened, shares: Probabilities, samples: Batch
-) -> "tuple[ModelProto, str, Probabilities]":
-    """A graph that is proved, with the probabilities where it can give them. Raises NoGraph."""
-    model, schema, method = opened.model, opened.schema, opened.method
-    if shares.predict:
-        try:
-            made = proved(model, schema, method, shares.predict, samples, probabilities=True)
-            return *made, shares
-        except NoGraph as error:
-            shares = Probabilities(lacks=f"its graph gives none: {error}")
-    return *proved(model, schema, method, opened.predict, samples), shares
+    native = leave_opened(mlmodel, opened, asked.samples, place)
+    return Made(native, "native", note, asked.probabilities)
 
 
 def _example(schema: Schema, samples: Batch) -> bytes:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bentos.admission import probes
 from bentos.admission.manifest import Samples
 from bentos.admission.proof import prove
-from bentos.flavors.graphs import NoGraph, Session, compile_model
+from bentos.flavors.graphs import Compiled, NoGraph, Session, compile_model
 from bentos.flavors.loading import Loaded, Predictor
 from bentos.tensors import Batch, Column, Schema
 
@@ -73,10 +73,9 @@ def compile_rows(loaded: Loaded, samples: Samples, path: Path) -> Made:
     return Made(None, note)
 
 
-def proved(
-    model: object,
+def held(
+    compiled: Compiled,
     schema: Schema,
-    method: str,
     native: Callable[[Batch], Batch],
     samples: Batch,
     may_refuse_missing: bool = False,
@@ -88,7 +87,6 @@ def proved(
     although the schema has them. With `probabilities` both give those of a classifier, too.
     Raises NoGraph.
     """
-    compiled = compile_model(model, schema, method, probabilities)
     session = Session(bytes(compiled.proto.SerializeToString()))
     whole = may_refuse_missing and not session.takes_missing
     rows = probes.rows(_required(schema) if whole else schema, samples, compiled.critical)
@@ -117,5 +115,6 @@ def _compiled(loaded: Loaded, batch: NDArray[Any], path: Path) -> Made:
 
     schema = Schema((Column("", "float64", (batch.shape[1],), nullable=True),))
     samples = Batch({"": batch})
-    proto, proof = proved(loaded.model, schema, loaded.predict_fn, native, samples, True)
+    compiled = compile_model(loaded.model, schema, loaded.predict_fn)
+    proto, proof = held(compiled, schema, native, samples, may_refuse_missing=True)
     return Made(Graph(leave(proto, path)), proof)

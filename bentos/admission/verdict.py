@@ -32,7 +32,8 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skops", "xgboost-c
 class Case(msgspec.Struct, frozen=True):
     """What is judged: a version, fetched to `folder`, for a service; `rules` are its settings.
 
-    `rules` are AdmissionSettings as JSON. What the admission ends in is left at `place`.
+    `rules` are AdmissionSettings as JSON. What the admission ends in is left at `place`. It is
+    opened by the Python of an `environment`, if one of its own releases was made.
     """
 
     version: Version
@@ -40,6 +41,7 @@ class Case(msgspec.Struct, frozen=True):
     place: Path
     contract: Contract
     rules: str
+    environment: Path | None = None
 
     def encode(self) -> bytes:
         """As `decode` takes it."""

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from bentos.flavors.natives import Predict, native
+from bentos.refusal import Refusal
 from bentos.tensors import Batch
 from bentos.tensors.schema import PREDICTION, PROBABILITIES
 
@@ -44,3 +45,17 @@ def with_probabilities(opened: "Opened") -> Predict:
         return Batch({**opened.predict(batch), PROBABILITIES: shares(batch)[PREDICTION]})
 
     return predict
+
+
+def shares_of(opened: "Opened", samples: Batch) -> tuple[tuple[str, ...], Predict | None, str]:
+    """The classes and who gives their probabilities, tried with samples; or why there are none."""
+    try:
+        classes, predict = classes_of(opened), with_probabilities(opened)
+        predict(samples)
+    except Exception as error:
+        return (
+            (),
+            None,
+            str(error) if isinstance(error, NoProbabilities | Refusal) else repr(error),
+        )
+    return classes, predict, ""

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from bentos.admission import verdict as verdicts
 from bentos.admission.cache import Artifacts
+from bentos.admission.environments import Environments
 from bentos.admission.office import Office
 from bentos.admission.releases import open_release
 from bentos.admission.verdict import Admitted, Case, Refused, Verdict
@@ -43,6 +44,7 @@ class ReleaseStore:
         self._registry = registry
         self._settings = settings
         self._office = office
+        self._environments = Environments(settings.home.absolute() / "environments")
 
     def fetched(self, version: Version) -> Path:
         """The folder of a version, downloaded if need be."""
@@ -113,7 +115,7 @@ class ReleaseStore:
     def _judged(self, case: Case) -> Verdict:
         for last_try in (False, True):
             folder = self.fetched(case.version)
-            verdict = self._office.judge(case)
+            verdict = self._office.judge(self._housed(case))
             if isinstance(verdict, Admitted):
                 return verdict
             if not folder.is_dir():  # removed by another process, so that the reason may be wrong
@@ -123,6 +125,12 @@ class ReleaseStore:
             log.warning("%s: %s; fetching it once more", case.version, verdict.message)
             self.artifacts.discard(case.version)
         raise AssertionError("unreachable")
+
+    def _housed(self, case: Case) -> Case:
+        """With the environment of a version that another release wrote. Raises Refusal."""
+        if not (case.contract.by_schema and self._settings.admission.environments):
+            return case
+        return structs.replace(case, environment=self._environments.of(case.folder))
 
 
 def _opened(case: Case, verdict: Verdict) -> Release:

@@ -84,6 +84,7 @@ class AdmissionSettings(Section):
     keep_previous: bool = True
     allow_code: list[str] = []
     pickles: Literal["reviewed", "refuse"] = "reviewed"
+    environments: bool = True
     libraries: dict[str, Literal["exact", "minor", "any"]] = {"default": "minor"}
 
 

@@ -55,7 +55,8 @@ def by_score(
         return positive(b, raw, model.classes_, above) if one else largest(b, raw, model.classes_)
     if width > 1:
         return by_probability(b, model, softmax(b, raw), model.classes_, method)
-    double = type(model._loss.link).__name__ == "HalfLogitLink"
+    link = getattr(model._loss, "link", model._loss)  # gradient boosting has one since 1.4
+    double = type(link).__name__ in ("HalfLogitLink", "ExponentialLoss")
     second = logistic(b, b.math("Mul", raw, 2.0) if double else raw)
     return by_probability(b, model, pair(b, second), model.classes_, method)
 

@@ -8,7 +8,7 @@ import numpy as np
 from bentos.flavors.graphs.builder import Builder
 from bentos.flavors.graphs.columns import Frame, reaches
 from bentos.flavors.graphs.compiled import NoGraph
-from bentos.flavors.graphs.registry import transformer
+from bentos.flavors.graphs.registry import takes_missing, transformer
 
 
 @transformer("PolynomialFeatures")
@@ -85,7 +85,7 @@ def bins(b: Builder, model: Any, frame: Frame) -> Frame:
 )
 def selected(b: Builder, model: Any, frame: Frame) -> Frame:
     """Some of the columns."""
-    if not model.__sklearn_tags__().input_tags.allow_nan:
+    if not takes_missing(model):
         b.refuse_missing(frame)
     return tuple(column for column, kept in zip(frame, model.get_support(), strict=True) if kept)
 

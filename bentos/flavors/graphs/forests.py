@@ -11,7 +11,7 @@ from bentos.flavors.graphs.answers import by_probability, by_score
 from bentos.flavors.graphs.builder import Builder
 from bentos.flavors.graphs.columns import Answer, Frame
 from bentos.flavors.graphs.compiled import NoGraph
-from bentos.flavors.graphs.registry import estimator, no_method
+from bentos.flavors.graphs.registry import estimator, no_method, takes_missing
 from bentos.flavors.graphs.trees import (
     LEQ,
     Tree,
@@ -34,13 +34,14 @@ def read(tree: Any, features: NDArray[Any] | None = None) -> Tree:
     leaf = left == -1
     feature = np.where(leaf, 0, tree.feature)
     nodes = tree.__getstate__()["nodes"]
+    ways = "missing_go_to_left" in nodes.dtype.names  # since scikit-learn 1.3
     return Tree(
         feature=feature if features is None else np.asarray(features)[feature],
         threshold=np.asarray(tree.threshold, dtype=np.float64),
         yes=left,
         no=np.asarray(tree.children_right, dtype=np.int64),
         leaf=leaf,
-        missing=nodes["missing_go_to_left"].astype(bool),
+        missing=nodes["missing_go_to_left"].astype(bool) if ways else np.zeros(len(leaf), bool),
         value=tree.value.reshape(len(leaf), -1),
         mode=np.full(len(leaf), LEQ, np.uint8),
     )
@@ -48,7 +49,7 @@ def read(tree: Any, features: NDArray[Any] | None = None) -> Tree:
 
 def narrow(b: Builder, model: Any, frame: Frame, trees: Sequence[Tree]) -> str:
     """The rows as scikit-learn's trees read them: float32."""
-    if not model.__sklearn_tags__().input_tags.allow_nan:
+    if not takes_missing(model):
         b.refuse_missing(frame)
     note(b, frame, trees, narrow=True)
     return b.matrix(frame, np.float32)
@@ -87,8 +88,15 @@ def classification(b: Builder, model: Any, frame: Frame, method: str) -> Answer:
     if model.n_outputs_ != 1:
         raise no_method(model, f"{method} of several labels")
     trees = [read(member.tree_) for member in getattr(model, "estimators_", [model])]
+    trees = [replace(tree, value=_shares(tree.value)) for tree in trees]
     tensor, _ = averaged(b, narrow(b, model, frame, trees), trees)
     return by_probability(b, model, tensor, model.classes_, method)
+
+
+def _shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities of classes; a tree of scikit-learn 1.2 has numbers of rows."""
+    sums = values.sum(axis=1, keepdims=True)
+    return values if np.allclose(sums, 1.0) else values / np.where(sums == 0.0, 1.0, sums)
 
 
 @estimator("GradientBoostingRegressor", "GradientBoostingClassifier")
@@ -96,7 +104,8 @@ def boosting(b: Builder, model: Any, frame: Frame, method: str) -> Answer:
     """A start and the learning rate's share of each tree, added stage by stage."""
     raw, width = _boosted(b, model, frame)
     if hasattr(model, "classes_"):
-        return by_score(b, model, raw, width, method, "GreaterOrEqual")
+        positive = "GreaterOrEqual" if hasattr(model._loss, "link") else "Greater"  # before 1.4
+        return by_score(b, model, raw, width, method, positive)
     if method != "predict":
         raise no_method(model, method)
     return Answer(raw, 1, True)

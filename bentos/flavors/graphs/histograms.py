@@ -26,8 +26,9 @@ def histogram_boosting(b: Builder, model: Any, frame: Frame, method: str) -> Ans
 
 def _raw(b: Builder, model: Any, frame: Frame) -> tuple[str, int]:
     width = model.n_trees_per_iteration_
-    if model._preprocessor is not None:
-        frame = _preprocessed(b, model._preprocessor, frame)
+    preprocessor = getattr(model, "_preprocessor", None)  # since scikit-learn 1.4
+    if preprocessor is not None:
+        frame = _preprocessed(b, preprocessor, frame)
     known, places = model._bin_mapper.make_known_categories_bitsets()
     trees = [
         read(predictor, known, places)

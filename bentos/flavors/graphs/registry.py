@@ -68,3 +68,10 @@ def own_name(model: Any) -> str:
 def no_method(model: Any, method: str) -> NoGraph:
     """That a method of a model has no graph."""
     return NoGraph(f"{type(model).__name__}.{method} has no exact form")
+
+
+def takes_missing(model: Any) -> bool:
+    """Whether an estimator says that it takes NaN."""
+    if hasattr(model, "__sklearn_tags__"):
+        return bool(model.__sklearn_tags__().input_tags.allow_nan)
+    return bool(model._get_tags()["allow_nan"])  # before scikit-learn 1.6

@@ -13,7 +13,12 @@ PARTS = {
     "sklearn.calibration": "_CalibratedClassifier _SigmoidCalibration _TemperatureScaling",
     "sklearn.cluster._birch": "_CFNode _CFSubcluster",
     "sklearn.cluster._bisect_k_means": "_BisectingTree",
-    "sklearn.compose._column_transformer": "make_column_selector",
+    # Of releases before 1.6, and 1.4: they are read where these are installed.
+    "sklearn.compose._column_transformer": "_RemainderColsList make_column_selector",
+    "sklearn.ensemble._gb_losses": (
+        "BinomialDeviance ExponentialLoss HuberLossFunction LeastAbsoluteError LeastSquaresError "
+        "MultinomialDeviance QuantileLossFunction"
+    ),
     "sklearn.ensemble._hist_gradient_boosting.binning": "_BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor": "TreePredictor",
     "sklearn.gaussian_process._gpc": "_BinaryGaussianProcessClassifierLaplace",
@@ -81,6 +86,7 @@ FUNCTIONS = {
         "mean_tweedie_deviance median_absolute_error r2_score root_mean_squared_error "
         "root_mean_squared_log_error"
     ),
+    "sklearn.metrics._scorer": "_passthrough_scorer",
     "sklearn.metrics.cluster._supervised": (
         "adjusted_mutual_info_score adjusted_rand_score completeness_score fowlkes_mallows_score "
         "homogeneity_score mutual_info_score normalized_mutual_info_score rand_score "

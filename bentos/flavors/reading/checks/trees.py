@@ -123,12 +123,13 @@ def check_gradient_boosting(model: Any) -> None:
     if "estimators_" not in vars(model):
         return
     members, width = model.estimators_, width_of(model)
+    known = vars(model).get("n_trees_per_iteration_")
     expect(
         isinstance(members, np.ndarray)
         and members.dtype == object
         and members.ndim == 2
         and members.size > 0
-        and members.shape[1] == model.n_trees_per_iteration_,
+        and members.shape[1] == (model._loss.K if known is None else known),  # before 1.4
         "gradient boosting has no trees",
     )
     for member in members.flat:

@@ -1,0 +1,1 @@
+"""A model asked in an environment of other releases: `teller` runs there, `wire` is between."""

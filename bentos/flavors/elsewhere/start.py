@@ -1,0 +1,14 @@
+"""How the teller is started, where nothing but its own releases is installed."""
+
+# python -c START PLACE FOLDER SECONDS; the place is where this project's packages are.
+START = """
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+for name in ("bentos", "training"):
+    place = f"{sys.argv[1]}/{name}"
+    first = f"{place}/__init__.py"
+    spec = spec_from_file_location(name, first, submodule_search_locations=[place])
+    sys.modules[name] = module_from_spec(spec)
+from bentos.flavors.elsewhere.teller import main
+main()
+"""
