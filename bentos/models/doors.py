@@ -1,8 +1,9 @@
 """The fast route of each promoted model: `POST /NAME/predict`, with metrics of its own."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -18,6 +19,7 @@ from bentos.web.errors import HTTPError, NotReady, Problem, UnprocessableBody, c
 from bentos.web.hot import MISMATCH, Door, Header, headers_of, late
 
 END = "/predict"
+PATH = re.compile(r"/([^/]+)/predict")
 PROBA = "proba"
 
 
@@ -89,28 +91,50 @@ def _params(rows: Rows, texts: Mapping[str, str]) -> dict[str, Any]:
         raise UnprocessableBody(problem) from None
 
 
-class Doors:
-    """The doors of a rack's models, made at their first calls."""
+D = TypeVar("D", bound=Door)
 
-    def __init__(self, rack: Models, timeout: float) -> None:
-        self.timeout = timeout
+
+class Doors(Generic[D]):
+    """The doors of a rack's models, made at their first calls.
+
+    The first group of a `path` is the name; without one it is the model that is served alone.
+    """
+
+    def __init__(
+        self, rack: Models, path: re.Pattern[str], make: Callable[[Slot[Row, Row]], D]
+    ) -> None:
         self._rack = rack
-        self._made: dict[str, Predictions] = {}
+        self._path = path
+        self._make = make
+        self._made: dict[str, tuple[Slot[Row, Row], D]] = {}
 
-    def __call__(self, path: str) -> Predictions | None:
+    def __call__(self, path: str) -> D | None:
         """The door that a path leads to, if its model is promoted."""
-        return self.of(path[1 : -len(END)]) if path.endswith(END) else None
+        found = self._path.fullmatch(path)
+        return self.of(found[1] or self._rack.alone) if found else None
 
-    def of(self, name: str) -> Predictions | None:
+    def of(self, name: str) -> D | None:
         """The door of a model, if it is promoted."""
         slot = self._rack.get(name)
         if slot is None:
             self._made.pop(name, None)  # its model has left
             return None
-        door = self._made.get(name)
-        if door is None or door.slot is not slot:
-            door = self._made[name] = Predictions(slot, self.timeout)
-        return door
+        made = self._made.get(name)
+        if made is None or made[0] is not slot:
+            made = self._made[name] = slot, self._make(slot)
+        return made[1]
+
+
+def any_of(*doors: Callable[[str], Door | None]) -> Callable[[str], Door | None]:
+    """The first door that one of these knows for a path."""
+
+    def found(path: str) -> Door | None:
+        for each in doors:
+            if (door := each(path)) is not None:
+                return door
+        return None
+
+    return found
 
 
 class _Call(msgspec.Struct, forbid_unknown_fields=True):
@@ -121,8 +145,8 @@ class _Call(msgspec.Struct, forbid_unknown_fields=True):
 class ByName(Door):
     """One door to all models: the body is `{"name": ..., "rows": ...}`, of so many bytes."""
 
-    def __init__(self, rack: Models, doors: Doors, most: int) -> None:
-        super().__init__("models", END, doors.timeout)
+    def __init__(self, rack: Models, doors: Doors[Predictions], most: int, timeout: float) -> None:
+        super().__init__("models", END, timeout)
         self._rack = rack
         self._doors = doors
         self._most = most

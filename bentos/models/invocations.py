@@ -4,13 +4,17 @@ A model that is served alone answers without its name, too. Errors are `{"error_
 "message": ...}`, and wrong input is a 400, as MLflow's `mlflow.pyfunc.scoring_server` has them.
 """
 
+import re
 from http import HTTPStatus
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope
 
 from bentos.models.calls import Codecs, Models, Row, ask, find, live
+from bentos.models.doors import Doors
 from bentos.protocols.invocations import Invocations, Unsupported
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -18,13 +22,44 @@ from bentos.tensors import Batch
 from bentos.web.app import to_json
 from bentos.web.body import read
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint
-from bentos.web.errors import JSON, HTTPError, UnprocessableBody
-from bentos.web.headers import VERSION_HEADER, spelled
-from bentos.web.hot import MISMATCH
-from bentos.web.metrics import ROUTE
+from bentos.web.errors import JSON, HTTPError, NotReady, UnprocessableBody
+from bentos.web.hot import MISMATCH, Door, Header, headers_of, late, whole
 
 MLFLOW = "3.17.2"  # whose scoring server this one is like
+PATH = re.compile(r"(?:/([^/]+))?/invocations")
 CODES = {400: "BAD_REQUEST", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE"}
+
+
+class Invoked(Door):
+    """The fast route of a model: `POST /NAME/invocations`."""
+
+    def __init__(self, slot: Slot[Row, Row], codecs: Codecs[Invocations], timeout: float) -> None:
+        super().__init__("models", f"{slot.name}/invocations", timeout)
+        self.slot = slot
+        self._codecs = codecs
+
+    async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
+        """The predictions for the rows of a body."""
+        body = await read(scope, receive, self.slot.limits.body_bytes)
+        kind = Headers(scope=scope).get("content-type", JSON)
+
+        def decoded(release: Release) -> Batch:
+            try:
+                return self._codecs.of(self.slot, release).decode(body, kind).batch
+            except Unsupported as error:
+                raise HTTPError(415, str(error)) from None
+
+        answers, release = await ask(self.slot, decoded, None)
+        given = self._codecs.of(self.slot, release).encode(answers)
+        return 200, headers_of(given, release), given
+
+    def late(self) -> HTTPError:
+        """What is answered when a call took longer than `timeout` seconds."""
+        return late(self.slot, self.timeout)
+
+    def refused(self, error: HTTPError) -> tuple[int, list[Header], bytes]:
+        """An error in MLflow's form."""
+        return whole(_refusal(error))
 
 
 class Scoring:
@@ -32,8 +67,8 @@ class Scoring:
 
     def __init__(self, rack: Models, timeout: float) -> None:
         self._rack = rack
-        self._timeout = timeout
-        self._codecs = Codecs(lambda release, schema, most: Invocations(schema, most))
+        codecs = Codecs(lambda release, schema, most: Invocations(schema, most))
+        self.doors = Doors(rack, PATH, lambda slot: Invoked(slot, codecs, timeout))
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -48,7 +83,7 @@ class Scoring:
             Endpoint(
                 "POST",
                 f"{place}/invocations",
-                self._invocations,
+                self._unknown,  # Invoked answers for the models that are
                 "Answers of a model, as MLflow's scoring server gives them",
                 {200: Answer('{"predictions": [...]}'), 404: missing, **NOT_READY},
                 body=Any,
@@ -66,27 +101,13 @@ class Scoring:
     def _slot(self, request: Request) -> Slot[Row, Row]:
         return find(self._rack, request.path_params.get("name", self._rack.alone))
 
-    async def _invocations(self, request: Request) -> Response:
+    async def _unknown(self, request: Request) -> Response:
+        """`POST /NAME/invocations` where no such model is promoted."""
         try:
-            return await self._answer(request)
+            live(self._slot(request))
         except HTTPError as error:
             return _refusal(error)
-
-    async def _answer(self, request: Request) -> Response:
-        slot = self._slot(request)
-        request.scope[ROUTE] = f"{slot.name}/invocations"
-        body = await read(request.scope, request.receive, slot.limits.body_bytes)
-        kind = request.headers.get("content-type", JSON)
-
-        def decoded(release: Release) -> Batch:
-            try:
-                return self._codecs.of(slot, release).decode(body, kind).batch
-            except Unsupported as error:
-                raise HTTPError(415, str(error)) from None
-
-        answers, release = await ask(slot, decoded, self._timeout)
-        given = self._codecs.of(slot, release).encode(answers)
-        return Response(given, headers={VERSION_HEADER: spelled(str(release))}, media_type=JSON)
+        return _refusal(NotReady("The model came this moment: call again"))
 
     async def _ping(self, request: Request) -> Response:
         try:

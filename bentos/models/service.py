@@ -13,7 +13,7 @@ from bentos.bento.service import OPTIONS, Served
 from bentos.models import page
 from bentos.models.calls import Models as Rack
 from bentos.models.calls import find, live, run
-from bentos.models.doors import END, ByName, Doors
+from bentos.models.doors import END, PATH, ByName, Doors, Predictions, any_of
 from bentos.models.invocations import Scoring
 from bentos.models.openapi import document
 from bentos.models.v2 import OpenInference
@@ -145,19 +145,20 @@ def _by_name(door: ByName) -> Endpoint:
 def build(settings: Settings, gate: Gate | None = None) -> App:
     """The service, by these settings."""
     pages, timeout = Pages(settings), settings.services.request_timeout_seconds
-    doors = Doors(pages.rack, timeout)
+    predicting = Doors(pages.rack, PATH, lambda slot: Predictions(slot, timeout))
+    inference, scoring = OpenInference(pages.rack, timeout), Scoring(pages.rack, timeout)
     app = App(
         "models",
         [
             *pages.endpoints,
-            _by_name(ByName(pages.rack, doors, settings.limits.body_bytes)),
-            *OpenInference(pages.rack, timeout).endpoints,
-            *Scoring(pages.rack, timeout).endpoints,
+            _by_name(ByName(pages.rack, predicting, settings.limits.body_bytes, timeout)),
+            *inference.endpoints,
+            *scoring.endpoints,
         ],
         pages.following,
         gate or Gate(settings),
         last=[pages.last],
-        doors=doors,
+        doors=any_of(predicting, scoring.doors, inference.doors),
     )
     if settings.grpc.port:
         app.servers.append(over_grpc(pages.rack, app, settings))

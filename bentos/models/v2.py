@@ -3,32 +3,27 @@
 Format: https://github.com/kserve/open-inference-protocol; errors are `{"error": ...}`.
 """
 
-import re
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bentos.models.calls import Codecs, Models, Row, arrived, ask, find, standing
-from bentos.protocols import V2, Inference, V2Call
+from bentos.models.calls import Codecs, Models, Row, find, live, standing
+from bentos.models.doors import Doors
+from bentos.models.v2_infer import PATH, Infer, refusal
+from bentos.protocols import V2, Inference
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
-from bentos.tensors import BadInput, Batch, Schema
+from bentos.tensors import Schema
 from bentos.web.app import to_json
 from bentos.web.body import read
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint
-from bentos.web.errors import JSON, HTTPError, Problem, UnprocessableBody
-from bentos.web.headers import VERSION_HEADER, spelled
-from bentos.web.hot import unfit
-from bentos.web.metrics import ROUTE
+from bentos.web.errors import HTTPError, NotReady, Problem, UnprocessableBody, clip
 
-LENGTH = "inference-header-content-length"
-BINARY = "application/octet-stream"
 NAME, VERSION = "ascenso", "2"
 EXTENSIONS = ["binary_tensor_data"]
 INDEX_BYTES = 64 * 1024
-LONGEST = re.compile(r"[0-9]{1,12}")
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -51,8 +46,8 @@ class OpenInference:
 
     def __init__(self, rack: Models, timeout: float) -> None:
         self._rack = rack
-        self._timeout = timeout
         self._codecs = Codecs(lambda *about: V2(inference(*about)))
+        self.doors = Doors(rack, PATH, lambda slot: Infer(slot, self._codecs, timeout))
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -75,6 +70,10 @@ class OpenInference:
             ),
             *self._of_model("/v2/models/{name}"),
             *self._of_model("/v2/models/{name}/versions/{version}"),
+            *(
+                Endpoint(method, "/v2/{rest:path}", self._nothing, include_in_schema=False)
+                for method in ("GET", "POST")
+            ),
         ]
 
     def _of_model(self, place: str) -> list[Endpoint]:
@@ -82,7 +81,8 @@ class OpenInference:
         known = {200: Answer("It"), 404: Answer("No such model, or another version"), **NOT_READY}
         infer = "Answers of a model, by the Open Inference Protocol"
         return [
-            Endpoint("POST", f"{place}/infer", self._infer, infer, known, body=Any),
+            # Infer answers for the models that are.
+            Endpoint("POST", f"{place}/infer", self._unknown, infer, known, body=Any),
             Endpoint("GET", f"{place}/ready", self._model_ready, "Whether a model serves", known),
             Endpoint("GET", place, self._metadata, "What a model takes and gives", known),
         ]
@@ -101,50 +101,35 @@ class OpenInference:
         try:
             asked = _asked(await read(request.scope, request.receive, INDEX_BYTES))
         except HTTPError as error:
-            return _refusal(error)
+            return refusal(error)
         return to_json(index(self._rack, asked.ready))
+
+    async def _nothing(self, request: Request) -> Response:
+        """What Triton has and this protocol has not, such as statistics."""
+        place = f"{request.method} {clip(request.url.path)}"
+        return refusal(HTTPError(404, f"Nothing of the Open Inference Protocol is at {place}"))
 
     async def _model_ready(self, request: Request) -> Response:
         try:
             slot, _ = self._standing(request)
         except HTTPError as error:
-            return _refusal(error)
+            return refusal(error)
         return to_json({"name": slot.name, "ready": True})
 
     async def _metadata(self, request: Request) -> Response:
         try:
             slot, release = self._standing(request)
         except HTTPError as error:
-            return _refusal(error)
+            return refusal(error)
         return to_json(self._codecs.of(slot, release).model.metadata(list(slot.standing)))
 
-    async def _infer(self, request: Request) -> Response:
+    async def _unknown(self, request: Request) -> Response:
+        """`.../infer` where no such model is promoted."""
         try:
-            return await self._answer(request)
+            live(find(self._rack, request.path_params["name"]))
         except HTTPError as error:
-            return _refusal(error)
-
-    async def _answer(self, request: Request) -> Response:
-        slot = find(self._rack, request.path_params["name"])
-        request.scope[ROUTE] = f"{slot.name}/infer"
-        await arrived(slot, self._timeout)
-        self._standing(request)
-        body = await read(request.scope, request.receive, slot.limits.body_bytes)
-        length, calls = _length(request), list[V2Call]()
-
-        def decoded(release: Release) -> Batch:
-            calls[:] = [self._codecs.of(slot, release).decode(body, length)]
-            return calls[0].batch
-
-        answers, release = await ask(slot, decoded, self._timeout, version=_version(request))
-        try:
-            given, header = self._codecs.of(slot, release).encode(answers, calls[0])
-        except BadInput as error:
-            raise unfit(error) from None
-        headers = {VERSION_HEADER: spelled(str(release))}
-        if header is None:
-            return Response(given, headers=headers, media_type=JSON)
-        return Response(given, headers=headers | {LENGTH: str(header)}, media_type=BINARY)
+            return refusal(error)
+        return refusal(NotReady("The model came this moment: call again"))
 
     def _standing(self, request: Request) -> tuple[Slot[Row, Row], Release]:
         """The slot, and its live release or the one of the version that is named."""
@@ -185,19 +170,3 @@ def _asked(body: bytes) -> IndexAsked:
     except (ValueError, RecursionError) as error:
         problem = Problem(["body"], f"the request is none of this protocol: {error}", "json")
         raise UnprocessableBody(problem) from None
-
-
-def _length(request: Request) -> int | None:
-    text = request.headers.get(LENGTH)
-    if text is None:
-        return None
-    if not LONGEST.fullmatch(text):
-        message = f"the header {LENGTH} is {text[:40]!r}, and no number of bytes"
-        raise UnprocessableBody(Problem(["header", LENGTH], message, "wrong_value"))
-    return int(text)
-
-
-def _refusal(error: HTTPError) -> Response:
-    response = to_json({"error": error.sentence}, 400 if error.status == 422 else error.status)
-    response.headers.update(error.headers)
-    return response

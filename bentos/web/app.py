@@ -14,7 +14,7 @@ from bentos.web import docs, history, hooks
 from bentos.web.auth.gate import Gate
 from bentos.web.auth.guard import Guard, inside
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint, routes
-from bentos.web.errors import HANDLERS, JSON, Failure, Unavailable
+from bentos.web.errors import HANDLERS, JSON, Failure, HTTPError, Unavailable
 from bentos.web.following import Following
 from bentos.web.hot import Door
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, ROUTE, metrics
@@ -64,7 +64,7 @@ class App:
             ],
             exception_handlers=HANDLERS,
         )
-        self._app = self.guard.around(self._dispatch)
+        self._app = self.guard.around(self._dispatch, self._refused)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -81,6 +81,13 @@ class App:
 
     def _door(self, path: str) -> Door | None:
         return self.hot.get(path) or self._doors(path)
+
+    def _refused(
+        self, scope: Scope, error: HTTPError
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """An error of the guard, as callers of a door read it."""
+        door = self._door(inside(scope)) if scope["method"] == "POST" else None
+        return door.refused(error) if door else error.render()
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") == "POST":

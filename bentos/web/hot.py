@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from bentos.serving.batching import Answer, Answered, NoRelease, QueueFull, Row
@@ -45,6 +46,10 @@ class Door:
         """Status, headers and body. Raises HTTPError."""
         raise NotImplementedError
 
+    def refused(self, error: HTTPError) -> tuple[int, list[Header], bytes]:
+        """An error in the form that this door's callers know."""
+        return error.render()
+
     def late(self) -> HTTPError:
         """What is answered when a call took longer than `timeout` seconds."""
         return HTTPError(504, f"POST {self.path} took longer than {self.timeout:.0f} s")
@@ -64,11 +69,11 @@ class Door:
         try:
             status, headers, body = await self._in_time(scope, receive)
         except HTTPError as error:
-            status, headers, body = error.render()
+            status, headers, body = self.refused(error)
         except ClientDisconnect:
             raise
         except Exception as error:
-            status, headers, body = unexpected(error, f"POST {self.path}").render()
+            status, headers, body = self.refused(unexpected(error, f"POST {self.path}"))
         REQUEST_SECONDS.observe(self._labels, time.perf_counter() - started)
         REQUESTS.add((*self._labels, str(status)))
         return status, headers, body
@@ -95,8 +100,7 @@ class Quick(Door):
 
     async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
         """What the handler answers."""
-        response = await self._handler(Request(scope, receive))
-        return response.status_code, response.raw_headers, bytes(response.body)
+        return whole(await self._handler(Request(scope, receive)))
 
 
 class Hot(Door, Generic[Row, Answer]):
@@ -127,6 +131,11 @@ class Hot(Door, Generic[Row, Answer]):
     def late(self) -> HTTPError:
         """What is answered when a call took longer than `timeout` seconds."""
         return late(self.slot, self.timeout)
+
+
+def whole(response: Response) -> tuple[int, list[Header], bytes]:
+    """Status, headers and body of an answer that is no stream."""
+    return response.status_code, response.raw_headers, bytes(response.body)
 
 
 def headers_of(body: bytes, release: Release) -> list[Header]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -24,9 +25,10 @@ from tests.web.serving import serving
 __all__ = ["Predict", "app", "asked", "put", "stand"]
 
 
-def app(alone: str = "") -> App:
+def app(alone: str = "", **sections: Any) -> App:
     """The service of all models, or of one alone, while there are none."""
-    return build(Settings(models=ModelSettings(prefix="", exclude=[], alone=alone)))
+    models = ModelSettings(prefix="", exclude=[], alone=alone)
+    return build(Settings(models=models, **sections))
 
 
 def stand(app: App, name: str, folder: Path, version: str = "1") -> Release:
@@ -35,9 +37,11 @@ def stand(app: App, name: str, folder: Path, version: str = "1") -> Release:
     return put(app, name, opened.schema, opened.predict, version)
 
 
-def put(app: App, name: str, schema: Schema, predict: Predict, version: str = "1") -> Release:
-    """Let anything serve that answers batches of a schema."""
-    release = Release(Version(name, version), predict, "native", 0.0, 0.0, schema=schema)
+def put(
+    app: App, name: str, schema: Schema, predict: Predict, version: str = "1", cost: float = 0.0
+) -> Release:
+    """Let anything serve that answers batches of a schema; what costs much runs in a thread."""
+    release = Release(Version(name, version), predict, "native", cost, cost, schema=schema)
     (rack,) = app.following.racks
     (rack.get(name) or rack.add([name])[0]).swap(release)
     return release

@@ -6,17 +6,23 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import grpc
 import httpx
 import pytest
+from pydantic import SecretStr
 from tritonclient.grpc import service_pb2
 
+from bentos.settings import SecuritySettings, ServiceSettings
 from bentos.tensors import Batch, Column, Schema
+from tests.memory import THREADED
 from tests.protocols import standing
 from tests.protocols.doors import INFER, LENGTH, Caller
+from tests.web.serving import serving
 
 SCHEMA = Schema((Column("x", "float64"), Column("n", "int32")), (Column("sum", "float64"),))
 ROWS, INVOCATIONS, V2 = "/sums/predict", "/sums/invocations", "/v2/models/sums/infer"
@@ -189,6 +195,42 @@ def test_a_stream_that_stalls_or_lies_of_its_length_costs_nobody_else(url: str, 
         for connection in stalled:
             connection.close()
     assert httpx.post(f"{url}{door}", content=GOOD[door]).status_code == 200
+
+
+def test_what_a_door_refuses_before_and_after_has_its_form_too(tmp_path: Path) -> None:
+    go_on = Event()
+
+    def slow(batch: Batch) -> Batch:
+        assert go_on.wait(60)
+        return add(batch)
+
+    secret = SecretStr("a secret of 32 bytes or more, for tests")
+    guarded = standing.app(
+        home=tmp_path, security=SecuritySettings(guarded=["models"], secret=secret)
+    )
+    stuck = standing.app(services=ServiceSettings(request_timeout_seconds=1))
+    for app in (guarded, stuck):
+        standing.put(app, "sums", SCHEMA, slow, cost=THREADED)
+    with serving(guarded) as no, serving(stuck) as late, ThreadPoolExecutor(len(FORMS)) as pool:
+        try:
+            for url, status in ((no, 401), (late, 504)):
+                calls = {
+                    door: pool.submit(httpx.post, f"{url}{door}", content=GOOD[door], timeout=60)
+                    for door in FORMS
+                }
+                for door, call in calls.items():
+                    said = call.result()
+                    assert (said.status_code, said.json().keys()) == (status, FORMS[door])
+        finally:
+            go_on.set()
+
+
+@pytest.mark.parametrize("place", ["models/sums/stats", "models/sums/versions/1/2/infer", "x"])
+def test_what_is_not_of_the_protocol_is_named_in_its_form(url: str, place: str) -> None:
+    for ask in (httpx.get, httpx.post):
+        said = ask(f"{url}/v2/{place}")
+        assert (said.status_code, list(said.json())) == (404, ["error"])
+        assert place in said.json()["error"]
 
 
 def _refused(caller: Caller, message: bytes) -> tuple[grpc.StatusCode, str]:

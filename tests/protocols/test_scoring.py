@@ -94,7 +94,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
 
 
 def _client(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, timeout=60)
+    """One that calls on new connections: MLflow's server ends one on which it failed, late."""
+    return httpx.Client(base_url=url, timeout=60, headers={"connection": "close"})
 
 
 @pytest.fixture(autouse=True, scope="module")

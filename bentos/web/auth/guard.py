@@ -6,8 +6,9 @@ a token holds as long as its user does, with the same password; a demoted user's
 `admin` at once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +22,8 @@ from bentos.web.auth.tokens import ADMIN, Insecure
 from bentos.web.endpoint import Access, Answer, Endpoint
 from bentos.web.errors import Failure, HTTPError
 from bentos.web.metrics import REQUESTS
+
+Refused: TypeAlias = Callable[[Scope, HTTPError], tuple[int, list[tuple[bytes, bytes]], bytes]]
 
 
 class Forbidden(HTTPError):
@@ -64,15 +67,20 @@ class Guard:
     async def _log_in(self, request: Request) -> Response:
         return await self._gate.login.log_in(request)
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """`app` behind this door, which pages of the listed origins may call."""
+    def around(self, app: ASGIApp, refused: Refused) -> ASGIApp:
+        """`app` behind this door, which pages of the listed origins may call.
+
+        `refused` has an error in the form that callers of a path know.
+        """
 
         async def behind(scope: Scope, receive: Receive, send: Send) -> None:
             try:
                 await self.admit(scope)
             except HTTPError as error:
                 REQUESTS.add((self._service, "refused", str(error.status)))
-                await error.answer(send)
+                status, headers, body = refused(scope, error)
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
             else:
                 await app(scope, receive, send)
 
