@@ -130,7 +130,8 @@ def table(found: dict[tuple[str, str], Cell], built: dict[str, float]) -> str:
         f"`python -m benchmarks.releases`: each was trained, pickled and asked for "
         f"{old_models.ROWS:,} rows by the release in its column, then judged as a promoted "
         "version is, and asked for the same rows. Seconds are those of the judging, with the "
-        f"environment there already. To build these took {times}.",
+        f"environment there already. To build these took {times} (more where uv has not yet the "
+        "packages in its cache).",
         "",
     ]
     notes = [f"- {kind}, {release}: {cell.note}" for (kind, release), cell in found.items()]
