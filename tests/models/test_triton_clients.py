@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import queue
 import warnings
 from collections.abc import AsyncIterator
 from types import ModuleType
@@ -27,6 +28,7 @@ with warnings.catch_warnings():  # mlflow warns about its own type hints
 pytestmark = pytest.mark.anyio
 NAME = "Metros (São Paulo)"
 ROWS = np.random.default_rng(5).uniform(1, 9, (50, 2))
+SLOPES = {"1": 1.0, "2": 3.0}  # by versions
 HTTP, GRPC = tritonclient.http, tritonclient.grpc
 CLIENTS = {"http": HTTP, "http-aio": HTTP.aio, "grpc": GRPC, "grpc-aio": GRPC.aio}
 
@@ -38,7 +40,7 @@ def fitted(slope: float) -> LinearRegression:
 @pytest.fixture(scope="module")
 def model(models: Models) -> Models:
     """The service, with version 1 of the model; its answer is the sum of a row's columns."""
-    for slope in (1.0, 3.0):
+    for slope in SLOPES.values():
         models.log(fitted(slope), NAME, mlflow.sklearn, serialization_format="skops")
     models.promote(NAME)
     models.served(NAME, ROWS.tolist())
@@ -117,6 +119,53 @@ async def test_what_is_wrong_is_named(
     assert message in raised.value.message()
 
 
+def version_of(result: Any) -> str:
+    """Who answered, and rightly."""
+    found: str = field(result.get_response(), "model_version")
+    np.testing.assert_allclose(result.as_numpy("prediction"), SLOPES[found] * ROWS.sum(axis=1))
+    return found
+
+
+def as_published(models: Models) -> None:
+    """What Triton's examples do beside plain calls.
+
+    They are in https://github.com/triton-inference-server/client, src/python/examples.
+    """
+    http = client_of(HTTP, models)
+    given = inputs(http, ROWS)
+    given[0].set_data_from_numpy(ROWS, binary_data=False)
+    for binary in (False, True):
+        wanted = [HTTP.InferRequestedOutput("prediction", binary_data=binary)]
+        for packing in (None, "gzip"):
+            packed = {
+                "request_compression_algorithm": packing,
+                "response_compression_algorithm": packing,
+                "query_params": {"test_1": 1},
+                "headers": {"test": "1"},  # which the client changes
+            }
+            version_of(http.infer(NAME, given, outputs=wanted, **packed))
+        version_of(http.async_infer(NAME, given, outputs=wanted).get_result())
+    http.close()
+    found: queue.Queue[tuple[Any, Any]] = queue.Queue()
+
+    def said(result: Any, error: Any) -> None:
+        found.put((result, error))
+
+    with client_of(GRPC, models) as client:
+        given, wanted = inputs(client, ROWS), [GRPC.InferRequestedOutput("prediction")]
+        options = {"compression_algorithm": "gzip", "client_timeout": 60}
+        version_of(client.infer(NAME, given, outputs=wanted, headers={"test": "1"}, **options))
+        client.async_infer(NAME, given, callback=said, outputs=wanted)
+        client.start_stream(callback=said)
+        for at in range(3):
+            client.async_stream_infer(NAME, given, request_id=str(at), outputs=wanted)
+        for _ in range(4):
+            result, error = found.get(timeout=60)
+            assert error is None
+            version_of(result)
+        client.stop_stream()
+
+
 async def test_nothing_is_lost_while_versions_change(model: Models) -> None:
     clients = [client_of(module, model) for module in (GRPC.aio, GRPC.aio, GRPC.aio, HTTP.aio)]
     answered: dict[str, int] = {}
@@ -125,11 +174,13 @@ async def test_nothing_is_lost_while_versions_change(model: Models) -> None:
     async def ask(client: Any, version: str) -> None:
         while not ending.is_set():
             result = await client.infer(NAME, inputs(client, ROWS), model_version=version)
-            found = field(result.get_response(), "model_version")
-            slope = {"1": 1.0, "2": 3.0}[found]
+            found = version_of(result)
             assert version in ("", found)
-            np.testing.assert_allclose(result.as_numpy("prediction"), slope * ROWS.sum(axis=1))
             answered[found] = answered.get(found, 0) + 1
+
+    async def as_in_examples() -> None:
+        while not ending.is_set():
+            await asyncio.to_thread(as_published, model)
 
     async def promoted(version: str, stage: str, then: str) -> None:
         await asyncio.to_thread(model.promote, NAME, version, stage)
@@ -138,6 +189,7 @@ async def test_nothing_is_lost_while_versions_change(model: Models) -> None:
 
     tasks = [asyncio.create_task(ask(client, "")) for client in clients]
     tasks.append(asyncio.create_task(ask(clients[0], "1")))  # live, previous, and live again
+    tasks.append(asyncio.create_task(as_in_examples()))
     await promoted("2", "Production", "2")
     await promoted("2", "Archived", "1")
     ending.set()
