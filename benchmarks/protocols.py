@@ -1,10 +1,10 @@
-"""The speed of each HTTP door beside the rows protocol, and calls amid promotions.
+"""The speed of each door beside the rows protocol, and calls amid promotions.
 
     python -m benchmarks.protocols
 
 Needs `wrk` (apt-get install wrk). It starts an S3 server, MLflow and the service of all models by
 itself. What a call costs is the processor time of the service, which others on the machine change
-less than the rate of calls.
+less than the rate of calls. gRPC is called by threads of this process, slower than wrk calls.
 """
 
 import json
@@ -14,18 +14,22 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import numpy as np
 from sklearn.linear_model import LinearRegression
+from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
 
 import mlflow
 from benchmarks.many import workers
 from mlflow import MlflowClient
 from tests.services import served
 from tests.serving.servers import storing, tracking
+from tests.stack import free_ports
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -43,8 +47,12 @@ wrk.body = file:read("*a")
 LOST = re.compile(r"(?:Non-2xx or 3xx responses: |(?:connect|read|write|timeout) )(\d+)")
 
 
+# Calls with so many rows for so many seconds: how many were answered, and how many were lost.
+Caller = Callable[[int, int], tuple[int, int]]
+
+
 class Door(NamedTuple):
-    """Where a protocol is spoken, and the body for so many rows."""
+    """Where a protocol is spoken over HTTP, and the body for so many rows."""
 
     name: str
     path: str
@@ -91,26 +99,32 @@ DOORS = (
 
 def main() -> None:
     """Run it, and print two tables."""
-    folder = Path(tempfile.mkdtemp(prefix="ascenso-protocols-"))
+    folder, (port,) = Path(tempfile.mkdtemp(prefix="ascenso-protocols-")), free_ports(1)
     with (
         storing(folder / "s3") as (store, _),
         tracking(folder, store) as server,
-        served("bentos.models:Models", server.url, folder) as url,
+        served("bentos.models:Models", server.url, folder, ASCENSO_GRPC__PORT=str(port)) as url,
     ):
         mlflow.set_tracking_uri(server.url)
         for _ in range(2):
             _log()
         _promote(url, "1")
-        print("| ms of a core a call | " + " | ".join(f"rows: {size}" for size in SIZES) + " |")
-        print("|---|" + "--:|" * len(SIZES))
-        costs = [_costs(url, size, folder) for size in SIZES]
-        for at, door in enumerate(DOORS):
-            cells = [f"{cost[at] * 1000:.2f} ({cost[at] / cost[0]:.2f})" for cost in costs]
-            print(f"| {door.name} | " + " | ".join(cells) + " |", flush=True)
-        print("\n| amid promotions | calls | promotions | lost |\n|---|--:|--:|--:|")
-        for door in DOORS:
-            calls, promotions, lost = _amid(url, door, folder)
-            print(f"| {door.name} | {calls:,} | {promotions} | {lost} |", flush=True)
+        callers = {door.name: _over_http(url, door, folder) for door in DOORS}
+        callers["v2, gRPC"] = _over_grpc(f"127.0.0.1:{port}")
+        _measure(url, callers)
+
+
+def _measure(url: str, callers: dict[str, Caller]) -> None:
+    print("| ms of a core a call | " + " | ".join(f"rows: {size}" for size in SIZES) + " |")
+    print("|---|" + "--:|" * len(SIZES))
+    costs = [_costs(url, size, callers) for size in SIZES]
+    for name in callers:
+        cells = [f"{cost[name] * 1000:.2f} ({cost[name] / cost['rows']:.2f})" for cost in costs]
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+    print("\n| amid promotions | calls | promotions | lost |\n|---|--:|--:|--:|")
+    for name, call in callers.items():
+        calls, promotions, lost = _amid(url, call)
+        print(f"| {name} | {calls:,} | {promotions} | {lost} |", flush=True)
 
 
 def _log() -> None:
@@ -138,27 +152,58 @@ def _live(url: str) -> str:
     return str(said.headers.get("x-model-version", "").rpartition("/")[2])
 
 
-def _wrk(url: str, door: Door, rows: int, folder: Path, seconds: int) -> list[str]:
-    body, script = folder / "body", folder / "call.lua"
-    body.write_bytes(door.body(rows))
-    script.write_text(SCRIPT.format(header=door.header(rows), body=body))
-    place = ["-s", str(script), f"{url}{door.path}"]
-    return ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", *place]
+def _over_http(url: str, door: Door, folder: Path) -> Caller:
+    def call(rows: int, seconds: int) -> tuple[int, int]:
+        body, script = folder / "body", folder / "call.lua"
+        body.write_bytes(door.body(rows))
+        script.write_text(SCRIPT.format(header=door.header(rows), body=body))
+        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s"]
+        command += ["-s", str(script), f"{url}{door.path}"]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return _calls(said), sum(int(found) for found in LOST.findall(said))
+
+    return call
 
 
-def _costs(url: str, rows: int, folder: Path) -> list[float]:
+def _over_grpc(address: str) -> Caller:
+    def call(rows: int, seconds: int) -> tuple[int, int]:
+        given = InferInput("input-0", [rows, COLUMNS], "FP64")
+        given.set_data_from_numpy(np.array(table(rows)))
+        until = time.monotonic() + seconds
+        with InferenceServerClient(address) as client, ThreadPoolExecutor(CONNECTIONS) as pool:
+            asked = [pool.submit(_ask, client, given, until) for _ in range(CONNECTIONS)]
+            answered = [one.result() for one in asked]
+        return sum(calls for calls, _ in answered), sum(lost for _, lost in answered)
+
+    return call
+
+
+def _ask(client: InferenceServerClient, given: InferInput, until: float) -> tuple[int, int]:
+    calls = lost = 0
+    while time.monotonic() < until:
+        try:
+            client.infer(NAME, [given])
+            calls += 1
+        except InferenceServerException:
+            lost += 1
+    return calls, lost
+
+
+def _costs(url: str, rows: int, callers: dict[str, Caller]) -> dict[str, float]:
     """Seconds of a core that a call costs at each door, the least of some rounds."""
-    rounds = [[_cost(url, door, rows, folder) for door in DOORS] for _ in range(ROUNDS)]
-    return [min(costs) for costs in zip(*rounds, strict=True)]
+    rounds = [
+        {name: _cost(url, name, call, rows) for name, call in callers.items()}
+        for _ in range(ROUNDS)
+    ]
+    return {name: min(costs[name] for costs in rounds) for name in callers}
 
 
-def _cost(url: str, door: Door, rows: int, folder: Path) -> float:
+def _cost(url: str, name: str, call: Caller, rows: int) -> float:
     before = _spent(url)
-    command = _wrk(url, door, rows, folder, SECONDS)
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    if LOST.search(said):
-        raise SystemExit(f"{door.name}: {said}")
-    return (_spent(url) - before) / _calls(said)
+    calls, lost = call(rows, SECONDS)
+    if lost:
+        raise SystemExit(f"{name}: {lost} calls were lost")
+    return (_spent(url) - before) / calls
 
 
 def _spent(url: str) -> float:
@@ -170,15 +215,16 @@ def _calls(said: str) -> int:
     return int(said.partition(" requests in")[0].split()[-1])
 
 
-def _amid(url: str, door: Door, folder: Path) -> tuple[int, int, int]:
+def _amid(url: str, call: Caller) -> tuple[int, int, int]:
     """Calls while versions are promoted and taken back, how many versions, and calls lost."""
-    command, promotions = _wrk(url, door, 1, folder, 20), 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
+    promotions = 0
+    with ThreadPoolExecutor(1) as pool:
+        calling = pool.submit(call, 1, 20)
+        while not calling.done():
             _promote(url, "12"[promotions % 2 == 0])
             promotions += 1
-        said = process.communicate()[0]
-    return _calls(said), promotions, sum(int(found) for found in LOST.findall(said))
+        calls, lost = calling.result()
+    return calls, promotions, lost
 
 
 if __name__ == "__main__":
