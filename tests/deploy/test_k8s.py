@@ -319,7 +319,7 @@ def test_a_migration_runs_before_anything_of_the_new_release(overlay: str) -> No
     """What `kubectl apply -l ascenso/step=prepare` makes is all that the migration needs."""
     prepared = {
         (r["kind"], r["metadata"]["name"])
-        for r in yaml.safe_load_all(built(overlay))
+        for r in parsed(overlay)
         if r["metadata"].get("labels", {}).get("ascenso/step") == "prepare"
     }
     job = next(pod for name, pod, _ in pods(overlay) if name == "mlflow-migrate")
