@@ -1,5 +1,6 @@
 """What the columns of a model are."""
 
+from collections import Counter
 from typing import Any, Literal
 
 import msgspec
@@ -93,8 +94,8 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         for side in (self.inputs, self.outputs):
-            names = [column.name for column in side]
-            if twice := {name for name in names if names.count(name) > 1}:
+            counts = Counter(column.name for column in side)
+            if twice := [name for name, count in counts.items() if count > 1]:
                 raise BadSchema(f"the column {min(twice)!r} is there twice")
 
     @property
@@ -105,7 +106,8 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def single(self) -> Column | None:
         """The one unnamed column, of a model that takes rows, texts or a tensor as they are."""
-        return self.inputs[0] if self.names == ("",) else None
+        alone = len(self.inputs) == 1 and not self.inputs[0].name
+        return self.inputs[0] if alone else None
 
     @property
     def uniform(self) -> "np.dtype[Any] | None":
