@@ -13,7 +13,7 @@ from tests.stack import Stack, wait_for
 
 RATE = 100
 CALLS_AT_REST = 500
-SWAPS_IN_ALL = 50
+SWAPS_IN_ALL = 30
 MOST_GROWTH = 200  # MB
 
 

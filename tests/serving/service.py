@@ -100,7 +100,7 @@ class Service:
         enough = Event()
 
         def asking() -> None:
-            while not enough.wait(0.005):
+            while not enough.wait(0.05):
                 heard.append(self.ask())
 
         thread = Thread(target=asking)
