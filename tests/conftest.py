@@ -13,6 +13,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local.settings import ROOT
+from tests import certificates
 from tests.stack import Stack, running
 
 TESTS = Path(__file__).parent
@@ -25,8 +26,9 @@ os.environ.setdefault("ASCENSO_ADMISSION__NICENESS", "0")
 
 
 def pytest_configure() -> None:
-    """Let a terminated run stop its servers, as Ctrl-C does."""
+    """Let a terminated run stop its servers, as Ctrl-C does, and let calls cost what they must."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    certificates.share()
 
 
 class ByServers(LoadScopeScheduling):  # type: ignore[misc]
