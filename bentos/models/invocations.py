@@ -8,6 +8,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,14 +20,14 @@ from bentos.protocols.invocations import Invocations, Unsupported
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.tensors import Batch
-from bentos.web.app import to_json
 from bentos.web.body import read
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint
-from bentos.web.errors import JSON, HTTPError, NotReady, UnprocessableBody
-from bentos.web.hot import MISMATCH, Door, Header, headers_of, late, whole
+from bentos.web.errors import JSON, HTTPError, NotReady, Rendered, UnprocessableBody
+from bentos.web.hot import MISMATCH, Door, Header, headers_of, late
 
 MLFLOW = "3.17.2"  # whose scoring server this one is like
 PATH = re.compile(r"(?:/([^/]+))?/invocations")
+PLACES = re.compile(r"(?:/[^/]+)?/(?:invocations|ping|health|version)")  # of MLflow's server
 CODES = {400: "BAD_REQUEST", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE"}
 
 
@@ -57,9 +58,9 @@ class Invoked(Door):
         """What is answered when a call took longer than `timeout` seconds."""
         return late(self.slot, self.timeout)
 
-    def refused(self, error: HTTPError) -> tuple[int, list[Header], bytes]:
+    def refused(self, error: HTTPError) -> Rendered:
         """An error in MLflow's form."""
-        return whole(_refusal(error))
+        return refusal(error)
 
 
 class Scoring:
@@ -103,17 +104,11 @@ class Scoring:
 
     async def _unknown(self, request: Request) -> Response:
         """`POST /NAME/invocations` where no such model is promoted."""
-        try:
-            live(self._slot(request))
-        except HTTPError as error:
-            return _refusal(error)
-        return _refusal(NotReady("The model came this moment: call again"))
+        live(self._slot(request))
+        raise NotReady("The model came this moment: call again")
 
     async def _ping(self, request: Request) -> Response:
-        try:
-            live(self._slot(request))
-        except HTTPError as error:
-            return _refusal(error)
+        live(self._slot(request))
         return Response("\n", media_type=JSON)
 
     async def _version(self, request: Request) -> Response:
@@ -121,14 +116,14 @@ class Scoring:
 
     async def _nameless(self, request: Request) -> Response:
         message = "Name the model, as in /NAME/invocations; or serve one alone: models.alone"
-        return _refusal(HTTPError(404, message))
+        raise HTTPError(404, message)
 
 
-def _refusal(error: HTTPError) -> Response:
+def refusal(error: HTTPError) -> Rendered:
+    """`{"error_code": ..., "message": ...}`; what cannot be read is a 400."""
     status = 400 if error.status == HTTPStatus.UNPROCESSABLE_ENTITY else error.status
-    response = to_json({"error_code": _code(error, status), "message": error.sentence}, status)
-    response.headers.update(error.headers)
-    return response
+    body = {"error_code": _code(error, status), "message": error.sentence}
+    return error.rendered(status, msgspec.json.encode(body))
 
 
 def _code(error: HTTPError, status: int) -> str:

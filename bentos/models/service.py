@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from bentos.bento.named import Call, Named
 from bentos.bento.service import OPTIONS, Served
-from bentos.models import page
+from bentos.models import invocations, page, v2_infer
 from bentos.models.calls import Models as Rack
 from bentos.models.calls import find, live, run
 from bentos.models.doors import END, PATH, ByName, Doors, Predictions, any_of
@@ -22,7 +22,7 @@ from bentos.web import docs
 from bentos.web.app import App, Server, to_json
 from bentos.web.auth.gate import Gate
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint
-from bentos.web.errors import JSON, Failure, NotReady
+from bentos.web.errors import JSON, Failure, HTTPError, NotReady, Rendered
 from bentos.web.following import Following
 from bentos.web.headers import PAGE_HEADERS
 from bentos.web.slots import tabled
@@ -142,6 +142,13 @@ def _by_name(door: ByName) -> Endpoint:
     )
 
 
+def form(path: str, error: HTTPError) -> Rendered:
+    """An error as the callers of a path read it: in the form of the protocol there."""
+    if path.startswith("/v2/") or path == "/v2":
+        return v2_infer.refusal(error)
+    return invocations.refusal(error) if invocations.PLACES.fullmatch(path) else error.render()
+
+
 def build(settings: Settings, gate: Gate | None = None) -> App:
     """The service, by these settings."""
     pages, timeout = Pages(settings), settings.services.request_timeout_seconds
@@ -159,6 +166,7 @@ def build(settings: Settings, gate: Gate | None = None) -> App:
         gate or Gate(settings),
         last=[pages.last],
         doors=any_of(predicting, scoring.doors, inference.doors),
+        form=form,
     )
     if settings.grpc.port:
         app.servers.append(over_grpc(pages.rack, app, settings))

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from bentos.models.calls import Codecs, Models, Row, find, live, standing
 from bentos.models.doors import Doors
-from bentos.models.v2_infer import PATH, Infer, refusal
+from bentos.models.v2_infer import PATH, Infer
 from bentos.protocols import V2, Inference
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -98,38 +98,26 @@ class OpenInference:
         return to_json({"ready": ready}, 200 if ready else 503)
 
     async def _index(self, request: Request) -> Response:
-        try:
-            asked = _asked(await read(request.scope, request.receive, INDEX_BYTES))
-        except HTTPError as error:
-            return refusal(error)
+        asked = _asked(await read(request.scope, request.receive, INDEX_BYTES))
         return to_json(index(self._rack, asked.ready))
 
     async def _nothing(self, request: Request) -> Response:
         """What Triton has and this protocol has not, such as statistics."""
         place = f"{request.method} {clip(request.url.path)}"
-        return refusal(HTTPError(404, f"Nothing of the Open Inference Protocol is at {place}"))
+        raise HTTPError(404, f"Nothing of the Open Inference Protocol is at {place}")
 
     async def _model_ready(self, request: Request) -> Response:
-        try:
-            slot, _ = self._standing(request)
-        except HTTPError as error:
-            return refusal(error)
+        slot, _ = self._standing(request)
         return to_json({"name": slot.name, "ready": True})
 
     async def _metadata(self, request: Request) -> Response:
-        try:
-            slot, release = self._standing(request)
-        except HTTPError as error:
-            return refusal(error)
+        slot, release = self._standing(request)
         return to_json(self._codecs.of(slot, release).model.metadata(list(slot.standing)))
 
     async def _unknown(self, request: Request) -> Response:
         """`.../infer` where no such model is promoted."""
-        try:
-            live(find(self._rack, request.path_params["name"]))
-        except HTTPError as error:
-            return refusal(error)
-        return refusal(NotReady("The model came this moment: call again"))
+        live(find(self._rack, request.path_params["name"]))
+        raise NotReady("The model came this moment: call again")
 
     def _standing(self, request: Request) -> tuple[Slot[Row, Row], Release]:
         """The slot, and its live release or the one of the version that is named."""

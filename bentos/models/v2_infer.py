@@ -2,7 +2,7 @@
 
 import re
 
-from starlette.responses import Response
+import msgspec
 from starlette.types import Receive, Scope
 
 from bentos.models.calls import Codecs, Row, ask
@@ -10,12 +10,11 @@ from bentos.protocols import V2, V2Call
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.tensors import BadInput, Batch
-from bentos.web.app import to_json
 from bentos.web.auth.guard import inside
 from bentos.web.body import read
-from bentos.web.errors import HTTPError, Problem, UnprocessableBody
+from bentos.web.errors import HTTPError, Problem, Rendered, UnprocessableBody
 from bentos.web.headers import first
-from bentos.web.hot import Door, Header, headers_of, late, unfit, whole
+from bentos.web.hot import Door, Header, headers_of, late, unfit
 
 PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 LENGTH = b"inference-header-content-length"
@@ -55,16 +54,15 @@ class Infer(Door):
         """What is answered when a call took longer than `timeout` seconds."""
         return late(self.slot, self.timeout)
 
-    def refused(self, error: HTTPError) -> tuple[int, list[Header], bytes]:
+    def refused(self, error: HTTPError) -> Rendered:
         """An error in the protocol's form."""
-        return whole(refusal(error))
+        return refusal(error)
 
 
-def refusal(error: HTTPError) -> Response:
+def refusal(error: HTTPError) -> Rendered:
     """`{"error": ...}`; what cannot be read is a 400."""
-    response = to_json({"error": error.sentence}, 400 if error.status == 422 else error.status)
-    response.headers.update(error.headers)
-    return response
+    status = 400 if error.status == 422 else error.status
+    return error.rendered(status, msgspec.json.encode({"error": error.sentence}))
 
 
 def _version(scope: Scope) -> str | None:

@@ -14,7 +14,7 @@ from bentos.web import docs, history, hooks
 from bentos.web.auth.gate import Gate
 from bentos.web.auth.guard import Guard, inside
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint, routes
-from bentos.web.errors import HANDLERS, JSON, Failure, HTTPError, Unavailable
+from bentos.web.errors import JSON, Failure, HTTPError, Rendered, Unavailable, handlers
 from bentos.web.following import Following
 from bentos.web.hot import Door
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, ROUTE, metrics
@@ -39,7 +39,8 @@ class App:
     the fast route; all else goes to Starlette.
 
     `last` are endpoints whose paths would hide those that every service has. What all services of
-    a process share, their users and origins, is the `gate`.
+    a process share, their users and origins, is the `gate`. `form` gives an error at a path as the
+    callers of that path read it.
     """
 
     def __init__(
@@ -50,19 +51,21 @@ class App:
         gate: Gate,
         last: Sequence[Endpoint] = (),
         doors: Callable[[str], Door | None] = lambda path: None,
+        form: Callable[[str, HTTPError], Rendered] = lambda path, error: error.render(),
     ) -> None:
         self.name = name
         self.following = following
         self.servers: list[Server] = []
         self.hot = {e.path: e.handler for e in endpoints if isinstance(e.handler, Door)}
         self._doors = doors
+        self._form = form
         self.guard = Guard(name, gate, [*endpoints, *self._common(gate), *last])
         self._starlette = Starlette(
             routes=[
                 *docs.routes(name, VERSION, self.guard.endpoints),
                 *routes(self.guard.endpoints),
             ],
-            exception_handlers=HANDLERS,
+            exception_handlers=handlers(self._refused),
         )
         self._app = self.guard.around(self._dispatch, self._refused)
 
@@ -82,12 +85,8 @@ class App:
     def _door(self, path: str) -> Door | None:
         return self.hot.get(path) or self._doors(path)
 
-    def _refused(
-        self, scope: Scope, error: HTTPError
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """An error of the guard, as callers of a door read it."""
-        door = self._door(inside(scope)) if scope["method"] == "POST" else None
-        return door.refused(error) if door else error.render()
+    def _refused(self, scope: Scope, error: HTTPError) -> Rendered:
+        return self._form(inside(scope), error)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") == "POST":

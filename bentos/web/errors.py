@@ -11,14 +11,15 @@ HTTPError
 
 import logging
 import secrets
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ExceptionHandler, Send
+from starlette.types import ExceptionHandler, Scope, Send
 
 logger = logging.getLogger(__name__)
 
@@ -75,20 +76,28 @@ class HTTPError(Exception):
         """`{"detail": ...}` as JSON."""
         return msgspec.json.encode({"detail": self.detail})
 
-    def render(self) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    def render(self) -> "Rendered":
         """Status, headers and body as an ASGI server wants them."""
-        body = self.body()
+        return self.rendered(self.status, self.body())
+
+    def rendered(self, status: int, body: bytes) -> "Rendered":
+        """The same in another form: `body` is JSON."""
         headers = {"content-type": JSON, "content-length": str(len(body)), **self.headers}
         pairs = [
             (name.encode("latin-1"), text.encode("latin-1")) for name, text in headers.items()
         ]
-        return self.status, pairs, body
+        return status, pairs, body
 
     async def answer(self, send: Send) -> None:
         """Send it, from an ASGI app."""
         status, headers, body = self.render()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+Rendered: TypeAlias = tuple[int, list[tuple[bytes, bytes]], bytes]
+Refused: TypeAlias = Callable[[Scope, HTTPError], Rendered]
+Handlers: TypeAlias = dict[Any, ExceptionHandler]
 
 
 class BodyTooLarge(HTTPError):
@@ -155,21 +164,26 @@ def _from_starlette(request: Request, error: HTTPException) -> HTTPError:
     return HTTPError(error.status_code, detail, error.headers)
 
 
-async def respond(request: Request, error: Exception) -> Response:
-    """The answer to any exception, as a Starlette exception handler."""
+def plainly(scope: Scope, error: HTTPError) -> Rendered:
+    """An error as it is where no protocol says otherwise."""
+    return error.render()
+
+
+async def respond(request: Request, error: Exception, refused: Refused = plainly) -> Response:
+    """The answer to any exception; `refused` gives it the form of its place."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     if isinstance(error, HTTPException):
         error = _from_starlette(request, error)
     if not isinstance(error, HTTPError):
         error = unexpected(error, f"{request.method} {request.url.path}")
-    return Response(error.body(), error.status, error.headers, media_type=JSON)
+    status, headers, body = refused(request.scope, error)
+    response = Response(body, status)
+    response.raw_headers = headers
+    return response
 
 
-#: For `Starlette(exception_handlers=...)`. It re-raises an unexpected error after answering.
-HANDLERS: dict[Any, ExceptionHandler] = {
-    HTTPError: respond,
-    HTTPException: respond,
-    ClientDisconnect: respond,
-    Exception: respond,
-}
+def handlers(refused: Refused = plainly) -> Handlers:
+    """For `Starlette(exception_handlers=...)`, which raises unexpected errors after answering."""
+    answer = partial(respond, refused=refused)
+    return dict.fromkeys((HTTPError, HTTPException, ClientDisconnect, Exception), answer)

@@ -27,6 +27,11 @@ from tests.web.serving import serving
 SCHEMA = Schema((Column("x", "float64"), Column("n", "int32")), (Column("sum", "float64"),))
 ROWS, INVOCATIONS, V2 = "/sums/predict", "/sums/invocations", "/v2/models/sums/infer"
 FORMS = {ROWS: {"detail"}, INVOCATIONS: {"error_code", "message"}, V2: {"error"}}
+PLACES = {
+    "/sums": FORMS[ROWS],
+    "/sums/ping": FORMS[INVOCATIONS],
+    **dict.fromkeys(("/v2", "/v2/models/sums", "/v2/models/sums/ready", "/v2/x"), FORMS[V2]),
+}
 WRONG = {ROWS: 422, INVOCATIONS: 400, V2: 400}
 GOOD = {
     ROWS: b'{"x": 1.5, "n": 2}',
@@ -221,6 +226,9 @@ def test_what_a_door_refuses_before_and_after_has_its_form_too(tmp_path: Path) -
                 for door, call in calls.items():
                     said = call.result()
                     assert (said.status_code, said.json().keys()) == (status, FORMS[door])
+            for place, keys in PLACES.items():
+                said = httpx.get(f"{no}{place}")
+                assert (said.status_code, said.json().keys()) == (401, keys)
         finally:
             go_on.set()
 
@@ -231,6 +239,16 @@ def test_what_is_not_of_the_protocol_is_named_in_its_form(url: str, place: str) 
         said = ask(f"{url}/v2/{place}")
         assert (said.status_code, list(said.json())) == (404, ["error"])
         assert place in said.json()["error"]
+
+
+def test_another_method_or_packing_is_refused_in_the_form_of_its_place(url: str) -> None:
+    for place, keys in (PLACES | FORMS).items():
+        said = httpx.put(f"{url}{place}")
+        assert (said.status_code, said.json().keys()) == (405, keys), place
+    index = f"{url}/v2/repository/index"
+    for body, packing, status in ((b" " * 70_000, "", 413), (b"x", "br", 415), (b"[]", "", 400)):
+        said = httpx.post(index, content=body, headers={"content-encoding": packing})
+        assert (said.status_code, list(said.json())) == (status, ["error"])
 
 
 def _refused(caller: Caller, message: bytes) -> tuple[grpc.StatusCode, str]:

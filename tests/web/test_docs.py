@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from bentos.web import docs
 from bentos.web.body import Decoder, decode_query, read
 from bentos.web.endpoint import Answer, Endpoint, routes
-from bentos.web.errors import HANDLERS, JSON, Failure
+from bentos.web.errors import JSON, Failure, handlers
 from tests.web.serving import serving
 
 CHROMIUM = "/usr/bin/chromium"
@@ -103,7 +103,7 @@ ENDPOINTS = [
 
 def service() -> Starlette:
     readers = docs.routes("contugas <b>", "1.2.3", ENDPOINTS, "Anomalies in gas readings")
-    return Starlette(routes=[*routes(ENDPOINTS), *readers], exception_handlers=HANDLERS)
+    return Starlette(routes=[*routes(ENDPOINTS), *readers], exception_handlers=handlers())
 
 
 def document() -> dict[str, Any]:

@@ -12,7 +12,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from bentos.web.errors import (
-    HANDLERS,
     BodyTooLarge,
     HTTPError,
     NotReady,
@@ -20,6 +19,7 @@ from bentos.web.errors import (
     Problem,
     Problems,
     UnprocessableBody,
+    handlers,
     unexpected,
 )
 
@@ -28,7 +28,7 @@ UNREADABLE = Problem(["body", 3, "presion"], "Field required", "missing")
 
 def get(path: str, *routes: BaseRoute, method: str = "GET") -> httpx.Response:
     app = Starlette(
-        routes=[Mount("/contugas", Starlette(routes=routes, exception_handlers=HANDLERS))]
+        routes=[Mount("/contugas", Starlette(routes=routes, exception_handlers=handlers()))]
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 

@@ -6,9 +6,8 @@ a token holds as long as its user does, with the same password; a demoted user's
 `admin` at once.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,10 +19,8 @@ from bentos.web.auth.gate import Gate
 from bentos.web.auth.throttle import address, rate
 from bentos.web.auth.tokens import ADMIN, Insecure
 from bentos.web.endpoint import Access, Answer, Endpoint
-from bentos.web.errors import Failure, HTTPError
+from bentos.web.errors import Failure, HTTPError, Refused
 from bentos.web.metrics import REQUESTS
-
-Refused: TypeAlias = Callable[[Scope, HTTPError], tuple[int, list[tuple[bytes, bytes]], bytes]]
 
 
 class Forbidden(HTTPError):
