@@ -57,8 +57,8 @@ def admit_by_schema(case: Case, settings: AdmissionSettings, place: Path) -> Adm
     return Admitted(
         case.key, mlmodel.flavor, made.runs, "; ".join(filter(None, (tried.note, made.note))),
         seconds, metadata=mlmodel.metadata, schema=schema,
-        example=_example(schema, samples), classes=made.probabilities.classes,
-        lacks=made.probabilities.lacks, files=files,
+        example=_example(schema, samples), made_up=tried.asked.made_up, files=files,
+        classes=made.probabilities.classes, lacks=made.probabilities.lacks,
     )  # fmt: skip
 
 
@@ -68,9 +68,9 @@ def _tried(case: Case, mlmodel: MLmodel, settings: AdmissionSettings, place: Pat
         with elsewhere(case.environment, case.folder, settings) as there:
             return serve(there, mlmodel, settings, place)
     opened = open_model(mlmodel)
-    samples = _samples(mlmodel, opened, settings)
+    samples, made_up = _samples(mlmodel, opened, settings)
     shares = Probabilities(*shares_of(opened, samples))
-    asked = Asked(opened.schema, samples, opened.predict, shares)
+    asked = Asked(opened.schema, samples, opened.predict, shares, made_up)
     return Tried(asked, _made(mlmodel, opened, asked, settings, place), opened.note)
 
 
@@ -89,8 +89,8 @@ def check_pin(version: Version, folder: Path) -> str:
     return found
 
 
-def _samples(mlmodel: MLmodel, opened: Opened, settings: AdmissionSettings) -> Batch:
-    """Rows that the model answers, quickly enough."""
+def _samples(mlmodel: MLmodel, opened: Opened, settings: AdmissionSettings) -> tuple[Batch, bool]:
+    """Rows that the model answers, quickly enough, and whether they are made up."""
     samples, made_up = samples_of(mlmodel, opened)
     try:
         seconds = warm_up(opened.predict, samples, samples.rows(0, 1))
@@ -99,7 +99,7 @@ def _samples(mlmodel: MLmodel, opened: Opened, settings: AdmissionSettings) -> B
         said = f"{type(error).__name__} at {what}: {error}"
         raise of_another(mlmodel, error) or Refusal("samples", said) from error
     check_latency(seconds, settings)
-    return samples
+    return samples, made_up
 
 
 def _made(

@@ -61,7 +61,7 @@ class Elsewhere:
         shares = partial(self.predict, probabilities=True) if opened.shares else None
         return Asked(
             opened.schema, Batch(wire.unpacked(opened.samples)), self.predict,
-            Probabilities(opened.classes, shares, opened.lacks),
+            Probabilities(opened.classes, shares, opened.lacks), opened.made_up,
         )  # fmt: skip
 
     def check(self) -> None:

@@ -24,17 +24,21 @@ class Made(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A model that is open somewhere, with its own answers to rows of its schema."""
+    """A model that is open somewhere, with its own answers to rows of its schema.
+
+    The samples are `made_up` where the version has no input example.
+    """
 
     schema: Schema
     samples: Batch
     predict: Predict
     probabilities: Probabilities
+    made_up: bool
 
 
 def by_graph(asked: Asked, compiled: Compile, place: Path) -> Made:
     """A graph that is proved, with the probabilities where it can give them. Raises NoGraph."""
-    schema, samples, predict, shares = asked
+    schema, samples, predict, shares, _ = asked
     if shares.predict:
         try:
             proto, note = held(compiled(True), schema, shares.predict, samples, probabilities=True)

@@ -65,9 +65,9 @@ class Admitted(msgspec.Struct, frozen=True, tag="admitted"):
     """The version may serve.
 
     `opens` has the SHA-256 of each file that workers open, `files` is the digest of the version's
-    own. `row` is one row of its samples, of a version that is asked without a schema. `classes`
-    and `lacks` are those of its probabilities. `memory` is how many bytes a process grew by when
-    it opened them.
+    own. `row` is one row of its samples, of a version that is asked without a schema; the
+    `example` of one that is asked by it may be `made_up`. `classes` and `lacks` are those of its
+    probabilities. `memory` is how many bytes a process grew by when it opened them.
     """
 
     key: str
@@ -84,6 +84,7 @@ class Admitted(msgspec.Struct, frozen=True, tag="admitted"):
     metadata: dict[str, Any] = {}
     schema: Schema | None = None
     example: bytes = b""
+    made_up: bool = False
     classes: tuple[str, ...] = ()
     lacks: str = ""
     files: str = ""

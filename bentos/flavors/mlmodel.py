@@ -14,6 +14,8 @@ from bentos.refusal import Refusal
 FLAVORS = (
     "sklearn", "catboost", "xgboost", "lightgbm", "onnx", "keras", "pytorch", "itransformer",
 )  # fmt: skip
+# What `log_model(pyfunc_predict_fn=...)` takes, but for `score`, which wants the labels as well.
+METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
 PICKLE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill", ".pth", ".pt", ".bin"}
 PICKLE_FORMATS = {"pickle", "cloudpickle", "joblib", "dill"}
 PICKLE_MAGIC = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
@@ -40,12 +42,11 @@ class MLmodel:
 
     @property
     def predict_fn(self) -> str:
-        """The method that answers: `predict`, or `predict_proba` where the version says so."""
+        """The method that answers: `predict`, or another one of METHODS that the version names."""
         name = self.flavors.get("python_function", {}).get("predict_fn") or "predict"
-        if name not in ("predict", "predict_proba"):
-            raise Refusal(
-                "flavor", f"predict_fn is {name!r}; predict and predict_proba can be served"
-            )
+        if name not in METHODS:
+            known = ", ".join(METHODS)
+            raise Refusal("flavor", f"predict_fn is {name!r}; {known} can be served")
         return str(name)
 
     def columns(self, side: str) -> list[dict[str, Any]] | None:

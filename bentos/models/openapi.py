@@ -3,6 +3,7 @@
 Format: https://spec.openapis.org/oas/v3.1.1.html
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from bentos.serving.release import Release
 from bentos.tensors import Column, Param, Schema
 from bentos.tensors.schema import PROBABILITIES
+from bentos.tensors.signature import SCALARS
 from bentos.web.docs import REFERENCE
 from bentos.web.errors import JSON, Failure, Problems
 
@@ -120,7 +122,8 @@ def answer_of(schema: Schema) -> dict[str, Any]:
 def value_of(column: Column) -> dict[str, Any]:
     """One value of a column as JSON schema."""
     if column.dtype == "json":
-        return {"type": "object"} if not column.spec else {}
+        plain: dict[str, Any] = {} if column.nullable else {"type": "object"}
+        return nested(column.spec) if column.spec else plain
     whole = column.dtype.startswith(("int", "uint"))
     kind = KINDS.get(column.dtype, "integer" if whole else "number")
     value: dict[str, Any] = {"type": [kind, "null"] if column.nullable else kind}
@@ -134,3 +137,30 @@ def value_of(column: Column) -> dict[str, Any]:
         if size >= 0:
             value |= {"minItems": size, "maxItems": size}
     return value
+
+
+def nested(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A value by MLflow's description of it, as JSON schema."""
+    value = _nested(spec)
+    may_lack = not spec.get("required", True) and "type" in value
+    return value | {"type": [value["type"], "null"]} if may_lack else value
+
+
+def _nested(spec: Mapping[str, Any]) -> dict[str, Any]:
+    match spec["type"]:
+        case "array":
+            return {"type": "array", "items": nested(spec["items"])}
+        case "sparkml_vector":
+            return {"type": "array", "items": {"type": "number"}}
+        case "map":
+            return {"type": "object", "additionalProperties": nested(spec["values"])}
+        case "object":
+            held = spec["properties"]
+            return {
+                "type": "object",
+                "properties": {name: nested(each) for name, each in held.items()},
+                "required": [name for name, each in held.items() if each.get("required", True)],
+                "additionalProperties": False,
+            }
+    kind = SCALARS.get(spec["type"])
+    return value_of(Column("", kind)) if kind else {}

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from bentos.registry.runs import Run
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
+from bentos.web.headers import PAGE_HEADERS, allowed
 
+MOST_METRICS = 100
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -19,6 +22,7 @@ _PAGE = """<!doctype html>
 body {{ font: 16px sans-serif; margin: 2em; max-width: 60em }}
 td, th {{ padding: 0 1em .4em 0; text-align: left; vertical-align: top }}
 pre {{ background: #f3f3f3; padding: 1em; overflow-x: auto }}
+textarea {{ width: 100%; height: 8em; box-sizing: border-box }}
 </style>
 </head>
 <body>
@@ -27,6 +31,32 @@ pre {{ background: #f3f3f3; padding: 1em; overflow-x: auto }}
 </body>
 </html>
 """
+_ASK = """
+const form = document.querySelector("form"), {rows, proba, answer} = form.elements;
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    const said = await fetch(form.action + (proba?.checked ? "?proba=true" : ""), {
+      method: "POST", body: rows.value, headers: {"content-type": "application/json"},
+    });
+    const version = said.headers.get("x-model-version") ?? said.status;
+    answer.value = `${version}: ${await said.text()}`;
+  } catch (error) {
+    answer.value = error;
+  }
+});
+"""
+_FORM = """<form action="{name}/predict" method="post">
+<textarea name="rows">{example}</textarea>
+<p><button>Ask</button>{proba}</p>
+<pre><output name="answer"></output></pre>
+</form>
+<script>{script}</script>"""
+_PROBA = ' <label><input type="checkbox" name="proba"> with probabilities</label>'
+HEADERS = PAGE_HEADERS | {
+    "content-security-policy": f"{PAGE_HEADERS['content-security-policy']}; "
+    f"script-src {allowed(_ASK)}; connect-src 'self'; form-action 'none'"
+}
 
 
 def listed(slots: Sequence[Slot[Any, Any]]) -> str:
@@ -41,11 +71,11 @@ def listed(slots: Sequence[Slot[Any, Any]]) -> str:
     return _PAGE.format(title="Models", body=table if slots else empty)
 
 
-def model(slot: Slot[Any, Any], address: str) -> str:
-    """One model: what serves, its columns, an example and how to send it."""
+def model(slot: Slot[Any, Any], address: str, run: Run | None) -> str:
+    """One model: what serves, its run, its columns, an example and how to send it."""
     parts = [f"<p>{html.escape(said(slot))}</p>"]
     if slot.live and slot.live.schema:
-        parts += _release(slot.live, address)
+        parts += _release(slot.live, address, run)
     parts.append('<p><a href="./">all models</a></p>')
     return _PAGE.format(title=html.escape(slot.name), body="\n".join(parts))
 
@@ -66,7 +96,7 @@ def said(slot: Slot[Any, Any]) -> str:
     return "; ".join(words) or "nothing serves yet"
 
 
-def _release(release: Release, address: str) -> list[str]:
+def _release(release: Release, address: str, run: Run | None) -> list[str]:
     schema = release.schema
     if schema is None:
         return []
@@ -78,12 +108,34 @@ def _release(release: Release, address: str) -> list[str]:
     name = html.escape(quote(release.version.name, safe=""))
     return [
         f"<p>It runs as {release.runs}. {html.escape(release.note)}</p>",
+        *_run(release.version.run_id, run),
         f"<h2>Takes</h2><p>as its {schema.source} says</p>{_table(columns)}",
         f"<h2>Gives</h2>{_table(outputs)}",
-        f"<h2>Ask it</h2><pre>{html.escape(curl)}</pre>",
-        f'<p><a href="{name}/docs">try it</a>, <a href="{name}/openapi.json">OpenAPI</a>, '
+        f"<h2>Ask it</h2>{_example(release)}<pre>{html.escape(curl)}</pre>",
+        _form(release, name, example),
+        f'<p><a href="{name}/docs">docs</a>, <a href="{name}/openapi.json">OpenAPI</a>, '
         f'<a href="{name}/releases">releases</a>, <a href="{name}/history">history</a></p>',
     ]
+
+
+def _run(run_id: str, run: Run | None) -> list[str]:
+    """Where the version is from, and how good it was there."""
+    if not run_id:
+        return []
+    if run is None:
+        return [f"<h2>Run</h2><p>{html.escape(run_id)}; MLflow does not tell of it now</p>"]
+    name = html.escape(f"{run.info.run_name} ({run_id})".lstrip())
+    metrics = sorted((metric.key, str(metric.value)) for metric in run.data.metrics)
+    return [f"<h2>Run</h2><p>{name}</p>{_table(metrics[:MOST_METRICS])}"]
+
+
+def _example(release: Release) -> str:
+    return "<p>with a row made up of what the model knows</p>" if release.made_up else ""
+
+
+def _form(release: Release, name: str, example: str) -> str:
+    proba = _PROBA if release.probabilities.predict else ""
+    return _FORM.format(name=name, example=html.escape(example), proba=proba, script=_ASK)
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

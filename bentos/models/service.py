@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import Annotated, Any
 
 import bentoml
+from anyio.to_thread import run_sync
 from bentoml.validators import ContentType
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -17,6 +18,9 @@ from bentos.models.doors import END, PATH, ByName, Doors, Predictions, any_of
 from bentos.models.invocations import Scoring
 from bentos.models.openapi import document
 from bentos.models.v2 import OpenInference
+from bentos.registry.client import NotInRegistry, RegistryUnavailable
+from bentos.registry.runs import Run, Runs
+from bentos.serving.release import Release
 from bentos.settings import Settings
 from bentos.web import docs
 from bentos.web.app import App, Server, to_json
@@ -27,6 +31,8 @@ from bentos.web.following import Following
 from bentos.web.headers import PAGE_HEADERS
 from bentos.web.slots import tabled
 
+RUN_SECONDS = 2.0  # that a page waits for MLflow
+
 
 class Pages:
     """What people read of the models of a rack."""
@@ -34,6 +40,7 @@ class Pages:
     def __init__(self, settings: Settings) -> None:
         self.rack = tabled(settings, run)
         self.following = Following(racks=[self.rack])
+        self._uri = settings.tracking_uri
         self._assets = docs.Assets()
 
     @property
@@ -105,7 +112,21 @@ class Pages:
         """`GET /{name}`: what one model takes and gives."""
         slot = find(self.rack, request.path_params["name"])
         address = str(request.url.replace(query="")).rstrip("/")
-        return HTMLResponse(page.model(slot, address), headers=PAGE_HEADERS)
+        run = await self._run(slot.live)
+        return HTMLResponse(page.model(slot, address, run), headers=page.HEADERS)
+
+    @cached_property
+    def _runs(self) -> Runs:
+        return Runs(self._uri, RUN_SECONDS)
+
+    async def _run(self, release: Release | None) -> Run | None:
+        """The run that a release is from, if it has one and MLflow tells of it."""
+        if release is None or not release.version.run_id:
+            return None
+        try:
+            return await run_sync(self._runs.run, release.version.run_id)
+        except (RegistryUnavailable, NotInRegistry):
+            return None
 
     async def releases(self, request: Request) -> Response:
         """`GET /{name}/releases`."""

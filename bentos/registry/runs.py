@@ -36,6 +36,7 @@ class Info(msgspec.Struct, frozen=True):
     status: Status
     artifact_uri: str = ""
     start_time: int = 0
+    run_name: str = ""
 
 
 class Data(msgspec.Struct, frozen=True):

@@ -45,7 +45,8 @@ class Release:
 
     `row_shape` is that of one input row, -1 where it may vary; `metadata` is what training noted
     in the MLmodel file; `note` says how its graph was proved, or why it has none.
-    One that is asked by its `schema` has an `example` of a call, and the digest of its `files`.
+    One that is asked by its `schema` has an `example` of a call, `made_up` where the version
+    stored none, and the digest of its `files`.
     """
 
     version: Version
@@ -59,6 +60,7 @@ class Release:
     note: str = ""
     schema: Schema | None = None
     example: bytes = b""
+    made_up: bool = False
     probabilities: Probabilities = Probabilities()
     files: str = ""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))

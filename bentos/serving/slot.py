@@ -225,4 +225,5 @@ def _described(release: Release | None) -> dict[str, Any] | None:
         "admission_seconds": round(release.admission_seconds, 3),
         "warnings": release.warnings,
         "schema": release.schema.source if release.schema else None,
+        "example": ("made up" if release.made_up else "stored") if release.example else None,
     }

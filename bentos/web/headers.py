@@ -1,5 +1,7 @@
 """Headers: of requests one by its name, of answers what may stand in one."""
 
+import base64
+import hashlib
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -14,6 +16,12 @@ PAGE_HEADERS = {
 }
 # ASCII that can be seen, without `%`: so that it begins an escape and nothing else.
 _PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+
+
+def allowed(script: str) -> str:
+    """A script inside a page, as the page's policy names it."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def first(scope: Scope, name: bytes) -> bytes:

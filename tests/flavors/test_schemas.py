@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import CountVectorizer
@@ -14,6 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
@@ -22,6 +24,7 @@ from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.opened import Opened
 from bentos.flavors.opening import open_model
 from bentos.flavors.samples import made_up, samples_of
+from bentos.models.openapi import row_of
 from bentos.protocols.rows import Rows
 from bentos.tensors import BadInput, Batch, Column, Schema
 from bentos.tensors.signature import SCALARS, read
@@ -124,6 +127,16 @@ def test_made_up_rows_are_those_that_a_model_answers(held: Any, tmp_path: Path) 
     assert error.value.row == 0
 
 
+@pytest.mark.parametrize("method", ["predict_log_proba", "predict_joint_log_proba"])
+def test_other_methods_that_mlflow_takes(method: str, held: Any) -> None:
+    model = GaussianNB().fit(TABLE[TWO], PAID)
+    opened = held(model, flavors={"sklearn": {}, "python_function": {"predict_fn": method}})
+    few = Batch({name: TABLE[name].to_numpy(float)[:4] for name in TWO})
+    np.testing.assert_array_equal(
+        opened.predict(few)["prediction"], getattr(model, method)(TABLE[TWO][:4])
+    )
+
+
 def test_probabilities_of_several_outputs(held: Any) -> None:
     model = MultiOutputClassifier(LogisticRegression(max_iter=1000))
     model.fit(TABLE[TWO], np.column_stack([PAID, 1 - PAID]))
@@ -183,6 +196,12 @@ def test_params_beside_an_example_are_not_its_rows(held: Any) -> None:
     assert opened.schema.source == "model"
 
 
+ODD: dict[str, Any] = {
+    "lists": {"a": 1, "b": "", "c": 1}, "map": {"x": 1}, "vector": ["1"], "may lack": 1,
+    "long": 1.5, "double": None,
+}  # fmt: skip
+
+
 def test_made_up_rows_are_what_callers_may_send() -> None:
     kinds: list[dict[str, Any]] = [{"type": kind, "name": kind} for kind in SCALARS]
     nested = {"type": "object", "properties": {"a": {"type": "long"}, "b": {"type": "binary"}}}
@@ -197,6 +216,11 @@ def test_made_up_rows_are_what_callers_may_send() -> None:
     assert schema
     row = made_up(schema, None, 1)
     sent = Rows(schema, 1).encode(row, many=False)
+    described = Draft202012Validator(row_of(schema))
+    assert described.is_valid(json.loads(sent))
+    for name, wrong in ODD.items():
+        lists = {"lists": [[wrong]]} if name == "lists" else {name: wrong}
+        assert not described.is_valid(json.loads(sent) | lists), name
     found = Rows(schema, 1).decode(sent).batch
     assert {name: found[name].tolist() for name in found} == {
         name: row[name].tolist() for name in row

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 from mlflow.models import infer_signature
 from numpy.typing import NDArray
+from playwright.sync_api import expect
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tests.e2e.browser import browsing
 from tests.models.conftest import Models
 from tests.stack import wait_for
 
@@ -52,15 +54,26 @@ def test_a_model_answers_by_the_columns_that_it_was_fitted_with(models: Models) 
     unknown = models.ask(name, {"rooms": 2, "size": 50})
     assert "size m²" in unknown.json()["detail"][0]["msg"]
 
-    page = httpx.get(models.place(name, "")).text
-    assert "as its model says" in page
+    run = models.client.get_run(str(models.client.get_model_version(name, "1").run_id)).info
+    models.client.log_metric(run.run_id, "rmse", 12.5)
+    with browsing() as page:
+        page.goto(models.place(name, ""))
+        shown = page.inner_text("body")
+        page.click("button")
+        expect(page.locator("output")).to_contain_text("/1: {")
+        first = f"{{{page.inner_text('output').partition('{')[2]}"
+    of_run = f"{run.run_name} ({run.run_id})"
+    for words in ("as its model says", of_run, "rmse", "12.5", "made up of what the model"):
+        assert words in shown
     document = httpx.get(models.place(name, "openapi.json")).json()
     content = document["paths"]["/predict"]["post"]["requestBody"]["content"]
-    assert models.ask(name, content["application/json"]["example"]).status_code == 200
+    example = models.ask(name, content["application/json"]["example"])
+    assert (example.status_code, example.json()) == (200, json.loads(first))
     assert httpx.get(models.place(name, "docs")).status_code == 200
     releases = httpx.get(f"{models.url}/releases").json()["releases"]
     (release,) = [each["live"] for each in releases if each["model"] == name]
     assert (release["runs"], release["schema"]) == ("onnx", "model")
+    assert release["example"] == "made up"
 
 
 def test_the_next_version_may_have_other_columns(models: Models) -> None:

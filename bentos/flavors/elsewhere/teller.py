@@ -50,11 +50,11 @@ class Teller:
 
     def __init__(self, mlmodel: MLmodel) -> None:
         self.opened: Opened = open_model(mlmodel)
-        self.samples, made_up = samples_of(mlmodel, self.opened)
+        self.samples, self.made_up = samples_of(mlmodel, self.opened)
         try:
             self.opened.predict(self.samples)
         except Exception as error:
-            what = "rows made up from the model" if made_up else "the input example"
+            what = "rows made up from the model" if self.made_up else "the input example"
             raise Refusal("samples", f"{type(error).__name__} at {what}: {error}") from error
         self.classes, self.shares, self.lacks = shares_of(self.opened, self.samples)
 
@@ -62,7 +62,7 @@ class Teller:
         """What is known of the version."""
         return wire.Opened(
             type(self.opened.model).__name__, self.opened.note, dict(_releases()),
-            self.opened.schema, wire.packed(self.samples),
+            self.opened.schema, wire.packed(self.samples), self.made_up,
             self.classes, self.lacks, self.shares is not None,
         )  # fmt: skip
 

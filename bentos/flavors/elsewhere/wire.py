@@ -41,6 +41,7 @@ class Opened(msgspec.Struct, tag=True):
     releases: dict[str, str]
     schema: Schema
     samples: dict[str, Packed]
+    made_up: bool
     classes: tuple[str, ...]
     lacks: str
     shares: bool
