@@ -3,14 +3,17 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
 from tritonclient.grpc import service_pb2
 
-from bentos.models.calls import Codecs, Models, ask, find, standing
+from bentos.models.calls import Codecs, Models, Row, ask, standing
 from bentos.models.grpc_door import Call
-from bentos.models.v2 import EXTENSIONS, NAME, VERSION, index, inference
+from bentos.models.statistics import statistics
+from bentos.models.v2 import EXTENSIONS, NAME, VERSION, index, inference, wanted
 from bentos.protocols.inference import V2Call
 from bentos.protocols.v2_grpc import V2Grpc, message
 from bentos.serving.release import Release
+from bentos.serving.slot import Slot
 from bentos.tensors import BadInput, Batch
 from bentos.web.errors import HTTPError
 from bentos.web.headers import VERSION_HEADER, spelled
@@ -34,6 +37,8 @@ class Methods:
             "ServerMetadata": self._server_metadata,
             "ModelReady": self._model_ready,
             "ModelMetadata": self._model_metadata,
+            "ModelConfig": self._model_config,
+            "ModelStatistics": self._model_statistics,
             "RepositoryIndex": self._index,
             "ModelInfer": self.infer,
         }
@@ -41,7 +46,7 @@ class Methods:
     async def infer(self, call: Call) -> bytes:
         """`ModelInferResponse`. Raises HTTPError."""
         request = _read("ModelInferRequest", call.data)
-        slot = find(self._rack, request.model_name)
+        slot = wanted(self._rack, request.model_name)
         call.route = f"{slot.name}/{call.route}"
         calls = list[V2Call]()
 
@@ -71,17 +76,36 @@ class Methods:
         """As Triton has it: what is not there is not ready, and no error."""
         request = _read("ModelReadyRequest", call.data)
         try:
-            standing(find(self._rack, request.name), request.version or None)
+            standing(wanted(self._rack, request.name), request.version or None)
         except HTTPError:
             return _written("ModelReadyResponse", ready=False)
         return _written("ModelReadyResponse", ready=True)
 
     async def _model_metadata(self, call: Call) -> bytes:
-        request = _read("ModelMetadataRequest", call.data)
-        slot = find(self._rack, request.name)
-        release = standing(slot, request.version or None)
+        slot, release = self._standing("ModelMetadataRequest", call)
         described = self._codecs.of(slot, release).model.metadata(list(slot.standing))
         return _written("ModelMetadataResponse", **described)
+
+    async def _model_config(self, call: Call) -> bytes:
+        slot, release = self._standing("ModelConfigRequest", call)
+        return _written(
+            "ModelConfigResponse", config=self._codecs.of(slot, release).model.config()
+        )
+
+    async def _model_statistics(self, call: Call) -> bytes:
+        request = _read("ModelStatisticsRequest", call.data)
+        if request.name:
+            releases = [self._standing("ModelStatisticsRequest", call)[1]]
+        else:
+            releases = [slot.live for slot in self._rack.slots if slot.live]
+        found = msgspec.to_builtins(await statistics(releases))
+        return _written("ModelStatisticsResponse", model_stats=found)
+
+    def _standing(self, kind: str, call: Call) -> tuple[Slot[Row, Row], Release]:
+        """The slot that a message names, and the live release or the one of its version."""
+        request = _read(kind, call.data)
+        slot = wanted(self._rack, request.name)
+        return slot, standing(slot, request.version or None)
 
     async def _index(self, call: Call) -> bytes:
         request = _read("RepositoryIndexRequest", call.data)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from bentos.models.calls import Codecs, Models, Row, find, live, standing
 from bentos.models.doors import Doors
+from bentos.models.statistics import statistics
 from bentos.models.v2_infer import PATH, Infer
 from bentos.protocols import V2, Inference
 from bentos.serving.release import Release
@@ -22,7 +23,8 @@ from bentos.web.endpoint import NOT_READY, Answer, Endpoint
 from bentos.web.errors import HTTPError, NotReady, Problem, UnprocessableBody, clip
 
 NAME, VERSION = "ascenso", "2"
-EXTENSIONS = ["binary_tensor_data"]
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "statistics"]
+UNKNOWN = "Request for unknown model"  # as Triton begins what it says of one
 INDEX_BYTES = 64 * 1024
 
 
@@ -52,6 +54,7 @@ class OpenInference:
     @property
     def endpoints(self) -> list[Endpoint]:
         """What the protocol names, below /v2."""
+        known = {200: Answer("model_stats, one entry a model")}
         ready = {200: Answer("They do"), 503: Answer("Some do not yet")}
         return [
             Endpoint("GET", "/v2", self._server, "The server", {200: Answer("Its name")}),
@@ -68,6 +71,7 @@ class OpenInference:
                 body=IndexAsked,
                 examples={"those that serve": {"ready": True}},
             ),
+            Endpoint("GET", "/v2/models/stats", self._stats, "What all models answered", known),
             *self._of_model("/v2/models/{name}"),
             *self._of_model("/v2/models/{name}/versions/{version}"),
             *(
@@ -84,6 +88,8 @@ class OpenInference:
             # Infer answers for the models that are.
             Endpoint("POST", f"{place}/infer", self._unknown, infer, known, body=Any),
             Endpoint("GET", f"{place}/ready", self._model_ready, "Whether a model serves", known),
+            Endpoint("GET", f"{place}/config", self._config, "The same, as Triton has it", known),
+            Endpoint("GET", f"{place}/stats", self._stats, "What a model answered so far", known),
             Endpoint("GET", place, self._metadata, "What a model takes and gives", known),
         ]
 
@@ -102,7 +108,7 @@ class OpenInference:
         return to_json(index(self._rack, asked.ready))
 
     async def _nothing(self, request: Request) -> Response:
-        """What Triton has and this protocol has not, such as statistics."""
+        """What is not of the protocol, or not served."""
         place = f"{request.method} {clip(request.url.path)}"
         raise HTTPError(404, f"Nothing of the Open Inference Protocol is at {place}")
 
@@ -114,20 +120,41 @@ class OpenInference:
         slot, release = self._standing(request)
         return to_json(self._codecs.of(slot, release).model.metadata(list(slot.standing)))
 
+    async def _config(self, request: Request) -> Response:
+        slot, release = self._standing(request)
+        return to_json(self._codecs.of(slot, release).model.config())
+
+    async def _stats(self, request: Request) -> Response:
+        if "name" in request.path_params:
+            releases = [self._standing(request)[1]]
+        else:
+            releases = [slot.live for slot in self._rack.slots if slot.live]
+        return to_json({"model_stats": await statistics(releases)})
+
     async def _unknown(self, request: Request) -> Response:
         """`.../infer` where no such model is promoted."""
-        live(find(self._rack, request.path_params["name"]))
+        live(wanted(self._rack, request.path_params["name"]))
         raise NotReady("The model came this moment: call again")
 
     def _standing(self, request: Request) -> tuple[Slot[Row, Row], Release]:
         """The slot, and its live release or the one of the version that is named."""
-        slot = find(self._rack, request.path_params["name"])
+        slot = wanted(self._rack, request.path_params["name"])
         return slot, standing(slot, _version(request))
 
 
 def inference(release: Release, schema: Schema, most: int) -> Inference:
     """A release as the protocol has it."""
     return Inference(schema, release.version.name, release.version.version, most)
+
+
+def wanted(rack: Models, name: str) -> Slot[Row, Row]:
+    """As `find`, with the words by which Triton's clients know that a model is unknown."""
+    try:
+        return find(rack, name)
+    except NotReady:
+        raise
+    except HTTPError as error:
+        raise HTTPError(error.status, f"{UNKNOWN}: {error.sentence}") from None
 
 
 def index(rack: Models, ready: bool) -> list[Entry]:

@@ -16,6 +16,7 @@ from bentos.protocols.table import Table
 from bentos.tensors import BadInput, Batch, Column, Schema
 from bentos.tensors.batch import Array
 
+PLATFORM = "mlflow_model"
 OUTPUT = "output-0"  # an answer that has no name
 CONTENT_TYPE = "content_type"
 CONTENT_TYPES = ("np", "pd", "str", "base64", "datetime")  # MLServer's
@@ -58,6 +59,7 @@ class Inference:
         """Take at most so many rows in one call."""
         self.name = name
         self.version = version
+        self._most = most
         self._outputs = schema.outputs
         self._inputs = Inputs(Table(schema, most))
         self._params = Params(schema)
@@ -71,12 +73,23 @@ class Inference:
         return {
             "name": self.name,
             "versions": list(versions) or [self.version],
-            "platform": "mlflow_model",
+            "platform": PLATFORM,
             "inputs": [
                 {"name": name, "datatype": datatype, "shape": shape}
                 for name, datatype, shape in self._inputs.described()
             ],
             "outputs": [_described(column) for column in self._outputs],
+        }
+
+    def config(self) -> dict[str, Any]:
+        """The same as Triton's `ModelConfig`, whose `dims` are those of one row."""
+        described = self.metadata()
+        return {
+            "name": self.name,
+            "platform": PLATFORM,
+            "max_batch_size": self._most,
+            "input": list(map(_configured, described["inputs"])),
+            "output": list(map(_configured, described["outputs"])),
         }
 
     def check(self, name: str, shape: Sequence[int], parameters: Mapping[str, Any]) -> str | None:
@@ -135,6 +148,12 @@ def content_type(parameters: Mapping[str, Any], where: str, column: str = "") ->
 def _described(column: Column) -> dict[str, Any]:
     shape, datatype = [-1, *column.shape], datatypes.of_column(column)
     return {"name": column.name or OUTPUT, "datatype": datatype, "shape": shape}
+
+
+def _configured(described: Mapping[str, Any]) -> dict[str, Any]:
+    datatype = described["datatype"]
+    kind = "TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}"
+    return {"name": described["name"], "data_type": kind, "dims": described["shape"][1:]}
 
 
 def _unknown(name: str, known: list[str]) -> BadInput:

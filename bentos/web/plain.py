@@ -124,14 +124,19 @@ class Numbers(Collector):
             self._shared = content
 
     def collect(self) -> Iterator[Metric]:
-        """What Prometheus asks for: the numbers of this process, and those that others shared."""
+        """What Prometheus asks for."""
+        for metric, values in self.totals():
+            yield metric.family(values)
+
+    def totals(self) -> Iterator[tuple[Plain, Values]]:
+        """The numbers of this process, and those that others shared, of each metric."""
         others = list(_others(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
         for metric in self.metrics:
             values = {labels: [*numbers] for labels, numbers in metric.values.copy().items()}
             for alive, shared in others:
                 if alive or not metric.live:
                     _add(values, shared.get(metric.name, []))
-            yield metric.family(values)
+            yield metric, values
 
 
 def _others(

@@ -19,7 +19,8 @@ from bentos.settings import Channel, LimitSettings, Settings
 from bentos.tensors import Batch, Column, Schema
 from bentos.web.auth.gate import Gate
 from bentos.web.auth.guard import Guard
-from tests.memory import THREADED, Tally
+from bentos.web.metrics import Metrics
+from tests.memory import THREADED
 from tests.stack import free_ports
 
 SCHEMA = Schema((Column("x", "float64"),), outputs=(Column("y", "float64"),))
@@ -39,7 +40,7 @@ def slot_of(name: str) -> Slot[Row, Row]:
     contract = Contract(None, None, by_schema=True)
     channel = Channel(stage="Production")
     return Slot(
-        name, contract, run, channel, LimitSettings(), Tally(), vacates=True, join=Table.join
+        name, contract, run, channel, LimitSettings(), Metrics(), vacates=True, join=Table.join
     )
 
 

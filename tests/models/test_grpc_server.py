@@ -13,6 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from pydantic import SecretStr
+from tritonclient.grpc import service_pb2
 
 from bentos.models.grpc_server import NAME
 from bentos.serving.trial import Trial
@@ -66,7 +67,7 @@ async def test_wrong_calls_have_a_code_and_a_sentence(tmp_path: Path) -> None:
             assert (error.code(), said in (error.details() or "")) == (code, True)
         assert metadata(error)["retry-after"] == "1"
         assert metadata(error)["grpc-retry-pushback-ms"] == "1000"
-        error = await refused(channel, b"", method="ModelConfig")
+        error = await refused(channel, b"", method="RepositoryModelLoad")
         assert error.code() == Code.UNIMPLEMENTED
 
 
@@ -82,6 +83,33 @@ async def test_ids_versions_and_counts(tmp_path: Path) -> None:
         await call
         assert len(dict(await call.trailing_metadata())["x-request-id"]) == 16
     assert REQUESTS.values[labels] == [before + 2]
+
+
+async def test_statistics_are_those_of_the_metrics(tmp_path: Path) -> None:
+    async def counted(name: str = "") -> list[int]:
+        data = service_pb2.ModelStatisticsRequest(name=name, version=name and "1")
+        said = await called(channel, data.SerializeToString(), method="ModelStatistics")
+        (stats,) = said.model_stats  # `empty` has no version
+        assert (stats.name, stats.version) == ("scale", "1")
+        parts = stats.inference_stats
+        return [
+            parts.success.count, parts.fail.count, stats.inference_count, stats.execution_count,
+            parts.compute_infer.count, parts.success.ns, parts.compute_infer.ns,
+        ]  # fmt: skip
+
+    async with answering(models(), tmp_path) as (_, channel):
+        before = await counted()
+        await called(channel, infer(1, 2, 3))
+        await called(channel, infer(1))
+        await refused(channel, infer())
+        *counts, total, computing = (b - a for a, b in zip(before, await counted(), strict=True))
+        assert counts == [2, 1, 4, 2, 2]
+        assert total > computing > 0
+        assert await counted("scale") == await counted()
+        for name, version in (("nobody", ""), ("scale", "7")):
+            data = service_pb2.ModelStatisticsRequest(name=name, version=version)
+            error = await refused(channel, data.SerializeToString(), method="ModelStatistics")
+            assert error.code() == Code.NOT_FOUND
 
 
 async def test_versions_that_stand(tmp_path: Path) -> None:

@@ -88,24 +88,41 @@ async def test_what_there_is(client: Any) -> None:
     (tensor,) = field(described, "inputs")
     assert (field(tensor, "name"), field(tensor, "datatype")) == ("input-0", "FP64")
     assert [int(size) for size in field(tensor, "shape")] == [-1, 2]
+    config = await said(client.get_model_config(NAME))
+    config = getattr(config, "config", config)
+    (tensor,) = field(config, "input")
+    assert [field(config, "name"), field(config, "max_batch_size")] == [NAME, 10_000]
+    assert list(field(tensor, "dims")) == [2]
+    assert field(tensor, "data_type") in ("TYPE_FP64", 12)  # as JSON has it, and as messages do
     index = await said(client.get_model_repository_index())
     (entry,) = [e for e in getattr(index, "models", index) if field(e, "name") == NAME]
     assert [field(entry, part) for part in ("version", "state")] == ["1", "READY"]
 
 
 async def test_inference(client: Any) -> None:
+    before = await counted(client)
     result = await said(client.infer(NAME, inputs(client, ROWS), request_id="7"))
     assert field(result.get_response(), "id") == "7"
     assert field(result.get_response(), "model_version") == "1"
     np.testing.assert_allclose(result.as_numpy("prediction"), ROWS.sum(axis=1))
     again = await said(client.infer(NAME, inputs(client, ROWS), model_version="1"))
     np.testing.assert_array_equal(again.as_numpy("prediction"), result.as_numpy("prediction"))
+    assert await counted(client) == [before[0] + 2, before[1] + 2 * len(ROWS)]
+
+
+async def counted(client: Any) -> list[int]:
+    """The calls that were answered, and their rows."""
+    statistics = await said(client.get_inference_statistics(NAME, "1"))
+    (one,) = field(statistics, "model_stats")
+    success = field(field(one, "inference_stats"), "success")
+    return [int(field(success, "count")), int(field(one, "inference_count"))]
 
 
 @pytest.mark.parametrize(
     ("name", "version", "columns", "message"),
     [
         ("nobody", "", 2, "No model 'nobody' is promoted. Those that are: "),
+        ("nobody", "", 2, "Request for unknown model"),
         (NAME, "2", 2, "version '2' does not serve. Those that do: 1"),
         (NAME, "", 3, "its shape is [50, 3], not [-1, 2]"),
     ],

@@ -233,7 +233,9 @@ def test_what_a_door_refuses_before_and_after_has_its_form_too(tmp_path: Path) -
             go_on.set()
 
 
-@pytest.mark.parametrize("place", ["models/sums/stats", "models/sums/versions/1/2/infer", "x"])
+@pytest.mark.parametrize(
+    "place", ["models/sums/trace/setting", "models/sums/versions/1/2/infer", "x"]
+)
 def test_what_is_not_of_the_protocol_is_named_in_its_form(url: str, place: str) -> None:
     for ask in (httpx.get, httpx.post):
         said = ask(f"{url}/v2/{place}")

@@ -149,6 +149,10 @@ def test_metadata() -> None:
     assert described["versions"] == ["3"]
     assert described["inputs"][0] == {"name": "n", "datatype": "INT32", "shape": [-1]}
     assert described["outputs"][1] == {"name": "p", "datatype": "FP64", "shape": [-1, 2]}
+    config = model(MIXED).config()
+    assert config["max_batch_size"] == 100
+    assert config["input"][2] == {"name": "größe", "data_type": "TYPE_STRING", "dims": []}
+    assert config["output"][1] == {"name": "p", "data_type": "TYPE_FP64", "dims": [2]}
     for schema, kind in ((MATRIX, "FP32"), (PLACES, "FP64")):
         assert model(schema).metadata()["inputs"] == [
             {"name": "input-0", "datatype": kind, "shape": [-1, 3]}
