@@ -66,7 +66,7 @@ class SlotReport(msgspec.Struct, frozen=True):
 class Service(msgspec.Struct, frozen=True):
     """A service as `/releases` describes it; `url` is where it was asked.
 
-    `racks` are prefixes: a model of such a name gets a slot once a version is promoted, unless
+    `racks` are patterns: a model of such a name gets a slot once a version is promoted, unless
     it matches one of the patterns `excluded`.
     """
 
@@ -84,8 +84,9 @@ class Service(msgspec.Struct, frozen=True):
     def makes(self, model: str, unnamed: bool = True) -> bool:
         """Whether it has none yet, but makes one; `unnamed` counts a rack for all names."""
         kept_out = any(fnmatchcase(model, pattern) for pattern in self.excluded)
-        prefixes = tuple(prefix for prefix in self.racks if prefix or unnamed)
-        return not self.has(model) and not kept_out and model.startswith(prefixes)
+        named = [pattern for pattern in self.racks if pattern != "*" or unnamed]
+        fits = any(fnmatchcase(model, pattern) for pattern in named)
+        return not self.has(model) and not kept_out and fits
 
 
 class History(msgspec.Struct, frozen=True):
@@ -136,7 +137,7 @@ class Services:
         found = [one for one in services if one.has(model) or one.makes(model, unnamed)]
         if not found:
             known = sorted({slot.model for one in services for slot in one.releases})
-            known += [f"{prefix}*" for one in services for prefix in one.racks]
+            known += [pattern for one in services for pattern in one.racks]
             raise Failed(
                 f"No service at {self.url} has a slot of {model!r}; there is {', '.join(known)}"
             )

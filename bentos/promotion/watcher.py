@@ -70,7 +70,7 @@ class Watcher:
         self.racks = racks
         self.followers = [follower for slot in slots for follower in self._followers(slot)]
         self._named = {slot.name for slot in slots}  # whatever their tags say
-        prefixes = [rack.prefix for rack in racks]
+        prefixes = [stem for rack in racks for stem in rack.stems]
         self.view = View(self.registry, self._named, prefixes, longest(settings))
         self._looked_over: Mapping[str, Model] | None = None
         self._followed: set[str] = set()

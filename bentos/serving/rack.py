@@ -1,7 +1,9 @@
-"""Slots for models that nobody listed: one for every registered model of a prefix."""
+"""Slots for models that nobody listed: one for every registered model of some names."""
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from fnmatch import fnmatchcase
+from glob import escape
 from typing import Generic
 
 from bentos.serving.batching import Answer, Row
@@ -9,27 +11,36 @@ from bentos.serving.slot import Slot
 
 
 class Rack(Generic[Row, Answer]):
-    """The slots of all registered models whose names begin with `prefix`.
+    """The slots of all registered models whose names are `prefix` and a match of `included`.
 
     A slot appears with its model, and leaves with it. Its release leaves too when the channel
     is empty: callers name their model themselves, and get the answer that it is gone.
     `make` gives the slot of a model, by its registered name, with `vacates`; the names of
-    those without one match a pattern of `excluded`. `alone` names the one model that there is.
+    those without one match a pattern of `excluded`. `alone` names the one model that there is,
+    whatever the patterns say.
     """
 
     def __init__(
         self,
         prefix: str,
         make: Callable[[str], Slot[Row, Answer]],
+        included: Sequence[str] = ("*",),
         excluded: Sequence[str] = (),
         alone: str = "",
     ) -> None:
         self.prefix = prefix
-        self.excluded = excluded
+        named = [escape(prefix) + pattern for pattern in included]
+        self.patterns = [escape(alone)] if alone else named  # of registered names
+        self.excluded = () if alone else excluded
         self.alone = alone
         self.known = False  # whether it is known which models there are
         self._make = make
         self._slots: dict[str, Slot[Row, Answer]] = {}
+
+    @property
+    def stems(self) -> list[str]:
+        """What the registry is asked for: how the names of the models begin."""
+        return [re.split(r"[*?[]", pattern)[0] for pattern in self.patterns]
 
     @property
     def slots(self) -> list[Slot[Row, Answer]]:
@@ -48,10 +59,8 @@ class Rack(Generic[Row, Answer]):
 
     def holds(self, name: str) -> bool:
         """Whether a registered model of that name has a slot here."""
-        if self.alone:
-            return name == self.alone
         kept_out = any(fnmatchcase(name, pattern) for pattern in self.excluded)
-        return name.startswith(self.prefix) and not kept_out
+        return not kept_out and any(fnmatchcase(name, pattern) for pattern in self.patterns)
 
     def name(self, slot: Slot[Row, Answer]) -> str:
         """What callers call a slot's model."""

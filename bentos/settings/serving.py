@@ -55,7 +55,7 @@ class ModelSettings(Section):
     With `alone` it is that one, which also answers where `mlflow models serve` does.
     """
 
-    prefix: str = ""
+    include: list[str] = ["*"]
     alone: str = ""
     memory_mb: PositiveInt | None = None
     exclude: list[str] = [

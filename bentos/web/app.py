@@ -144,7 +144,8 @@ class App:
     async def _readyz(self, request: Request) -> Response:
         if not self.following.ready:
             waiting = [slot.name for slot in self.following.slots if not slot.live]
-            waiting += [f"{rack.prefix}*" for rack in self.following.racks if not rack.known]
+            racks = [rack for rack in self.following.racks if not rack.known]
+            waiting += [pattern for rack in racks for pattern in rack.patterns]
             raise Unavailable(f"No version serves yet of: {', '.join(waiting)}")
         return PlainTextResponse("ready\n")
 

@@ -91,7 +91,7 @@ class Following:
     async def history(self, query: Iterable[tuple[str, str]]) -> History:
         """The lines of the ledger that a query asks for. Raises HTTPError."""
         models = [slot.name for slot in self.slots]
-        racks = tuple(rack.prefix for rack in self.racks)
+        racks = [pattern for rack in self.racks for pattern in rack.patterns]
         return await run_sync(history, self.started.ledger, models, racks, query)
 
     async def slot(self, rack: Rack[Any, Any], name: str) -> Slot[Any, Any] | None:
@@ -109,6 +109,6 @@ class Following:
         return {
             "degraded": "; ".join(filter(None, troubles)) or None,
             "releases": [slot.report() for slot in self.slots],
-            "racks": [rack.prefix for rack in self.racks],
+            "racks": [pattern for rack in self.racks for pattern in rack.patterns],
             "excluded": [pattern for rack in self.racks for pattern in rack.excluded],
         }

@@ -1,7 +1,8 @@
 """`GET /history`: what served when, and who was refused why. The registry is not asked."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from sqlite3 import Error as LedgerError
 from typing import Annotated
 
@@ -43,16 +44,16 @@ class History(msgspec.Struct, frozen=True):
 def history(
     ledger: Ledger,
     models: Collection[str],
-    racks: tuple[str, ...],
+    racks: Sequence[str],
     query: Iterable[tuple[str, str]],
 ) -> History:
-    """Answer a query on one of `models`, or on one that a rack of those prefixes has or had.
+    """Answer a query on one of `models`, or on one that a rack of those patterns has or had.
 
     Raises HTTPError 404 for another model, 422 naming a bad parameter, 503 for a broken ledger.
     """
     question = decode_query(query, Question)
     at = _time(question.at) if question.at else None
-    held = question.model in models or question.model.startswith(racks)
+    held = question.model in models or any(fnmatchcase(question.model, one) for one in racks)
     try:
         events = (
             _served(ledger, question.model, at)
@@ -61,7 +62,7 @@ def history(
         )
     except LedgerError as error:
         raise Unavailable(f"The ledger cannot be read: {error}") from error
-    nameless = "" in racks and question.model not in models and not events
+    nameless = "*" in racks and question.model not in models and not events
     if not held or nameless:
         known = ", ".join(models)
         raise HTTPError(404, f"No slot here is named {clip(question.model)!r}; there is {known}")

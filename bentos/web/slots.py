@@ -41,4 +41,4 @@ def tabled(
         )
 
     chosen = settings.models
-    return Rack(chosen.prefix, make, chosen.exclude, chosen.alone)
+    return Rack("", make, chosen.include, chosen.exclude, chosen.alone)

@@ -42,7 +42,7 @@ def waits(*reports: dict[str, Any] | None, seconds: float = 120) -> None:
         if report is None:
             return Response(status_code=503)
         result = [
-            {"service": s, "releases": [slot] if slot else [], "racks": ["m"]}
+            {"service": s, "releases": [slot] if slot else [], "racks": ["m*"]}
             for s, slot in report.items()
         ]
         return JSONResponse(result)

@@ -27,7 +27,7 @@ __all__ = ["Predict", "app", "asked", "put", "stand"]
 
 def app(alone: str = "", **sections: Any) -> App:
     """The service of all models, or of one alone, while there are none."""
-    models = ModelSettings(prefix="", exclude=[], alone=alone)
+    models = ModelSettings(exclude=[], alone=alone)
     return build(Settings(models=models, **sections))
 
 

@@ -63,6 +63,19 @@ def live(rack: Rack[float, float], name: str) -> str | None:
     return slot.live.version.version if slot and slot.live else None
 
 
+def test_patterns_say_which_names_have_slots() -> None:
+    rack = Rack("", make, ["team-*", "churn", "risk v[12]"], ["team-old*"])
+    names = ["team-a", "team-old 1", "churn", "churn 2", "risk v2", "risk v3"]
+    (churn, *others) = rack.add(names)
+    assert [churn.name, *(slot.name for slot in others)] == ["churn", "risk v2", "team-a"]
+    assert rack.stems == ["team-", "churn", "risk v"]
+    churn.promise()
+    assert rack.get("churn") is churn
+    alone = Rack("", make, ["team-*"], ["a*"], alone="a[1]*")
+    assert [name for name in ["a[1]*", "a1", "team-a"] if alone.holds(name)] == ["a[1]*"]
+    assert Rack("keras-", make).patterns == ["keras-*"]
+
+
 def test_a_model_appears_and_leaves(
     one: Shelf, two: Shelf, prefix: str, server: Server, tmp_path: Path
 ) -> None:
