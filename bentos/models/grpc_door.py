@@ -56,7 +56,8 @@ class Call:
 class GrpcMethod:
     """One method of a service; `path` is its own, for the guard.
 
-    A message must come whole, and a call be answered, within so many `seconds` each.
+    A message must come whole, and a call be answered, within so many `seconds` each; the next
+    message of a stream within `idle` seconds.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class GrpcMethod:
         guard: Guard,
         answer: Callable[[Call], Awaitable[bytes]],
         seconds: float,
+        idle: float,
     ) -> None:
         self._service = service
         self._path = path
@@ -73,6 +75,7 @@ class GrpcMethod:
         self._guard = guard
         self._answer = answer
         self._seconds = seconds
+        self._idle = idle
         self.calls = 0  # that came, and whose answers are not sent yet
 
     async def unary(self, messages: AsyncIterator[bytes], context: Any) -> bytes:
@@ -91,7 +94,7 @@ class GrpcMethod:
         self, messages: AsyncIterator[bytes], context: Any
     ) -> AsyncIterator[bytes | HTTPError]:
         """Answer message by message, in order; one that is wrong does not end the others."""
-        async for data in messages:
+        while (data := await self._following(messages, context)) is not None:
             self.calls += 1
             try:
                 call = Call(self._method, data)
@@ -101,6 +104,14 @@ class GrpcMethod:
                 yield answer
             finally:
                 self.calls -= 1
+
+    async def _following(self, messages: AsyncIterator[bytes], context: Any) -> bytes | None:
+        """The next message of a stream, or None at its end; a stream that only waits is ended."""
+        try:
+            return await _next(messages, self._idle)
+        except HTTPError as error:
+            await _abort(context, Call(self._method), error)
+            raise  # never: the line above ends the stream
 
     def _sent(self, context: object) -> None:
         self.calls -= 1
@@ -114,7 +125,7 @@ class GrpcMethod:
         try:
             await self._admit(call, context)
             if messages is not None:
-                call.data = await _first(messages, self._seconds)
+                call.data = await _only(messages, self._seconds)
             answer = await self._answer(call)
         except HTTPError as error:
             answer = error
@@ -156,15 +167,21 @@ def _request_id(scope: Scope) -> str:
     return given if PLAIN.fullmatch(given) else secrets.token_hex(8)
 
 
-async def _first(messages: AsyncIterator[bytes], seconds: float) -> bytes:
+async def _only(messages: AsyncIterator[bytes], seconds: float) -> bytes:
     """The message of a call. Raises HTTPError 400 for none, 408 for one that does not come."""
+    data = await _next(messages, seconds)
+    if data is None:
+        raise HTTPError(400, "No message came: send one")
+    return data
+
+
+async def _next(messages: AsyncIterator[bytes], seconds: float) -> bytes | None:
+    """The next message, or None at the end. Raises HTTPError 408 for one that does not come."""
     try:
         async with asyncio.timeout(seconds):
-            async for data in messages:
-                return data
+            return await anext(aiter(messages), None)
     except TimeoutError:
         raise HTTPError(408, f"The message did not come within {seconds:.0f} s") from None
-    raise HTTPError(400, "No message came: send one")
 
 
 async def _abort(context: Any, call: Call, error: HTTPError) -> None:

@@ -25,7 +25,7 @@ SERVING, NOT_SERVING = (
 )
 LOOK_SECONDS = 0.5  # between looks at what the health service says
 SETTLING_SECONDS = 0.05  # until what has come is seen
-CONNECTION_MS = 300_000  # until a caller connects anew, maybe to another worker or replica
+CONNECTION_SECONDS = 300  # until a caller connects anew, maybe to another worker or replica
 KEEPALIVE_MS = 60_000  # until a quiet connection is asked whether its caller is still there
 
 
@@ -77,7 +77,7 @@ class GrpcServer:
             ("grpc.max_receive_message_length", self._settings.limits.body_bytes),
             ("grpc.so_reuseport", int(self._settings.services.workers > 1)),
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
-            ("grpc.max_connection_age_ms", CONNECTION_MS),
+            ("grpc.max_connection_age_ms", 1000 * CONNECTION_SECONDS),
         ]
 
     def _handlers(self) -> Any:
@@ -96,10 +96,10 @@ class GrpcServer:
         return grpc.method_handlers_generic_handler(NAME, handlers)
 
     def _method(self, name: str, answer: Any) -> GrpcMethod:
-        self._methods.append(
-            GrpcMethod("models", f"/{NAME}/{name}", self._guard, answer, self._seconds)
-        )
-        return self._methods[-1]
+        path, seconds = f"/{NAME}/{name}", self._seconds
+        made = GrpcMethod("models", path, self._guard, answer, seconds, CONNECTION_SECONDS)
+        self._methods.append(made)
+        return made
 
     async def _tell(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from pydantic import SecretStr
 from tritonclient.grpc import service_pb2
 
+from bentos.models import grpc_server
 from bentos.models.grpc_server import NAME
 from bentos.serving.trial import Trial
 from bentos.settings import ChallengerSettings, GrpcSettings, SecuritySettings
@@ -196,6 +197,18 @@ async def test_a_stream_answers_one_by_one(tmp_path: Path) -> None:
         answers = [answer async for answer in call]
     assert b"No model 'nobody' is promoted" in answers[1]
     assert [np.float64(factor).tobytes() in answers[at] for at, factor in ((0, 2), (2, 6))]
+
+
+async def test_a_stream_that_only_waits_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpc_server, "CONNECTION_SECONDS", 1)
+    async with answering(models(), tmp_path) as (_, channel):
+        call = channel.stream_stream(f"/{NAME}/ModelStreamInfer")()
+        await call.write(infer(1))
+        assert await call.read()
+        assert await asyncio.wait_for(call.code(), 20) == Code.DEADLINE_EXCEEDED
+        assert await call.details() == "The message did not come within 1 s"
 
 
 async def test_health_and_reflection(tmp_path: Path) -> None:
