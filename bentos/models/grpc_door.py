@@ -6,7 +6,6 @@ bytes that are no message are the caller's error instead of the server's.
 """
 
 import asyncio
-import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,8 +18,8 @@ from starlette.types import Scope
 
 from bentos.web.auth.guard import Guard
 from bentos.web.errors import HTTPError, unexpected
-from bentos.web.headers import first
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS
+from bentos.web.request_ids import HEADER, request_id
 
 Code = grpc.StatusCode
 CODES = {
@@ -36,12 +35,10 @@ CODES = {
 }
 CLOSED = (401, 403, 429)  # to the caller, whatever comes next
 LONGEST = 1000  # characters of a message: it travels in a header, of which clients take 8 KB
-REQUEST_ID = "x-request-id"
 RETRY = "retry-after"
 PUSHBACK = (
     "grpc-retry-pushback-ms"  # https://github.com/grpc/proposal/blob/master/A6-client-retries.md
 )
-PLAIN = re.compile(r"[!-~]{1,128}")
 
 
 @dataclass
@@ -140,7 +137,7 @@ class GrpcMethod:
     async def _admit(self, call: Call, context: Any) -> None:
         """Raise HTTPError as the guard of HTTP does."""
         scope = scope_of(self._path, context)
-        call.headers[REQUEST_ID] = _request_id(scope)
+        call.headers[HEADER] = request_id(scope).decode() or secrets.token_hex(8)
         try:
             await self._guard.admit(scope)
         except HTTPError:
@@ -159,12 +156,6 @@ def scope_of(path: str, context: Any) -> Scope:
     host, _, port = unquote(address).rpartition(":")
     client = (host.strip("[]"), int(port)) if kind in ("ipv4", "ipv6") else None
     return {"type": "http", "method": "POST", "path": path, "headers": headers, "client": client}
-
-
-def _request_id(scope: Scope) -> str:
-    """The caller's own name for the call, or a new one."""
-    given = first(scope, REQUEST_ID.encode()).decode("latin-1")
-    return given if PLAIN.fullmatch(given) else secrets.token_hex(8)
 
 
 async def _only(messages: AsyncIterator[bytes], seconds: float) -> bytes:

@@ -18,6 +18,7 @@ from bentos.web.errors import JSON, Failure, HTTPError, Rendered, Unavailable, h
 from bentos.web.following import Following
 from bentos.web.hot import Door
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, ROUTE, metrics
+from bentos.web.request_ids import returned
 
 VERSION = "1"
 
@@ -67,7 +68,7 @@ class App:
             ],
             exception_handlers=handlers(self._refused),
         )
-        self._app = self.guard.around(self._dispatch, self._refused)
+        self._app = returned(self.guard.around(self._dispatch, self._refused))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -21,6 +21,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler, Scope, Send
 
+from bentos.web.request_ids import place
+
 logger = logging.getLogger(__name__)
 
 JSON = "application/json"
@@ -176,7 +178,7 @@ async def respond(request: Request, error: Exception, refused: Refused = plainly
     if isinstance(error, HTTPException):
         error = _from_starlette(request, error)
     if not isinstance(error, HTTPError):
-        error = unexpected(error, f"{request.method} {request.url.path}")
+        error = unexpected(error, place(request.scope, request.url.path))
     status, headers, body = refused(request.scope, error)
     response = Response(body, status)
     response.raw_headers = headers

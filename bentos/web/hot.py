@@ -28,6 +28,7 @@ from bentos.web.errors import (
 )
 from bentos.web.headers import VERSION_HEADER, spelled
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS
+from bentos.web.request_ids import place
 
 Header = tuple[bytes, bytes]
 MISMATCH = "schema_mismatch"  # the type of a problem with columns, shapes or params
@@ -73,7 +74,7 @@ class Door:
         except ClientDisconnect:
             raise
         except Exception as error:
-            status, headers, body = self.refused(unexpected(error, f"POST {self.path}"))
+            status, headers, body = self.refused(unexpected(error, place(scope, self.path)))
         REQUEST_SECONDS.observe(self._labels, time.perf_counter() - started)
         REQUESTS.add((*self._labels, str(status)))
         return status, headers, body

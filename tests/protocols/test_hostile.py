@@ -233,6 +233,16 @@ def test_what_a_door_refuses_before_and_after_has_its_form_too(tmp_path: Path) -
             go_on.set()
 
 
+def test_the_id_of_a_call_comes_back(url: str) -> None:
+    for given in ("abc-1", "a b", "x" * 129):
+        for door, body in (*GOOD.items(), *((door, b"{") for door in FORMS)):
+            said = httpx.post(f"{url}{door}", content=body, headers={"x-request-id": given})
+            assert said.headers.get("x-request-id") == (given if given == "abc-1" else None)
+        for place in PLACES:
+            said = httpx.get(f"{url}{place}", headers={"x-request-id": given})
+            assert said.headers.get("x-request-id") == (given if given == "abc-1" else None)
+
+
 @pytest.mark.parametrize(
     "place", ["models/sums/trace/setting", "models/sums/versions/1/2/infer", "x"]
 )

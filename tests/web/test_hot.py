@@ -177,7 +177,8 @@ def test_a_failing_model_is_told_by_an_id_only(
     caplog: pytest.LogCaptureFixture, row_seconds: float
 ) -> None:
     with serving(small_app(small_slot(fragile, row_seconds=row_seconds))) as url:
-        answer = httpx.post(f"{url}/add", json={"x": 13, "y": 0})
+        called = {"x-request-id": "abc-1"}
+        answer = httpx.post(f"{url}/add", json={"x": 13, "y": 0}, headers=called)
         assert httpx.post(f"{url}/add", json=POINT).status_code == 200
     assert answer.status_code == 500
     found = re.fullmatch(
@@ -185,6 +186,7 @@ def test_a_failing_model_is_told_by_an_id_only(
     )
     assert found
     (record,) = (record for record in caplog.records if found[1] in record.getMessage())
+    assert "POST /add abc-1" in record.getMessage()
     assert record.exc_info
     assert isinstance(record.exc_info[1], ZeroDivisionError)
 
