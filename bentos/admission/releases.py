@@ -39,6 +39,7 @@ def open_release(version: Version, admitted: Admitted, place: Path) -> Release:
         version, predict, admitted.runs, admitted.row_seconds, admitted.seconds,
         admitted.warnings, admitted.row_shape, admitted.metadata, admitted.note,
         schema, admitted.example, admitted.made_up, shares, admitted.files,
+        admitted.answers,
     )  # fmt: skip
 
 

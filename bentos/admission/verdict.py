@@ -65,9 +65,10 @@ class Admitted(msgspec.Struct, frozen=True, tag="admitted"):
     """The version may serve.
 
     `opens` has the SHA-256 of each file that workers open, `files` is the digest of the version's
-    own. `row` is one row of its samples, of a version that is asked without a schema; the
-    `example` of one that is asked by it may be `made_up`. `classes` and `lacks` are those of its
-    probabilities. `memory` is how many bytes a process grew by when it opened them.
+    own, `answers` what its samples are answered with. `row` is one row of the samples, of a
+    version that is asked without a schema; the `example` of one that is asked by it may be
+    `made_up`. `classes` and `lacks` are those of its probabilities. `memory` is how many bytes a
+    process grew by when it opened them.
     """
 
     key: str
@@ -88,6 +89,7 @@ class Admitted(msgspec.Struct, frozen=True, tag="admitted"):
     classes: tuple[str, ...] = ()
     lacks: str = ""
     files: str = ""
+    answers: str = ""
 
     def holds(self, place: Path) -> bool:
         """Whether the files at a place are still those that were admitted."""

@@ -21,7 +21,7 @@ from bentos.registry.client import (
 )
 from bentos.registry.digests import signed
 from bentos.registry.sources import StoreUnavailable
-from bentos.registry.tags import PIN_TAG, TRAFFIC_TAG
+from bentos.registry.tags import ANSWERS_TAG, PIN_TAG, TRAFFIC_TAG
 from bentos.serving.budget import CannotOpen
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -179,13 +179,13 @@ class Follower:
                 self._swap(release, "swap", cause(self.slot.channel))
 
     def _pin(self, target: Version, release: Release) -> None:
-        """Note with the version what its files are, as far as this account may."""
-        if not release.files or target.tag(PIN_TAG):
-            return
+        """Note with the version what it is, as far as this account may."""
         try:
-            self._registry.set_tag(target, PIN_TAG, release.files)
+            for tag, value in ((PIN_TAG, release.files), (ANSWERS_TAG, release.answers)):
+                if value and not target.tag(tag):
+                    self._registry.set_tag(target, tag, value)
         except CallFailed as error:
-            log.warning("%s serves, but its files are not noted with it: %s", target, error)
+            log.warning("%s serves, but what it is now is not noted with it: %s", target, error)
 
     @property
     def _lacking(self) -> bool:

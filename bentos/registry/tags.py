@@ -25,6 +25,7 @@ REASON_TAG = "serving.reason"
 SINCE_TAG = "serving.since"
 REPLICAS_TAG = "serving.replicas"
 HIDDEN = "mlflow.ascenso."
+ANSWERS_TAG = f"{HIDDEN}answers"  # of samples at the first admission; copies keep it
 OWNER_TAG = f"{HIDDEN}owner"
 RECORD_TAG = f"{HIDDEN}replica."  # on the registered model, one for each process that serves
 OLD_RECORD_TAG = "serving.replica."  # on the version, where these records were before

@@ -46,7 +46,7 @@ class Release:
     `row_shape` is that of one input row, -1 where it may vary; `metadata` is what training noted
     in the MLmodel file; `note` says how its graph was proved, or why it has none.
     One that is asked by its `schema` has an `example` of a call, `made_up` where the version
-    stored none, and the digest of its `files`.
+    stored none, the digest of its `files`, and what its samples are answered with.
     """
 
     version: Version
@@ -63,6 +63,7 @@ class Release:
     made_up: bool = False
     probabilities: Probabilities = Probabilities()
     files: str = ""
+    answers: str = ""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __str__(self) -> str:

@@ -54,7 +54,9 @@ def test_a_model_answers_by_the_columns_that_it_was_fitted_with(models: Models) 
     unknown = models.ask(name, {"rooms": 2, "size": 50})
     assert "size m²" in unknown.json()["detail"][0]["msg"]
 
-    run = models.client.get_run(str(models.client.get_model_version(name, "1").run_id)).info
+    version = models.client.get_model_version(name, "1")
+    assert version.tags.keys() >= {"serving.digest", "mlflow.ascenso.answers"}
+    run = models.client.get_run(str(version.run_id)).info
     models.client.log_metric(run.run_id, "rmse", 12.5)
     with browsing() as page:
         page.goto(models.place(name, ""))

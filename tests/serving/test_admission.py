@@ -1,5 +1,6 @@
 """Every refusal, each by a real bad version in the real registry while the one before serves."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -210,6 +211,23 @@ def test_a_signed_version_stays_signed_where_its_schema_is_asked(tmp_path: Path)
     (folder / "ascenso" / "manifest.json").write_text("{}")
     with pytest.raises(Refusal, match=r"manifest\.json cannot be read"):
         admitted(folder, BY_SCHEMA)
+
+
+def test_answers_are_those_of_the_first_admission(tmp_path: Path) -> None:
+    versions.save(line(3.0), tmp_path / "model")
+    first = admitted(tmp_path / "model", BY_SCHEMA)
+    noted = json.loads(first.answers)
+    again = admitted(tmp_path / "model", BY_SCHEMA, answers=first.answers)
+    assert again.answers == first.answers
+    name, number = next(iter(noted["answers"][1].items()))
+    noted["answers"][1][name] = number * (1 + 1e-7)  # as another machine may
+    admitted(tmp_path / "model", BY_SCHEMA, answers=json.dumps(noted))
+    noted["answers"][1][name] = number * 1.01
+    with pytest.raises(Refusal, match=r"at its first admission: .*, and then it was"):
+        admitted(tmp_path / "model", BY_SCHEMA, answers=json.dumps(noted))
+    noted["rows"][0] = {"other": 1.0}
+    with pytest.raises(Refusal, match="samples cannot be asked now: row 0: unknown col"):
+        admitted(tmp_path / "model", BY_SCHEMA, answers=json.dumps(noted))
 
 
 def test_files_are_those_of_the_first_admission(tmp_path: Path) -> None:
