@@ -77,12 +77,11 @@ def parameters(release: Release) -> list[dict[str, Any]]:
 
 
 def _param(param: Param) -> dict[str, Any]:
-    """One of the signature; a list is given as JSON."""
-    column = Column(param.name, param.dtype, param.shape, spec=param.spec)
-    schema: dict[str, Any] = value_of(column)
+    """One of the signature. A list is JSON in a text: generated clients pass over `content`."""
+    schema = value_of(Column(param.name, param.dtype, param.shape, spec=param.spec))
     schema |= {"const": param.default} if param.fixed else {"default": param.default}
     if param.shape or param.dtype == "json":
-        return {"name": param.name, "in": "query", "content": {JSON: {"schema": schema}}}
+        schema = {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
     return {"name": param.name, "in": "query", "schema": schema}
 
 

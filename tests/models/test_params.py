@@ -101,4 +101,7 @@ async def test_the_document_has_them(door: Predictions) -> None:
     known = {each["name"]: each.get("schema") for each in made}
     assert known["top"] == {"type": "integer", "format": "int64", "default": 3}
     assert known["output_margin"] == {"type": "boolean", "const": True}
+    items = {"type": "array", "items": {"type": "string"}, "default": ["x"]}
+    assert known["stop"]["type"] == "string"  # of JSON, as the query has it
+    assert known["stop"]["contentSchema"] == items
     assert known.keys() == {"proba", *PARAMS}
