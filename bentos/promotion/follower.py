@@ -2,28 +2,20 @@
 
 import logging
 from dataclasses import replace
-from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
 from bentos.promotion.channel import BY_ALIAS, Promotions, cause, lack, resolve, served_last
-from bentos.promotion.ledger import What
 from bentos.promotion.pauses import Patience, longest
 from bentos.promotion.rejected import Rejected, same
 from bentos.promotion.release_store import PASSING, ReleaseStore
 from bentos.promotion.reporter import Reporter
+from bentos.promotion.transitions import Transitions
 from bentos.refusal import Refusal
-from bentos.registry.client import (
-    CallFailed,
-    Model,
-    Registry,
-    Version,
-)
+from bentos.registry.client import Model, Registry, Version
 from bentos.registry.digests import signed
-from bentos.registry.sources import StoreUnavailable
-from bentos.registry.tags import ANSWERS_TAG, PIN_TAG, TRAFFIC_TAG
+from bentos.registry.tags import TRAFFIC_TAG
 from bentos.serving.budget import CannotOpen
-from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.serving.trial import Trial
 from bentos.settings import Settings
@@ -51,7 +43,8 @@ class Follower:
         self._registry = registry
         self._store = store
         self._reporter = reporter
-        self._settings = settings
+        keep_previous = settings.admission.keep_previous
+        self._transitions = Transitions(slot, store, reporter, keep_previous, last=trial is None)
         self._seen = reporter.recall()
         self._target: Version | None = None
         self._rejected: Rejected | None = None
@@ -77,7 +70,7 @@ class Follower:
         except (Refusal, *PASSING) as error:
             log.warning("%s was the last good version, but cannot serve now: %s", version, error)
             return
-        self._swap(release, "restore", "the last good version on disk")
+        self._transitions.swap(release, "restore", "the last good version on disk")
 
     def follow(self, model: Model | None) -> bool:
         """Look where the channel points now. Returns whether there is something to bring."""
@@ -106,7 +99,7 @@ class Follower:
         if self._trial:  # its share may be set on the version at any time
             self._target = self._read(model.name, seen.target)
             self._trial.adjust(self._target.tag(TRAFFIC_TAG), f"the tag {TRAFFIC_TAG}")
-        self._overtake(self._target)
+        self._transitions.overtake(self._target)
         wanted = self._wanted(self._target)
         if wanted and not (self._rejected and self._rejected.is_same_promotion(self._target)):
             self.slot.consider(self._target)  # callers wait for it
@@ -162,7 +155,7 @@ class Follower:
             return False  # it is admitted as if it were new, which tells why
         again = replace(previous, version=target)  # its tags name who promoted it now
         try:
-            self._swap(again, "rollback", f"{cause(self.slot.channel)} again")
+            self._transitions.swap(again, "rollback", f"{cause(self.slot.channel)} again")
         finally:
             again.free()
         return True
@@ -171,21 +164,13 @@ class Follower:
         try:
             release = self._store.admit(self.slot.contract, target)
         except Refusal as refusal:
-            self._refuse(target, refusal)
+            self._rejected = Rejected(target, self._store.artifacts.folder(target))
+            self._transitions.refuse(target, refusal)
         else:
             self._patience.end()
-            self._pin(target, release)
+            self._store.pin(target, release)
             if self._target and same(self._target, target):
-                self._swap(release, "swap", cause(self.slot.channel))
-
-    def _pin(self, target: Version, release: Release) -> None:
-        """Note with the version what it is, as far as this account may."""
-        try:
-            for tag, value in ((PIN_TAG, release.files), (ANSWERS_TAG, release.answers)):
-                if value and not target.tag(tag):
-                    self._registry.set_tag(target, tag, value)
-        except CallFailed as error:
-            log.warning("%s serves, but what it is now is not noted with it: %s", target, error)
+                self._transitions.swap(release, "swap", cause(self.slot.channel))
 
     @property
     def _lacking(self) -> bool:
@@ -213,7 +198,7 @@ class Follower:
         except Refusal as refusal:
             log.warning("%s served last, but is refused now: %s", version, refusal)
             return False
-        self._swap(release, "restore", f"it served last; {self._hindrance()}")
+        self._transitions.swap(release, "restore", f"it served last; {self._hindrance()}")
         return True
 
     def _hindrance(self) -> str:
@@ -226,14 +211,6 @@ class Follower:
         """Whether an alias pointed to the target at the last look."""
         by = self._seen.model_timestamp if self._seen else None
         return self.slot.channel.alias is not None or by == BY_ALIAS
-
-    def _overtake(self, target: Version | None) -> None:
-        """Let a candidate go that the channel points to no more."""
-        candidate = self.slot.candidate
-        if candidate and not (target and same(candidate, target)):
-            self.slot.consider(None, self.slot.trouble)
-            why = f"the {self.slot.channel} moved on before it served"
-            self._reporter.note(candidate, "retired", why)
 
     def _wanted(self, target: Version) -> bool:
         live, rejected = self.slot.live, self._rejected
@@ -253,24 +230,6 @@ class Follower:
         self._store.artifacts.discard(version)
         return False
 
-    def _swap(self, release: Release, what: What, why: str) -> None:
-        before = self.slot.live
-        release = replace(release, since=datetime.now(UTC))
-        self._reporter.record(what, release.version, why)
-        self.slot.swap(release, self._settings.admission.keep_previous)
-        self._reporter.swapped(before, release, what, why)
-        self._store.keep(release, self._kept, last=self._trial is None)
-
-    @property
-    def _kept(self) -> list[Version]:
-        return [kept.version for kept in (self.slot.live, self.slot.previous) if kept]
-
-    def _refuse(self, version: Version, refusal: Refusal) -> None:
-        self._rejected = Rejected(version, self._store.artifacts.folder(version))
-        self.slot.refuse(version, refusal)
-        self._reporter.refused(version, refusal)
-        self._store.artifacts.discard(version)
-
     def _put_off(self, target: Version, trouble: str) -> None:
         seconds = self._patience.fail()
         self.slot.consider(self.slot.candidate, trouble)
@@ -279,19 +238,9 @@ class Follower:
 
     def _nothing(self, trouble: str) -> bool:
         self._target = None
-        self._overtake(None)
+        self._transitions.overtake(None)
         self.slot.empty(trouble)
         gone = self.slot.live
         if gone and self.slot.vacates:
-            self._vacate(gone, trouble)
+            self._transitions.vacate(gone, trouble)
         return self._lacking
-
-    def _vacate(self, gone: Release, why: str) -> None:
-        self._reporter.record("vacated", gone.version, why)
-        self.slot.vacate()
-        self._reporter.vacated(gone, why)
-        try:
-            if not self._trial:
-                self._store.artifacts.forget(self.slot.name)
-        except StoreUnavailable as error:
-            log.warning("a restart may find %s on disk again: %s", gone, error)

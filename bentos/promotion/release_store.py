@@ -16,9 +16,16 @@ from bentos.admission.office import Office
 from bentos.admission.releases import open_release
 from bentos.admission.verdict import Admitted, Case, Refused, Verdict
 from bentos.refusal import Refusal
-from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable, Tag, Version
+from bentos.registry.client import (
+    CallFailed,
+    NotInRegistry,
+    Registry,
+    RegistryUnavailable,
+    Tag,
+    Version,
+)
 from bentos.registry.sources import FileMissing, StoreUnavailable, open_source
-from bentos.registry.tags import PIN_TAG
+from bentos.registry.tags import ANSWERS_TAG, PIN_TAG
 from bentos.serving.budget import Budget, CannotOpen, Closable, Model
 from bentos.serving.release import Contract, Release
 from bentos.settings import Settings
@@ -97,6 +104,15 @@ class ReleaseStore:
             self.artifacts.evict(release.version.name, kept)
         except (OSError, StoreUnavailable) as error:
             log.warning("%s serves, but a restart may not find it on disk: %s", release, error)
+
+    def pin(self, version: Version, release: Release) -> None:
+        """Note with the version what it is, as far as this account may."""
+        try:
+            for tag, value in ((PIN_TAG, release.files), (ANSWERS_TAG, release.answers)):
+                if value and not version.tag(tag):
+                    self._registry.set_tag(version, tag, value)
+        except CallFailed as error:
+            log.warning("%s serves, but what it is now is not noted with it: %s", version, error)
 
     def _case(self, contract: Contract, version: Version) -> Case:
         folder, place = self.artifacts.folder(version), self.artifacts.place(version)

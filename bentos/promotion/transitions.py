@@ -1,0 +1,71 @@
+"""What changes at a slot: each change is written down, done, and told."""
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from bentos.promotion.ledger import What
+from bentos.promotion.rejected import same
+from bentos.promotion.release_store import ReleaseStore
+from bentos.promotion.reporter import Reporter
+from bentos.refusal import Refusal
+from bentos.registry.client import Version
+from bentos.registry.sources import StoreUnavailable
+from bentos.serving.release import Release
+from bentos.serving.slot import Slot
+
+log = logging.getLogger(__name__)
+
+
+class Transitions:
+    """The changes of one slot. What `last` is true of is served again after a restart."""
+
+    def __init__(
+        self,
+        slot: Slot[Any, Any],
+        store: ReleaseStore,
+        reporter: Reporter,
+        keep_previous: bool,
+        last: bool,
+    ) -> None:
+        self._slot = slot
+        self._store = store
+        self._reporter = reporter
+        self._keep_previous = keep_previous
+        self._last = last
+
+    def swap(self, release: Release, what: What, why: str) -> None:
+        """Let a release serve from now on."""
+        before = self._slot.live
+        release = replace(release, since=datetime.now(UTC))
+        self._reporter.record(what, release.version, why)
+        self._slot.swap(release, self._keep_previous)
+        self._reporter.swapped(before, release, what, why)
+        warm = [kept.version for kept in (self._slot.live, self._slot.previous) if kept]
+        self._store.keep(release, warm, last=self._last)
+
+    def refuse(self, version: Version, refusal: Refusal) -> None:
+        """Say why a version does not serve, and drop its files."""
+        self._slot.refuse(version, refusal)
+        self._reporter.refused(version, refusal)
+        self._store.artifacts.discard(version)
+
+    def overtake(self, target: Version | None) -> None:
+        """Let a candidate go that the channel points to no more."""
+        candidate = self._slot.candidate
+        if candidate and not (target and same(candidate, target)):
+            self._slot.consider(None, self._slot.trouble)
+            why = f"the {self._slot.channel} moved on before it served"
+            self._reporter.note(candidate, "retired", why)
+
+    def vacate(self, gone: Release, why: str) -> None:
+        """Serve nothing any more, also after a restart."""
+        self._reporter.record("vacated", gone.version, why)
+        self._slot.vacate()
+        self._reporter.vacated(gone, why)
+        try:
+            if self._last:
+                self._store.artifacts.forget(self._slot.name)
+        except StoreUnavailable as error:
+            log.warning("a restart may find %s on disk again: %s", gone, error)
