@@ -23,27 +23,28 @@ ROUNDS = 4
 def main() -> None:
     """Measure rest and promotions in turns, and print a table."""
     settings = Settings()
-    registry, api = Registry(settings.mlflow), settings.api
+    registry = Registry(settings.mlflow)
+    services = httpx.Client(base_url=settings.api, timeout=60, trust_env=False)
     spells: dict[str, list[Spell]] = {"at rest": [], "amid promotions": []}
     promoted = 0
     with ProcessPoolExecutor(1) as caller:  # a process of its own, which nothing here delays
         for _ in track(range(ROUNDS), "measuring", transient=True):
-            spells["at rest"].append(caller.submit(spell, api, SECONDS).result())
-            running = caller.submit(spell, api, SECONDS)
-            promoted += promote_until(running, registry, api)
+            spells["at rest"].append(caller.submit(spell, settings.api, SECONDS).result())
+            running = caller.submit(spell, settings.api, SECONDS)
+            promoted += promote_until(running, registry, services)
             spells["amid promotions"].append(running.result())
     show(spells)
     print(f"{promoted} promotions")
 
 
-def promote_until(running: "Future[Spell]", registry: Registry, api: str) -> int:
+def promote_until(running: "Future[Spell]", registry: Registry, services: httpx.Client) -> int:
     """Promote one copy after the other while the calls go on; give their number."""
     promoted = 0
     while not running.done():
-        version = copy(registry, live(api))
+        version = copy(registry, live(services))
         registry.promote(MODEL, version, "Production")
-        while live(api) != version:
-            time.sleep(0.05)
+        while live(services) != version:
+            time.sleep(0.2)  # looking costs the services, too
         promoted += 1
     return promoted
 
@@ -64,9 +65,9 @@ def call(registry: Registry, method: str, verb: str, **options: Any) -> dict[str
     return told
 
 
-def live(api: str) -> str:
+def live(services: httpx.Client) -> str:
     """The version that serves."""
-    told = httpx.get(f"{api}/contugas/releases", timeout=60, trust_env=False).raise_for_status()
+    told = services.get("/contugas/releases").raise_for_status()
     served: str = told.json()["releases"][0]["live"]["version"]
     return served
 

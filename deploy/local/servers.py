@@ -16,6 +16,8 @@ from deploy.local.settings import BUCKET, HOST, ROOT, Settings
 KEEP_ALIVE = ("--timeout-keep-alive", "75")
 SERVE = (sys.executable, "-m", "bentoml", "serve", *KEEP_ALIVE)
 
+YIELDING = 10  # the niceness of what may wait, while calls may not
+
 LOCAL_ORIGINS = '["http://localhost:*", "http://127.0.0.1:*"]'  # pages under development
 
 
@@ -29,6 +31,7 @@ class Server:
     log: Path
     url: str
     below: int = 400
+    niceness: int = 0
 
 
 def environment(settings: Settings, name: str) -> dict[str, str]:
@@ -67,6 +70,7 @@ def s3(settings: Settings, keys: Mapping[str, str]) -> Server:
         log=settings.logs / "s3.log",
         url=settings.s3,
         below=500,
+        niceness=YIELDING,
     )
 
 
@@ -89,6 +93,7 @@ def mlflow(settings: Settings, keys: Mapping[str, str]) -> Server:
         },
         log=settings.logs / "mlflow.log",
         url=f"{settings.mlflow}/health",
+        niceness=YIELDING,
     )
 
 

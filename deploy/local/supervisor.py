@@ -90,6 +90,7 @@ class Kept:
         except OSError as error:
             self._log.note(str(error))
             return f"cannot start ({error})"
+        _lower(process, self.server.niceness)
         try:
             code = await process.wait()
         finally:
@@ -134,6 +135,13 @@ async def _end(process: Process) -> None:
     except TimeoutError:
         _send(process, signal.SIGKILL)
         await process.wait()
+
+
+def _lower(process: Process, niceness: int) -> None:
+    """Let it yield: to its own session, and, as Linux shares by sessions, to the others."""
+    with suppress(OSError):  # it ended, or the system does not know how
+        os.setpriority(os.PRIO_PGRP, process.pid, niceness)
+        Path(f"/proc/{process.pid}/autogroup").write_text(str(niceness))
 
 
 def _send(process: Process, number: signal.Signals) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -135,9 +136,11 @@ def test_what_a_dead_parent_left_is_ended_before_the_next_start(
     tmp_path: Path,
 ) -> None:
     async def go() -> None:
-        async with supervised(tmp_path, [python(tmp_path, "mlflow", LEAVES_A_CHILD)]):
+        server = replace(python(tmp_path, "mlflow", LEAVES_A_CHILD), niceness=7)
+        async with supervised(tmp_path, [server]):
             await until(found := family(tmp_path, "mlflow", 2))
             parent, child = found()
+            assert parent.nice() == child.nice() == 7
             parent.kill()
             await until(lambda: ended(child))
             await until(found)
