@@ -53,17 +53,18 @@ class Index:
         self.apps = apps
         self._named = {app.name: app for app in apps}
         hook = hooks.endpoint(lambda: apps[0].following.watcher, gate.deliveries)
+        mounted = [Mount(f"/{app.name}", app) for app in apps]
         own = Router(
             [
                 Route("/", self._page),
                 Route("/releases", self._releases),
                 Route("/metrics", metrics),
                 *routes([hook]),
+                *mounted,  # for those who left out the slash at the end
             ]
         )
         # Apps have guards of their own, which say what is wrong in the form of the place.
-        mounted = [Mount(f"/{app.name}", app) for app in apps]
-        self._app = Router(mounted, default=gate.hosts.around(own))
+        self._app = Router(mounted, redirect_slashes=False, default=gate.hosts.around(own))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

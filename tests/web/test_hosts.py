@@ -4,8 +4,11 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
+from bentos.settings import SecuritySettings, Settings
+from bentos.web.auth.gate import Gate
 from bentos.web.errors import HTTPError
 from bentos.web.hosts import Hosts
+from bentos.web.index import Index
 from tests.web.serving import serving
 from tests.web.small import small_app, small_slot
 
@@ -58,3 +61,13 @@ def test_every_door_of_a_service_is_closed_to_other_names() -> None:
         for path in ("/add", "/releases", "/docs", "/nothing"):
             answer = httpx.post(url + path, headers={"host": "evil.example:80"})
             assert answer.status_code == 403, path
+
+
+def test_so_is_every_place_of_the_stack() -> None:
+    gate = Gate(Settings(security=SecuritySettings(guarded=[])))
+    with serving(Index([small_app(small_slot())], gate)) as url:
+        for path in ("/", "/releases", "/nothing", "/small", "/small/", "/small/releases"):
+            answer = httpx.get(url + path, headers={"host": "evil.example:80"})
+            assert (answer.status_code, list(answer.json())) == (403, ["detail"]), path
+        assert httpx.get(f"{url}/small/releases").status_code == 200
+        assert httpx.get(f"{url}/small").headers["location"].endswith("/small/")
