@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,9 +104,14 @@ def test_all_come_back_however_often_they_are_killed(tmp_path: Path) -> None:
     async def go() -> None:
         async with supervised(tmp_path, [python(tmp_path, name, code) for name in names]):
             for _ in range(60):
-                await until(lambda: len(orphans.of(tmp_path)) > 1)
-                order.choice(orphans.of(tmp_path)).kill()
+                await until(lambda: len(found := orphans.of(tmp_path)) > 1 and kill_one(found))
             await until(lambda: all(marked(f"{tmp_path}:{name}") for name in names))
+
+    def kill_one(found: list[psutil.Process]) -> bool:
+        with suppress(psutil.NoSuchProcess):  # ended with another one since
+            order.choice(found).kill()
+            return True
+        return False
 
     names = ["s3", "mlflow", "services"]
     order = random.Random(7)
