@@ -27,10 +27,8 @@ class Service:
         self._server = services(
             settings, keys.ensure(settings.secrets), (*SERVE, "bentos.contugas:Contugas")
         )
-        # What is timed is not measured: coverage makes a start half as long again.
-        env = {k: v for k, v in self._server.env.items() if not k.startswith("COVERAGE_")}
         self._env = {
-            **env,
+            **self._server.env,
             "MLFLOW_TRACKING_URI": registry,
             "ASCENSO_CHANNELS": json.dumps({MODEL: {"alias": "steady"}}),
             "ASCENSO_REGISTRY__TIMEOUT_SECONDS": "2",

@@ -49,11 +49,9 @@ def schedule(registry: MlflowClient, made: Dataset, tmp_path: Path) -> Callable[
     return make
 
 
-def start(run_id: str, config: str, measured: bool = True) -> subprocess.Popen[str]:
-    """`measured` is whether coverage may be in it, which has a handler of SIGTERM of its own."""
+def start(run_id: str, config: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "training.itransformer", "work", run_id, "--config", config]
-    env = {k: v for k, v in os.environ.items() if measured or not k.startswith("COVERAGE_")}
-    return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
 def work(run_id: str, settings: Settings) -> None:
@@ -179,7 +177,7 @@ def test_a_job_terminated_before_it_began_is_killed_too(
     registry: MlflowClient, schedule: Callable[..., str], config: str
 ) -> None:
     job = schedule("early")
-    process = start(job, config, measured=False)
+    process = start(job, config)
     handled = Path(f"/proc/{process.pid}/status")
     wait_for(lambda: catches(handled.read_text(), signal.SIGTERM), 120)
     process.send_signal(signal.SIGTERM)
