@@ -87,9 +87,10 @@ def _promoted(source: str, count: int, url: str) -> float:
             warnings.simplefilter("ignore", FutureWarning)
             client.transition_model_version_stage(f"many {at}", "1", "Production")
     started = time.monotonic()
-    for at in range(count):
-        while httpx.post(f"{url}/many {at}/predict", json=[2.0]).status_code != 200:
-            time.sleep(0.1)
+    with httpx.Client(timeout=60) as services:  # a call waits for a version on its way
+        for at in range(count):
+            while services.post(f"{url}/many {at}/predict", json=[2.0]).status_code != 200:
+                time.sleep(0.1)
     return time.monotonic() - started
 
 
