@@ -7,6 +7,7 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ INSTEAD = {
     "mlflow.lightgbm": {"serialization_format": "cloudpickle"},
     "mlflow.pytorch": {"serialization_format": "pickle"},
 }
+LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "xgboost-cpu", "lightgbm", "catboost")
 NEWEST_MAJOR = int(mlflow.__version__.partition(".")[0])
 
 
@@ -52,7 +54,7 @@ def cells(kind: Kind) -> Iterator[dict[str, Any]]:
 
 def logged(kind: Kind, model: Any, manner: str, name: str, by_run: bool) -> str:
     """Log a model and register it: in the same call, or afterwards by its run."""
-    options = described(kind, model, manner) | {"pip_requirements": [], **kind.options}
+    options = described(kind, model, manner) | {"pip_requirements": stored(), **kind.options}
     if not by_run:
         options["registered_model_name"] = name
     with mlflow.start_run() as run:
@@ -68,6 +70,11 @@ def logged(kind: Kind, model: Any, manner: str, name: str, by_run: bool) -> str:
     if by_run:
         mlflow.register_model(f"runs:/{run.info.run_id}/model", name)
     return wrote
+
+
+def stored() -> list[str]:
+    """What MLflow finds by itself when it loads the model, which takes seconds each time."""
+    return [f"{name}=={version(name)}" for name in LIBRARIES]
 
 
 def described(kind: Kind, model: Any, manner: str) -> dict[str, Any]:

@@ -157,6 +157,13 @@ def serve(there: Elsewhere, mlmodel: MLmodel, settings: AdmissionSettings, place
     return Tried(asked, made, f"{there.opened.note}, with {there.releases}".lstrip(", "))
 
 
+def _probes(asked: Asked) -> Batch:
+    try:
+        return probes.rows(asked.schema, asked.samples)
+    except ValueError:  # of arrays none are made
+        return asked.samples
+
+
 def _opened_here(asked: Asked, mlmodel: MLmodel, place: Path, why: str) -> Made:
     """The same files, opened by the releases that run here, where these answer alike."""
     here = installed("scikit-learn")
@@ -165,7 +172,7 @@ def _opened_here(asked: Asked, mlmodel: MLmodel, place: Path, why: str) -> Made:
         if opened.schema != asked.schema:
             raise Refusal("library", f"its columns are others: train it again with {here}")
         shares = Probabilities(*shares_of(opened, asked.samples))
-        rows = probes.rows(asked.schema, asked.samples)
+        rows = _probes(asked)
         wanted, found = asked.predict, opened.predict
         if asked.probabilities.predict and shares.predict:
             wanted, found = asked.probabilities.predict, shares.predict

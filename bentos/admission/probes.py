@@ -15,6 +15,7 @@ from bentos.tensors import Batch, Column, Schema
 Critical: TypeAlias = Mapping[str, NDArray[Any]]
 
 COUNT = 20_000
+MIXED = 1_000  # objects made of others
 UNKNOWN = "a value that no model was trained with"
 SPECIAL = (
     0.0, -0.0, 1.0, -1.0, 0.1 + 0.2, 19.99, 1234.55, 5e-324, 1e-310, 1e-45, 1e-38, -1e-300,
@@ -85,7 +86,8 @@ class _Values:
         self.given = given
         self.critical = critical
         self.text = column.dtype == "string"
-        self.whole = np.dtype(column.dtype).kind in "iu" if not self.text else False
+        self.whole = column.dtype.startswith(("int", "uint"))
+        self.number = column.numpy.kind in "iuf"
 
     def draw(
         self,
@@ -95,7 +97,7 @@ class _Values:
     ) -> NDArray[Any]:
         """Samples in the first eighth, then around, between, at turns; `odd` rows are strange."""
         count = len(odd)
-        if self.text or self.column.dtype == "bool":
+        if not self.number:
             return self._chosen(random, picks, odd)
         one, two = (self._base(random, pick) for pick in picks)
         out = one.copy()
@@ -179,6 +181,7 @@ class _Values:
         known += list(self.column.categories or ())
         if self.given is not None:
             known += [value for value in self.given.tolist() if value is not None]
+            known += _mixed(random, [value for value in known if isinstance(value, dict)])
         if self.text:
             known = [str(value) for value in dict.fromkeys(known)] or ["a", "b"]
         chosen = np.empty(count, dtype=object)
@@ -191,3 +194,19 @@ class _Values:
         if self.column.nullable:
             chosen[count // 8 :][random.random(count - count // 8) < 0.1] = None
         return chosen.astype(self.column.numpy)
+
+
+def _mixed(random: np.random.Generator, objects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Objects whose fields come from different ones of those, each field missing in some."""
+    fields: dict[str, list[Any]] = {}
+    for one in objects:
+        for name, value in one.items():
+            fields.setdefault(name, []).append(value)
+    return [
+        {
+            name: values[random.integers(len(values))]
+            for name, values in fields.items()
+            if random.random() < 0.8
+        }
+        for _ in range(len(objects) and MIXED)
+    ]

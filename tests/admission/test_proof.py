@@ -52,6 +52,23 @@ def test_rows_are_those_of_the_schema() -> None:
     assert np.isfinite(made["price"]).all()
 
 
+def test_objects_dates_and_bytes_are_those_of_the_samples_and_mixed() -> None:
+    columns = [
+        Column("json", "json", nullable=True),
+        Column("datetime", "datetime", nullable=True),
+    ]
+    schema = Schema(inputs=(*columns, Column("binary", "binary", nullable=True)))
+    objects, raw = np.empty(2, dtype=object), np.array([b"a", None], dtype=object)
+    objects[:] = [{"from": "43", "km": 2.5}, {"from": "151", "km": 7.0, "paid": True}]
+    days = np.array(["2026-11-30", "2024-02-29T12:00"], dtype="datetime64[ns]")
+    made = rows(schema, Batch({"json": objects, "datetime": days, "binary": raw}), count=4000)
+    assert {"from": "43", "km": 7.0} in made["json"].tolist()
+    assert {"paid": True} in made["json"].tolist()
+    assert set(days) < set(made["datetime"][~np.isnat(made["datetime"])]) | {None}
+    assert np.isnat(made["datetime"]).any()
+    assert set(made["binary"].tolist()) == {b"a", None}
+
+
 def test_rows_lie_on_and_beside_the_turns() -> None:
     made = rows(SCHEMA, SAMPLES, {"price": np.array([6.25])}, 4000)["price"]
     for value in (6.25, np.nextafter(6.25, 7), np.nextafter(6.25, 6), 19.99, 2**24 + 1):

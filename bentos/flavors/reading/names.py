@@ -114,6 +114,12 @@ def imported(full: str) -> Any:
     module, name = full.rsplit(".", 1)
     try:
         return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise Unreadable(
+            f"{full} needs {error.name}, which is not there: neither the version's "
+            "requirements.txt nor its conda.yaml names that package, or its release has no such "
+            "module"
+        ) from error
     except (ImportError, AttributeError) as error:
         raise Unreadable(
             f"{full} is not in the installed {module.partition('.')[0]}: "
