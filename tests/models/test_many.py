@@ -1,6 +1,7 @@
 """More models than the memory holds: closed ones come back for their callers."""
 
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -16,8 +17,12 @@ def told(models: Models, name: str) -> Any:
     return httpx.get(models.place(name, "releases")).json()
 
 
-def answer(models: Models, name: str) -> Any:
-    said = models.ask(name, [1.0])
+def state(models: Models, name: str, version: str) -> str | None:
+    return models.client.get_model_version(name, version).tags.get("serving.state")
+
+
+def answer(models: Models, name: str, x: float = 1.0) -> Any:
+    said = models.ask(name, [x])
     assert said.status_code == 200, said.text
     return said.json()["prediction"]
 
@@ -47,6 +52,30 @@ def test_closed_models_come_back(models: Models, slopes: list[str]) -> None:
     assert [(event["what"], event["version"]) for event in events] == [
         ("swap", "1"), ("swap", "2"), ("rollback", "1"),
     ]  # fmt: skip
+
+
+def test_a_challenger_sees_calls_and_leaves_again(models: Models, slopes: list[str]) -> None:
+    name = "with a challenger"
+    for logged in slopes:
+        models.register(name, logged)
+    models.client.set_model_version_tag(name, "2", "serving.traffic", "1")
+    models.promote(name)
+    models.served(name, [1.0])
+    models.client.set_registered_model_alias(name, "challenger", "2")
+    wait_for(lambda: told(models, name).get("challenger", {}).get("share") == 1.0, SECONDS)
+    assert answer(models, name) == pytest.approx(2.0)
+    assert answer(models, name) == pytest.approx(2.0)
+    assert answer(models, name, 0.0) == pytest.approx(0.0)  # where both lines agree
+    wait_for(lambda: told(models, name)["challenger"]["compared"] == 3, SECONDS)
+    tried = told(models, name)["challenger"]
+    assert (tried["live"]["version"], tried["mode"], tried["errors"]) == ("2", "shadow", 0)
+    assert tried["agreement"] == pytest.approx(1 / 3, abs=1e-4)
+    wait_for(lambda: state(models, name, "2") == "challenger", SECONDS)
+    infer = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP64", "data": [1.0]}]}
+    place = f"{models.url}/v2/models/{quote(name)}/versions/2/infer"
+    assert httpx.post(place, json=infer).json()["outputs"][0]["data"] == pytest.approx([3.0])
+    models.client.delete_registered_model_alias(name, "challenger")
+    wait_for(lambda: "challenger" not in told(models, name), SECONDS)
 
 
 def test_calls_are_counted_by_model(models: Models, slopes: list[str]) -> None:
