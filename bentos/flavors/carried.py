@@ -14,7 +14,7 @@ Form: TypeAlias = Literal["columns", "texts", "objects"]
 
 @dataclass
 class Known:
-    """What a model knows of one column; `near` are numbers or words of its training.
+    """What a model knows of one column; `near` are numbers, words or dates of its training.
 
     An `unused` column was there at the training, and the model does not look at it.
     """

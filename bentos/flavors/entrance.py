@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bentos.flavors.carried import Carried, is_missing
+from bentos.flavors.schemas import MEND
 from bentos.refusal import Refusal
 from bentos.tensors import BadInput, Batch, Column, Schema
 
@@ -66,11 +67,12 @@ def _check_object(row: int, value: Any) -> None:
 
 
 class Matrix:
-    """All columns as one array: of numbers, or of objects where there are texts."""
+    """All columns as one array: of numbers or of dates, or of objects where these are mixed."""
 
     def __init__(self, schema: Schema) -> None:
         self._columns = schema.inputs
-        self._mixed = any(c.numpy.kind in "OM" for c in schema.inputs if not c.shape)
+        kinds = {c.numpy.kind for c in schema.inputs if not c.shape}
+        self._mixed = "O" in kinds or {"M"} < kinds
 
     def __call__(self, batch: Batch) -> NDArray[Any]:
         """The array (rows, columns)."""
@@ -95,6 +97,8 @@ class PandasTable:
         self._names = list(names)
         self._single = schema.single is not None and bool(schema.single.shape)
         self._columns = schema.inputs if self._single else _in_order(schema, self._names)
+        if not self._single:
+            _refuse_wide(self._columns)
         self._categories = dict(categories or {})
         self._strangers = strangers
 
@@ -124,6 +128,15 @@ class PandasTable:
                 raise unknown(name, value, known, row)
             codes.append(max(code, -1))
         return pd.Categorical.from_codes(codes, categories=pd.Index(list(known)))
+
+
+def _refuse_wide(columns: Sequence[Column]) -> None:
+    """A table has one value a row and column. Raises Refusal for tensors of other shapes."""
+    for column in columns:
+        if column.shape:
+            shape = [-1, *column.shape]
+            said = f"the tensor {column.name!r} is {shape}, and the model takes one value a row: "
+            raise Refusal("schema", f"{said}{MEND}")
 
 
 def _in_order(schema: Schema, names: Sequence[str]) -> tuple[Column, ...]:

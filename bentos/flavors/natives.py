@@ -8,6 +8,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +23,7 @@ Predict: TypeAlias = Callable[[Batch], Batch]
 Ask: TypeAlias = Callable[[Batch], NDArray[Any]]
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+BY_VALUE = ("contains NaN", "contains infinity", "Found unknown categories")
 MOST_TRIED = 200  # rows, one by one, to find the one that a model cannot take
 
 
@@ -29,6 +31,10 @@ def native(
     model: Any, schema: Schema, carried: Carried | None = None, method: str = "predict"
 ) -> Predict:
     """A model's own answers to batches of the schema. Raises Refusal where they do not fit."""
+    flat = _flat(schema)
+    if flat is not schema:
+        asked = native(model, flat, carried, method)
+        return guarded(schema, lambda batch: asked(_flattened(batch)))
     module = type(model).__module__.partition(".")[0]
     if module == "catboost":
         shaped = CatBoostPredictor(model, _reordered(model, schema), method)
@@ -37,6 +43,25 @@ def native(
     ask = makers.get(module, _scikit)(model, schema, carried, method)
     outputs = outputs_of(schema)
     return guarded(schema, lambda batch: named(outputs, ask(batch)))
+
+
+def _flat(schema: Schema) -> Schema:
+    """The schema, in which a named tensor of one value a row is a column of a table.
+
+    MLflow gives a model a dictionary of such tensors, which is no input of these libraries.
+    """
+    if schema.single is not None or not any(column.shape == (1,) for column in schema.inputs):
+        return schema
+    inputs = tuple(
+        msgspec.structs.replace(column, shape=()) if column.shape == (1,) else column
+        for column in schema.inputs
+    )
+    return msgspec.structs.replace(schema, inputs=inputs)
+
+
+def _flattened(batch: Batch) -> Batch:
+    columns = batch.items()
+    return Batch({n: v[:, 0] if v.shape[1:] == (1,) else v for n, v in columns})
 
 
 def guarded(schema: Schema, predict: Predict) -> Predict:
@@ -122,8 +147,6 @@ def _categories(carried: Carried) -> dict[str, tuple[Any, ...]]:
 
 def _reordered(model: Any, schema: Schema) -> Schema:
     """The schema with the columns in the order of a CatBoost model."""
-    import msgspec
-
     columns = {column.name: column for column in schema.inputs}
     names = [str(name) for name in model.feature_names_]
     if columns.keys() != set(names):
@@ -182,7 +205,7 @@ def _alone(batch: Batch, predict: Predict, error: Exception) -> BadInput | None:
         return None
     failing = [row for row in range(batch.size) if not _takes(predict, batch.rows(row, row + 1))]
     message = str(error).strip().partition("\n")[0] or type(error).__name__
-    by_value = "contains NaN" in message or "contains infinity" in message
+    by_value = any(words in message for words in BY_VALUE)
     if not failing or (len(failing) == batch.size and not by_value):
         return None
     return BadInput(f"the model cannot take this row: {message}", "", failing[0])

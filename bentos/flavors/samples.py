@@ -151,8 +151,11 @@ def _values(
     shape = (count, *(ANY_SIZE if size < 0 else size for size in column.shape))
     values = list(column.categories or (known.categories if known else None) or ())
     near = known.near if known else []
+    if known and (known.dtype == "datetime") != (column.dtype == "datetime"):
+        near = []  # a signature may say otherwise than the model
     if column.dtype == "datetime":
-        return np.asarray(START + np.arange(count) * np.timedelta64(24 * 3600 * 10**9, "ns"))
+        days = near or list(START + np.arange(count) * np.timedelta64(1, "D"))
+        return np.resize(np.array(days, column.numpy), shape)
     if column.dtype in OBJECTS:
         made = np.empty(shape, dtype=object)
         made.ravel()[:] = [_one(column, values, near, random) for _ in range(made.size)]

@@ -139,7 +139,10 @@ def _note(model: Any, columns: Sequence[Known]) -> None:
         return
     if hasattr(model, "categories_"):
         for column, values in zip(columns, model.categories_, strict=False):
-            column.know(values.tolist())
+            if values.dtype.kind == "M":
+                column.dtype, column.near = "datetime", list(values[~np.isnat(values)])
+            else:
+                column.know(values.tolist())
     if np.dtype(getattr(model, "_fit_dtype", None)).kind == "O":  # an imputer of texts
         for column in columns:
             column.dtype = "string"

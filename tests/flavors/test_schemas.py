@@ -101,6 +101,29 @@ def test_columns_of_kinds_without_names_are_rows_of_lists(held: Any, tmp_path: P
     assert (opened.predict(few)["prediction"] == opened.model.predict(rows[:5])).all()
 
 
+@pytest.mark.parametrize("unit", ["ns", "us"])
+def test_dates_are_those_of_the_encoders(unit: str, held: Any, tmp_path: Path) -> None:
+    days = np.array(["2024-01-01", "2024-02-01", "2024-03-01T12"], f"M8[{unit}]")
+    table = TABLE[["price"]].assign(day=np.resize(days, len(TABLE)))
+    apart = make_column_transformer((OneHotEncoder(), ["day"]), (StandardScaler(), ["price"]))
+    model = make_pipeline(apart, Ridge()).fit(table, VALUES)
+    signature = {"inputs": json.dumps([{"type": "double", "name": "price"},
+        {"type": "datetime", "name": "day"}])}  # fmt: skip
+    for opened in (held(model), held(model, signature=signature)):
+        assert kinds(opened) == ["price: float64", "day: datetime"]
+        assert set(rows_of(opened, tmp_path)["day"]) == set(days)
+        given = Batch({"price": table["price"].to_numpy(), "day": table["day"].to_numpy("M8[ns]")})
+        assert (opened.predict(given)["prediction"] == model.predict(table)).all()
+        strange = Batch({"price": np.ones(1), "day": np.array(["2020-01-01"], "M8[ns]")})
+        with pytest.raises(BadInput, match="Found unknown categories"):
+            opened.predict(strange)
+    bare = make_pipeline(OneHotEncoder(), Ridge()).fit(table[["day"]].to_numpy(), VALUES)
+    opened = held(bare)
+    assert kinds(opened) == ["0: datetime"]
+    expected = bare.predict(days[:, None])
+    assert (opened.predict(Batch({"0": days.astype("M8[ns]")}))["prediction"] == expected).all()
+
+
 def test_a_search_is_what_it_found(held: Any, tmp_path: Path) -> None:
     inner = make_pipeline(StandardScaler(), LogisticRegression())
     found = GridSearchCV(inner, {"logisticregression__C": [1.0, 2.0]}, cv=2)
@@ -252,6 +275,29 @@ def test_a_signature_of_other_columns_than_the_models(held: Any) -> None:
     model = LogisticRegression(max_iter=1000).fit(TABLE[TWO], PAID)
     signature = {"inputs": json.dumps(entries)}
     refused("schema", "fitted to the column 'quantity'", lambda: held(model, signature=signature))
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_table_of_tensors_has_one_value_a_row(width: int, held: Any, tmp_path: Path) -> None:
+    def tensor(name: str, *shape: int) -> dict[str, Any]:
+        return {
+            "type": "tensor",
+            "name": name,
+            "tensor-spec": {"dtype": "float64", "shape": shape},
+        }
+
+    entries = [tensor("quantity", -1, width), tensor("price", -1)]
+    model = LogisticRegression(max_iter=1000).fit(TABLE[TWO], PAID)
+    signature = {"inputs": json.dumps(entries)}
+    if width > 1:
+        wrong = r"the tensor 'quantity' is \[-1, 2\], and the model takes one value a row"
+        refused("schema", wrong, lambda: held(model, signature=signature))
+        return
+    opened = held(model, signature=signature)
+    assert rows_of(opened, tmp_path)["quantity"].shape == (32, 1)
+    given = Batch({"quantity": TABLE[["quantity"]].to_numpy(float),
+        "price": TABLE["price"].to_numpy(float)})  # fmt: skip
+    assert (opened.predict(given)["prediction"] == model.predict(TABLE[TWO])).all()
 
 
 def test_a_model_of_which_nobody_knows_the_columns(held: Any) -> None:
