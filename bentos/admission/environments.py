@@ -80,9 +80,10 @@ class Environments:
     def _build(self, found: Wanted, place: Path) -> None:
         """As the version stored it, or with others beside the releases that decide the answers."""
         ends = time.monotonic() + SECONDS
-        said = ""
+        said, partial = "", place.with_name(f"partial-{place.name}")
         for all_stored in (True, False):
-            partial = Path(tempfile.mkdtemp(prefix="partial-", dir=self.root))
+            shutil.rmtree(partial, ignore_errors=True)  # also what a killed process left
+            partial.mkdir(mode=0o700)
             try:
                 said = self._installed(partial, found.lines(all_stored), ends)
                 if not said:

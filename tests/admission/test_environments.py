@@ -20,7 +20,7 @@ from sklearn.cluster import KMeans
 from benchmarks import old_models
 from benchmarks.releases import judged
 from bentos.admission import elsewhere, environments
-from bentos.admission.environments import Environments
+from bentos.admission.environments import Environments, digest
 from bentos.admission.judging import judge
 from bentos.admission.office import Office
 from bentos.admission.releases import open_release
@@ -110,10 +110,15 @@ def test_what_cannot_be_had_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_an_environment_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, made = version(tmp_path / "a", OLD), Environments(tmp_path / "environments")
+    asked = wanted(folder)
+    assert asked
     uv(monkeypatch, tmp_path, "mkdir -p $place/bin; touch $place/bin/python; env > $place/env")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none of its business")
+    (killed := made.root / f"partial-{digest(asked)}" / "lib").mkdir(parents=True)
     python = made.of(folder)
     assert python
+    assert not killed.exists()
+    assert not (python.parents[1] / "lib").exists()
     assert "AWS" not in (python.parents[1] / "env").read_text()
     uv(monkeypatch, tmp_path, "exit 3")
     assert made.of(version(tmp_path / "b", OLD)) == python
