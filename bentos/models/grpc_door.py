@@ -34,7 +34,7 @@ CODES = {
     504: Code.DEADLINE_EXCEEDED,
 }
 CLOSED = (401, 403, 429)  # to the caller, whatever comes next
-LONGEST = 1000  # characters of a message: it travels in a header, of which clients take 8 KB
+LONGEST = 1000  # bytes of a message: percent-encoded, in a header; clients take 8 KB of these
 RETRY = "retry-after"
 PUSHBACK = (
     "grpc-retry-pushback-ms"  # https://github.com/grpc/proposal/blob/master/A6-client-retries.md
@@ -181,4 +181,5 @@ async def _abort(context: Any, call: Call, error: HTTPError) -> None:
     if RETRY in headers:
         headers[PUSHBACK] = str(1000 * int(headers[RETRY]))
     code = CODES.get(error.status, Code.INTERNAL)
-    await context.abort(code, error.sentence[:LONGEST], tuple(headers.items()))
+    message = error.sentence.encode()[:LONGEST].decode(errors="ignore")
+    await context.abort(code, message, tuple(headers.items()))

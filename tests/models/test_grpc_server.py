@@ -53,7 +53,10 @@ def metadata(error: grpc.aio.AioRpcError) -> dict[str, Any]:
 
 
 async def test_wrong_calls_have_a_code_and_a_sentence(tmp_path: Path) -> None:
-    async with answering(models(), tmp_path) as (_, channel):
+    rack = models()
+    (empty,) = (slot for slot in rack.slots if slot.name == "empty")
+    empty.consider(None, "𠮷" * 1000)  # 12 KB in a header: clients take some of these, not all
+    async with answering(rack, tmp_path) as (_, channel):
         for data, code, said in (
             (b"\xff\xff", Code.INVALID_ARGUMENT, "the 2 bytes are no ModelInferRequest"),
             (b"", Code.NOT_FOUND, "Those that are: empty, scale"),
@@ -62,7 +65,7 @@ async def test_wrong_calls_have_a_code_and_a_sentence(tmp_path: Path) -> None:
             (infer(1, name="scales"), Code.NOT_FOUND, "No model 'scales' is promoted"),
             (infer(1, version="7"), Code.NOT_FOUND, "'7' does not serve. Those that do: 1"),
             (infer(1, name="ü" * 9000), Code.NOT_FOUND, "Those that are"),
-            (infer(1, name="empty"), Code.UNAVAILABLE, "empty: "),
+            *[(infer(1, name="empty"), Code.UNAVAILABLE, "empty: 𠮷")] * 9,
         ):
             error = await refused(channel, data)
             assert (error.code(), said in (error.details() or "")) == (code, True)
