@@ -148,8 +148,8 @@ class Batcher(Generic[Row, Answer]):
         """Answer the calls by a release whose model may be closed."""
         try:
             release.open()
-        except Exception as error:
-            return [error] * len(calls)
+        except BaseException as error:
+            return [_for_future(release, error)] * len(calls)
         return self._answered(release, calls)
 
     def _answered(self, release: Release, calls: _Calls[Row, Answer]) -> list[_Outcome[Answer]]:

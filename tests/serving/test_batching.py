@@ -1,13 +1,15 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from threading import Event, Thread, get_ident
 
 import pytest
 
 from bentos.serving.batching import Batcher
+from bentos.serving.budget import Budget, Closable, Model
 from bentos.serving.release import Release
-from tests.memory import INLINE, THREADED, Tally, release
+from tests.memory import INLINE, THREADED, Tally, doubled, release
 from tests.serving.batchers import Bad, Gated, Live, answer, batcher, busy, queued
 from tests.stack import until
 
@@ -127,6 +129,19 @@ async def test_a_panic_is_an_error_and_the_next_call_is_answered(
         with pytest.raises(RuntimeError, match=r"small/5 .*unwrap on None"):
             await one.submit([-1])
         assert (await one.submit([1])).answers == ["1 by 5"]
+
+
+async def test_a_panic_while_a_model_is_opened_is_an_error_too(tally: Tally) -> None:
+    def panic() -> Model:
+        raise Panic("unwrap on None")
+
+    closed = Closable(Budget(0), 1, Model(doubled), panic)
+    closed.model = None
+    one = batcher(Live(replace(release("5"), predict=closed)), tally)
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match=r"small/5 .*unwrap on None"):
+                await one.submit([1])
 
 
 @PATHS
