@@ -34,9 +34,14 @@ OF_ITS_TIME: Mapping[str, str] = {
     "1.7": "numpy<2.4 scipy<1.17 pandas<3",
 }
 RELEASE = r"(\d+(?:\.\d+)+(?:(?:a|b|rc|\.post)\d+)?)"
-PINNED = re.compile(rf"^\s*(?:-\s+)?([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==\s*{RELEASE}\s*$", re.M)
-FLAVOR = re.compile(rf"^\s+sklearn_version:\s*['\"]?{RELEASE}['\"]?\s*$", re.M)
-MODEL = re.compile(r"^\s+pickled_model:\s*([\w.-]+)\s*$", re.M)
+# None goes beyond its line: over many empty ones a search would take hours, and stop all threads.
+GAP, END = r"[ \t]*", r"[ \t\r]*$"
+PINNED = re.compile(
+    rf"^{GAP}(?:-[ \t]+)?([A-Za-z0-9_.-]+)(?:\[[^\]\n]*\])?=={GAP}{RELEASE}{END}", re.M
+)
+FLAVOR = re.compile(rf"^[ \t]+sklearn_version:{GAP}['\"]?{RELEASE}['\"]?{END}", re.M)
+MODEL = re.compile(rf"^[ \t]+pickled_model:{GAP}([\w.-]+){END}", re.M)
+SKOPS = re.compile(rf"^[ \t]+serialization_format:{GAP}skops{END}", re.M)
 # Of an estimator's state in a pickle: its key and value, each perhaps put into the memo.
 STATE = re.compile(
     rb"_sklearn_version(?:\x94|q.|r....|\np\d+\n)?(?:\x8c.|X....|V)(\d+\.\d+(?:\.\d+)?)", re.S
@@ -77,7 +82,7 @@ def wanted(folder: Path) -> Wanted | None:
     model = MODEL.search(described)
     if "scikit-learn" not in stored and model:
         stored |= _in_pickle(folder / model[1])
-    skops = re.search(r"^\s+serialization_format:\s*skops\s*$", described, re.M) is not None
+    skops = SKOPS.search(described) is not None
     return Wanted(stored, skops) if "scikit-learn" in stored else None
 
 
