@@ -33,7 +33,7 @@ OF_ITS_TIME: Mapping[str, str] = {
     "1.6": "numpy<2.3 scipy<1.16 pandas<3",
     "1.7": "numpy<2.4 scipy<1.17 pandas<3",
 }
-RELEASE = r"(\d+(?:\.\d+)+(?:(?:a|b|rc|\.post)\d+)?)"
+RELEASE = r"(\d{1,8}(?:\.\d{1,8}){1,5}(?:(?:a|b|rc|\.post)\d{1,8})?)"
 # None goes beyond its line: over many empty ones a search would take hours, and stop all threads.
 GAP, END = r"[ \t]*", r"[ \t\r]*$"
 PINNED = re.compile(

@@ -55,6 +55,7 @@ def test_the_stored_releases_of_reviewed_packages_are_wanted(tmp_path: Path) -> 
     stored = (
         "mlflow==2.14.1\nscikit_learn==1.5.2\nnumpy==1.26.4\nevil==6.6.6\nxgboost==2.1.4\n"
         "scipy==1.13.1 --index-url http://evil\npandas @ http://evil/pandas.whl\n"
+        f"joblib==1.{'1' * 5000}\n"
     )
     long = "\n" * 400_000 + "a[\n" * 100_000  # read in no time, or in hours
     conda = f"{long}dependencies:\n- pip:\n  - pandas==2.2.2\r\n  - numpy==1.0.0\n"
