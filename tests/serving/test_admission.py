@@ -15,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from bentos.admission.judge import check_libraries
+from bentos.admission.pins import alike
 from bentos.refusal import Refusal
 from bentos.registry.client import Version
 from bentos.tensors import BadInput
@@ -228,6 +229,13 @@ def test_answers_are_those_of_the_first_admission(tmp_path: Path) -> None:
     noted["rows"][0] = {"other": 1.0}
     with pytest.raises(Refusal, match="samples cannot be asked now: row 0: unknown col"):
         admitted(tmp_path / "model", BY_SCHEMA, answers=json.dumps(noted))
+
+
+@pytest.mark.parametrize(
+    ("now", "same"), [(3e-5, True), (6e-4, False), (-20.001, False), ("0", False)]
+)
+def test_answers_of_another_machine_are_measured_by_the_largest(now: object, same: bool) -> None:
+    assert alike([{"p": [now, 20.0]}], [{"p": [1e-7, 20.0]}], 2e-4) is same
 
 
 def test_files_are_those_of_the_first_admission(tmp_path: Path) -> None:
