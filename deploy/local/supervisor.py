@@ -79,7 +79,7 @@ class Kept:
         """Run a process to its end; tell what that was."""
         try:
             process = await asyncio.create_subprocess_exec(
-                *orphans.tied(self.server.command),
+                *orphans.tied((*_nice(self.server.niceness), *self.server.command)),
                 cwd=ROOT,
                 env=dict(self.server.env),
                 stdin=DEVNULL,
@@ -90,7 +90,7 @@ class Kept:
         except OSError as error:
             self._log.note(str(error))
             return f"cannot start ({error})"
-        _lower(process, self.server.niceness)
+        _yield_to_others(process, self.server.niceness)
         try:
             code = await process.wait()
         finally:
@@ -137,10 +137,14 @@ async def _end(process: Process) -> None:
         await process.wait()
 
 
-def _lower(process: Process, niceness: int) -> None:
-    """Let it yield: to its own session, and, as Linux shares by sessions, to the others."""
-    with suppress(OSError):  # it ended, or the system does not know how
-        os.setpriority(os.PRIO_PGRP, process.pid, niceness)
+def _nice(niceness: int) -> tuple[str, ...]:
+    """What a command begins with that yields, with all that it starts."""
+    return ("nice", "-n", str(niceness)) if niceness else ()
+
+
+def _yield_to_others(process: Process, niceness: int) -> None:
+    """Linux shares by sessions, and counts niceness within them only."""
+    with suppress(OSError):  # it ended, or the system does not share so
         Path(f"/proc/{process.pid}/autogroup").write_text(str(niceness))
 
 
