@@ -12,6 +12,8 @@ from deploy.local.settings import Settings
 from deploy.local.supervisor import Supervisor
 from deploy.local.table import addresses
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def run(
     settings: Settings,
@@ -24,7 +26,11 @@ def run(
     `BENTOML_PORT`. Raises `LocalError` when the stack cannot start, with nothing left running.
     """
     with sole(settings.home):
-        asyncio.run(_live(settings, families, serve))
+        try:
+            asyncio.run(_live(settings, families, serve))
+        finally:
+            for number in STOPS:
+                signal.signal(number, signal.SIG_IGN)  # it is ending; who tells it twice may
 
 
 async def _live(settings: Settings, families: Sequence[Family], serve: Sequence[str]) -> None:
@@ -85,6 +91,6 @@ async def _train_missing(
 def _on_signals() -> asyncio.Event:
     stop_asked = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOPS:
         loop.add_signal_handler(number, stop_asked.set)
     return stop_asked
