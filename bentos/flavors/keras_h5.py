@@ -47,7 +47,7 @@ def _rewritten(path: Path) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder, "model.keras")
         model.save(written)
-        return open_keras(written)
+        return open_keras(written, "tensorflow")
 
 
 def _check_names(config: Any, where: str) -> None:

@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bentos.cli import main
 from tests.itransformer import zips
-from tests.keras_files import dense
+from tests.keras_files import dense, keras
 
 NAMES = ["price", "rooms", "age"]
 RANDOM = np.random.default_rng(11)
@@ -97,6 +97,14 @@ def bring(tmp_path: Path) -> Callable[..., Result]:
     return run
 
 
+def pooling(folder: Path) -> None:
+    """Averages that torch takes otherwise than TensorFlow; the file does not say whose it is."""
+    layers = keras.layers
+    reshaped = [keras.Input((3,)), layers.Reshape((3, 1))]
+    pooled = [layers.AveragePooling1D(3, strides=2, padding="same"), layers.Flatten()]
+    keras.Sequential([*reshaped, *pooled, layers.Dense(1)]).save(folder / "model.keras")
+
+
 PIPELINE = make_pipeline(StandardScaler(), LinearRegression()).fit(TABLE, Y)
 BOOSTED = make_pipeline(StandardScaler(), xgboost.XGBRegressor(n_estimators=3)).fit(X, Y)
 FOREST = RandomForestClassifier(5, random_state=0).fit(X, SIGN)
@@ -163,6 +171,7 @@ def test_a_forecaster(bring: Callable[..., Result], tmp_path: Path) -> None:
         (bundle(features=["price", "rooms", "rent"]), "has no column rent"),
         (dumped(LinearRegression().fit(X[:, :2], Y)), "--columns"),
         (lambda folder: (folder / "model.h5").write_bytes(b"no file"), "is no HDF5 file"),
+        (pooling, "of an unknown backend, and its AveragePooling1D"),
         (h5("Lambda", None), "names 'Lambda', which is not on our list"),
         (h5("system", "os"), "os.system"),
         (lambda folder: (folder / "notes.txt").write_text("hello"), "nothing that is known"),

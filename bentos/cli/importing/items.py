@@ -73,7 +73,7 @@ def _catboost(path: Path) -> tuple[Any, tuple[str, ...]]:
 def _keras(path: Path) -> tuple[Any, tuple[str, ...]]:
     from bentos.flavors.keras_file import open_keras
 
-    model = open_keras(path)
+    model = open_keras(path, "an unknown backend")  # the file does not say
     with ZipFile(path) as archive:
         release = json.loads(archive.read("metadata.json")).get("keras_version", "")
     return model, (f"Keras {release}",)
