@@ -90,8 +90,10 @@ def point(
     return version
 
 
-def cause(channel: Channel) -> str:
+def cause(channel: Channel, seen: Promotions | None) -> str:
     """Why a version is to serve, in words."""
+    if seen and seen.model_timestamp == BY_ALIAS:
+        return f"the alias {' or '.join(channel.aliases)} points to it"
     return "it is the newest version" if channel.newest else f"the {channel} points to it"
 
 

@@ -155,7 +155,9 @@ class Follower:
             return False  # it is admitted as if it were new, which tells why
         again = replace(previous, version=target)  # its tags name who promoted it now
         try:
-            self._transitions.swap(again, "rollback", f"{cause(self.slot.channel)} again")
+            self._transitions.swap(
+                again, "rollback", f"{cause(self.slot.channel, self._seen)} again"
+            )
         finally:
             again.free()
         return True
@@ -170,7 +172,7 @@ class Follower:
             self._patience.end()
             self._store.pin(target, release)
             if self._target and same(self._target, target):
-                self._transitions.swap(release, "swap", cause(self.slot.channel))
+                self._transitions.swap(release, "swap", cause(self.slot.channel, self._seen))
 
     @property
     def _lacking(self) -> bool:
@@ -204,7 +206,7 @@ class Follower:
     def _hindrance(self) -> str:
         if self._target is None:
             return lack(self.slot.channel, self.slot.name)
-        return f"{self._target} does not serve, although {cause(self.slot.channel)}"
+        return f"{self._target} does not serve, although {cause(self.slot.channel, self._seen)}"
 
     @property
     def _by_alias(self) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bentos.itransformer.catalog import Catalog
-from bentos.promotion.channel import point
+from bentos.promotion.channel import BY_ALIAS, Promotions, cause, point
 from bentos.registry.client import Registry, Version
 from bentos.registry.runs import Runs
 from bentos.registry.tags import STATE_TAG
@@ -138,3 +138,10 @@ def test_what_is_listed_and_fine_tuned_is_what_serves(
     assert service.live == "1"
     assert [one.version for one in listed if one.model_name == name] == ["1"]
     assert train.serving(name).version == "1"
+
+
+def test_what_pointed_to_a_version_is_said() -> None:
+    channel = Channel(stage="Production", aliases=["production", "champion"])
+    assert cause(channel, Promotions(7, ("1",))) == "the stage Production points to it"
+    by_alias = Promotions(BY_ALIAS, ("1",))
+    assert cause(channel, by_alias) == "the alias production or champion points to it"
