@@ -9,12 +9,19 @@ version and to its registered model, while an edit of a description touches only
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
 
-from bentos.promotion.promoter import said
-from bentos.registry.client import Model, Registry, Version
+from bentos.promotion.promoter import moment, said
+from bentos.registry.client import (
+    Model,
+    NotInRegistry,
+    Registry,
+    RegistryUnavailable,
+    Version,
+)
 from bentos.registry.tags import PROMOTED_BY_TAG, SINCE_TAG, is_ours, owner, state
 from bentos.settings import Channel
 
@@ -82,11 +89,7 @@ def point(
     known = [alias for alias in aliases if alias == channel.alias or model.alias(alias)]
     if channel.newest and not known and _newest(model) != version.version:
         return _copy(registry, version, version.name, channel, user)
-    registry.set_tag(version, PROMOTED_BY_TAG, said(user, str(channel), datetime.now(UTC)))
-    if channel.stage:
-        registry.promote(version.name, version.version, channel.stage)
-    for alias in known:
-        registry.set_alias(version.name, version.version, alias)
+    _move(registry, version, channel, known, user)
     return version
 
 
@@ -107,9 +110,33 @@ def lack(channel: Channel, model: str) -> str:
 
 
 def _copy(registry: Registry, version: Version, name: str, channel: Channel, user: str) -> Version:
-    by = {PROMOTED_BY_TAG: said(user, str(channel), datetime.now(UTC))}
+    by = {PROMOTED_BY_TAG: said(user, channel)}
     tags = {tag.key: tag.value for tag in version.tags if not is_ours(tag.key)} | by
-    return registry.copy(version, name, tags)
+    made = registry.copy(version, name, tags)
+    at = moment(made.creation_timestamp)
+    registry.set_tag(made, PROMOTED_BY_TAG, said(user, channel, at))
+    return made
+
+
+def _move(
+    registry: Registry, version: Version, channel: Channel, aliases: Sequence[str], user: str
+) -> None:
+    """Move stage and aliases, and say who did; where that fails, nobody did."""
+    before = None if channel.stage else datetime.now(UTC)
+    registry.set_tag(version, PROMOTED_BY_TAG, said(user, channel, before))
+    try:
+        moved = version
+        if channel.stage:
+            moved = registry.promote(version.name, version.version, channel.stage)
+        for alias in aliases:
+            registry.set_alias(version.name, version.version, alias)
+    except (NotInRegistry, RegistryUnavailable):
+        with suppress(NotInRegistry, RegistryUnavailable):
+            registry.delete_tag(version, PROMOTED_BY_TAG)
+        raise
+    if channel.stage:
+        at = moment(moved.last_updated_timestamp)
+        registry.set_tag(version, PROMOTED_BY_TAG, said(user, channel, at))
 
 
 def _newest(model: Model) -> str | None:

@@ -17,7 +17,6 @@ import msgspec
 
 from bentos.database import opened
 from bentos.promotion.channel import Promotions
-from bentos.promotion.promoter import promoter
 from bentos.registry.client import Version
 
 What = Literal["swap", "rollback", "refusal", "restore", "vacated"]
@@ -67,7 +66,7 @@ class Ledger:
         self.path = path
         opened(path, SCHEMA, PATIENCE_SECONDS).close()
 
-    def record(self, what: What, channel: str, version: Version, why: str) -> None:
+    def record(self, what: What, channel: str, version: Version, why: str, who: str = "") -> None:
         """Add a line to the history."""
         event = Event(
             now(),
@@ -78,7 +77,7 @@ class Ledger:
             version.run_id,
             version.digest,
             what,
-            promoter(version, channel, datetime.now(UTC)),
+            who,
             why,
         )
         with self._open() as db:

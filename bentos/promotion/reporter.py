@@ -1,19 +1,23 @@
 """Says what happens to a slot wherever it must be known: ledger, registry, metrics, log."""
 
 import logging
+from datetime import UTC, datetime
 from sqlite3 import Error as LedgerError
 from typing import Any
 
 from bentos.promotion.channel import Promotions
 from bentos.promotion.ledger import Ledger, What
 from bentos.promotion.notes import Note, Notes
+from bentos.promotion.promoter import promoter
 from bentos.refusal import Refusal
 from bentos.registry.client import Version
-from bentos.registry.tags import State
+from bentos.registry.tags import PROMOTED_BY_TAG, State
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 
 log = logging.getLogger(__name__)
+
+PROMOTED = ("swap", "rollback", "refusal")  # what somebody's promotion leads to
 
 
 class Reporter:
@@ -27,11 +31,12 @@ class Reporter:
         self._notes = notes
         self._serving = serving
         self._channel = str(slot.channel)
+        self._credited: set[str] = set()  # tags that counted once
 
     def record(self, what: What, version: Version, why: str) -> None:
         """Write a line of the ledger, before anything else is done."""
         try:
-            self._ledger.record(what, self._channel, version, why)
+            self._ledger.record(what, self._channel, version, why, self._who(what, version))
         except LedgerError as error:
             log.error("the ledger misses %s of %s (%s): %s", what, version, why, error)
 
@@ -70,3 +75,11 @@ class Reporter:
             self._ledger.remember(self._slot.name, self._channel, seen)
         except LedgerError as error:
             log.error("the order of promotions of %s is not kept: %s", self._slot.name, error)
+
+    def _who(self, what: What, version: Version) -> str:
+        """Who promoted a version, where that led to this."""
+        tag = version.tag(PROMOTED_BY_TAG)
+        if what not in PROMOTED or tag in self._credited:
+            return ""
+        self._credited.add(tag)
+        return promoter(version, self._slot.channel, datetime.now(UTC))

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
+from bentos.promotion.promoter import is_copied
 from bentos.promotion.replicas import Beats, Record, ReplicaLocks, live, records
 from bentos.promotion.tag_writer import TagWriter
 from bentos.registry.client import (
@@ -139,13 +140,13 @@ class TagCleaner:
         pointed = self._writer.pointed(model)
         serving = live(known)
         astray = self._locks.me in known and pointed not in (None, *serving) and bool(serving)
-        return astray or any(map(is_foreign, model.latest_versions))
+        return astray or any(is_foreign(one) or is_copied(one) for one in model.latest_versions)
 
     def _put_right(
         self, version: Version, versions: list[Version], known: Mapping[str, Record]
     ) -> None:
+        self._writer.remove(version)
         if is_foreign(version):
-            self._writer.remove(version)
             return
         said = state(version)
         standing = [

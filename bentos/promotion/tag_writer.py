@@ -12,11 +12,13 @@ import msgspec
 from msgspec.structs import replace
 
 from bentos.promotion.ledger import now
+from bentos.promotion.promoter import is_copied
 from bentos.promotion.replicas import Record
 from bentos.registry.client import TAG_LIMIT, CallFailed, Model, NotInRegistry, Registry, Version
 from bentos.registry.tags import (
     OLD_RECORD_TAG,
     OWNER_TAG,
+    PROMOTED_BY_TAG,
     REASON_TAG,
     REPLICAS_TAG,
     SINCE_TAG,
@@ -78,8 +80,11 @@ class TagWriter:
         self._remove(version, lambda key: key.startswith(OLD_RECORD_TAG))
 
     def remove(self, version: Version) -> None:
-        """Remove what the services wrote, on another version than this one."""
-        self._remove(version, is_ours)
+        """Remove what was written on another version than this one."""
+        if is_foreign(version):
+            self._remove(version, is_ours)
+        if is_copied(version):
+            self._remove(version, lambda key: key == PROMOTED_BY_TAG)
 
     def point(self, model: Model, version: str | None) -> None:
         """Let the alias of the live version point to one, or nowhere."""

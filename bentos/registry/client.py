@@ -173,15 +173,16 @@ class Registry:
             "POST", "mlflow/model-versions/create", _OneVersion, body=body
         ).model_version
 
-    def promote(self, name: str, version: str, stage: str) -> None:
-        """Move a version to a stage and archive the one that it replaces."""
+    def promote(self, name: str, version: str, stage: str) -> Version:
+        """Move a version to a stage, archive the one that it replaces; give the moved one."""
         body = {
             "name": name,
             "version": version,
             "stage": stage,
             "archive_existing_versions": True,
         }
-        self._call("POST", "mlflow/model-versions/transition-stage", dict[str, Any], body=body)
+        path = "mlflow/model-versions/transition-stage"
+        return self._call("POST", path, _OneVersion, body=body).model_version
 
     def set_alias(self, name: str, version: str, alias: str) -> None:
         """Point an alias to a version."""

@@ -4,6 +4,7 @@ People read `ascenso`, which MLflow's UI sorts to the front; scripts read `servi
 the services read is hidden: the UI shows no tag whose name begins with `mlflow.`.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Literal, cast, get_args
 
 import msgspec
@@ -31,6 +32,7 @@ RECORD_TAG = f"{HIDDEN}replica."  # on the registered model, one for each proces
 OLD_RECORD_TAG = "serving.replica."  # on the version, where these records were before
 TOLD = (WORDS_TAG, STATE_TAG, REASON_TAG, SINCE_TAG, REPLICAS_TAG, OWNER_TAG)
 STATES = get_args(State)
+APART = timedelta(minutes=1)  # of the clocks of a service and of MLflow
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -59,9 +61,18 @@ def owner(version: Version) -> Owner | None:
 
 
 def is_foreign(version: Version) -> bool:
-    """Whether its tags speak of the version that it was copied from."""
-    known = owner(version)
-    return known is not None and known != Owner.of(version, known.channel)
+    """Whether its tags speak of the version that it was copied from.
+
+    Those of older releases name no owner: they are of another one if they are older than this one.
+    """
+    if known := owner(version):
+        return known != Owner.of(version, known.channel)
+    try:
+        since = datetime.fromisoformat(version.tag(SINCE_TAG))
+    except ValueError:
+        return False
+    made = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC)
+    return since.tzinfo is not None and since < made - APART
 
 
 def state(version: Version) -> State | None:

@@ -26,6 +26,14 @@ from tests.serving.servers import Server, reading
 from tests.serving.versions import Shelf
 
 Say = Callable[..., None]
+OF_AN_OLDER_RELEASE = {
+    "ascenso": "live since 2025-11-30 10:47 UTC on 1 replica",
+    "ascenso.promoted_by": "ana, stage Production, {}",
+    "serving.replica.host-1": "{}",
+    "serving.replicas": "1",
+    "serving.since": "{}",
+    "serving.state": "live",
+}
 Open = Callable[..., Notes]
 
 
@@ -228,6 +236,19 @@ def test_a_copy_that_serves_says_so_of_itself(
     assert tags_of(registry, copy) == {"state": "live", "replicas": "1", "reason": ""}
     assert registry.version(copy.name, "1").tag("serving.since") > since
     assert not is_foreign(registry.version(copy.name, "1"))
+
+
+@pytest.mark.parametrize("years", [1, 0])
+def test_a_copy_of_what_an_older_release_wrote(
+    registry: Registry, version: Version, opened: Open, years: int
+) -> None:
+    """Its tags named no owner. What is older than the version is of another one."""
+    since = (datetime.now(UTC) - timedelta(days=365 * years)).isoformat()
+    for key, value in OF_AN_OLDER_RELEASE.items():
+        registry.set_tag(version, key, value.format(since))
+    see(registry, version, opened(registry), version.name)
+    tags = registry.version(version.name, "1").tags
+    assert not tags if years else tags_of(registry, version)["state"] == "stopped"
 
 
 def test_the_alias_of_what_serves(registry: Registry, version: Version, opened: Open) -> None:

@@ -8,9 +8,7 @@ import pytest
 
 from bentos.promotion import ledger as ledgers
 from bentos.promotion.ledger import Ledger
-from bentos.promotion.promoter import said
-from bentos.registry.client import Tag, Version
-from bentos.registry.tags import PROMOTED_BY_TAG
+from bentos.registry.client import Version
 from bentos.web.errors import HTTPError
 from bentos.web.history import MOST, history
 
@@ -84,32 +82,6 @@ def test_a_replica_that_ended_serves_no_more(
     served = {event["channel"]: event["version"] for event in ask(ledger, model="m", at=now)}
     assert served == {PRODUCTION: "2", "alias challenger": "9"}
     assert len(ask(ledger, model="m", at=now)) == 2
-
-
-@pytest.mark.parametrize(
-    ("channel", "command", "moved", "who"),
-    [
-        (PRODUCTION, 5, 4, "ana"),
-        (PRODUCTION, 600, 599, ""),  # not a promotion of just now
-        (PRODUCTION, 120, 1, ""),  # somebody moved the stage after the command
-        ("alias champion", 5, 9999, "ana"),  # MLflow notes no time of an alias
-        ("alias champion", 600, 9999, ""),
-    ],
-)
-def test_who_is_told_where_it_is_known(
-    ledger: Ledger, channel: str, command: int, moved: int, who: str
-) -> None:
-    """Seconds ago are when the command was used, and when the stage was moved."""
-    now = datetime.now(UTC)
-    tag = Tag(PROMOTED_BY_TAG, said("ana", channel, now - timedelta(seconds=command)))
-    when = int((now - timedelta(seconds=moved)).timestamp() * 1000)
-    version = Version("m", "1", last_updated_timestamp=when, user_id="trainer", tags=(tag,))
-    ledger.record("swap", channel, version, "")
-    ledger.record("swap", "stage Staging", version, "")  # which the command did not move
-    ledger.record("swap", channel, Version("m", "2", 0, when, user_id="trainer"), "")
-    old = Version("m", "3", 0, when, tags=(Tag(PROMOTED_BY_TAG, "ana"),))
-    ledger.record("swap", channel, old, "")
-    assert [event["who"] for event in ask(ledger, model="m")] == [who, "", "", ""]
 
 
 def test_an_unknown_model_is_a_404_that_names_the_known(ledger: Ledger) -> None:
