@@ -18,10 +18,11 @@ import xgboost
 from catboost import CatBoostClassifier, CatBoostRegressor
 from click.testing import CliRunner, Result
 from onnx import TensorProto, helper, numpy_helper
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from bentos.cli import main
 from tests.itransformer import zips
@@ -185,6 +186,22 @@ def test_what_cannot_be_taken_is_named(
     assert words in result.stderr
     assert result.stdout == ""
     assert not zips.ESCAPED.exists()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_categories_that_look_like_numbers(
+    bring: Callable[..., Result], tmp_path: Path, named: bool
+) -> None:
+    """A post code keeps its zeros, and NA is Namibia."""
+    table = pd.DataFrame({"CODE": ["01234", "1234", "NA"] * 20, "rooms": np.arange(60.0)})
+    rows = tmp_path / "codes.csv"
+    table.to_csv(rows, index=False)
+    encoded = make_column_transformer((OneHotEncoder(), [0]), remainder="passthrough")
+    trained = table.rename(columns=str.lower) if named else table.to_numpy(dtype=object)
+    model = make_pipeline(encoded, LinearRegression()).fit(trained, np.arange(60) % 3)
+    result = bring(dumped(model), rows=rows)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["rows"] == 60
 
 
 def test_columns_are_named_for_a_model_that_knows_none(bring: Callable[..., Result]) -> None:

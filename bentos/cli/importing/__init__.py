@@ -56,6 +56,8 @@ def import_(
         with gathered(source) as (folder, files):
             items = list(_items(folder, files, tell))
             brought = _one(name, folder, items, dataset, [c for c in columns.split(",") if c])
+            if text := brought.text(dataset):
+                dataset = read_dataset(table, text=text)
             tell("trying it on rows")
             found = tried(name, brought, dataset)
             version = ""

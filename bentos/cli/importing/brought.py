@@ -28,20 +28,36 @@ class Tried:
 
 @dataclass(frozen=True)
 class Brought:
-    """What was made of the files. `sample` raises InputError where the rows do not fit."""
+    """What was made of the files. `sample` raises InputError where the rows do not fit.
+
+    `text` names the columns of a table that the model takes as they are written.
+    """
 
     what: str
     sample: Callable[[Dataset], Tried]
     save: Callable[[Path, Samples], None]
     load: Callable[[Path], Predict]
     libraries: tuple[str, ...]
+    text: Callable[[Dataset], Sequence[str]] = lambda dataset: ()
 
 
 def rows_of(dataset: Dataset, columns: Sequence[str], width: int) -> pd.DataFrame:
-    """The columns that a model takes, of up to 10,000 rows without gaps.
+    """The columns that a model takes, of up to 10,000 rows without gaps. Raises InputError."""
+    wanted = list(columns) or list(dataset.table.columns)
+    table = dataset.table[found_in(dataset, columns, width)].set_axis(wanted, axis=1)
+    rows = table.dropna().head(MOST_ROWS).reset_index(drop=True)
+    if len(rows) < FEWEST_ROWS:
+        raise InputError(
+            f"{dataset.source} has {len(rows)} rows without gaps; {FEWEST_ROWS} are needed"
+        )
+    return rows
 
-    Columns are found by their names, whatever the case of the letters; a model that knows no
-    names takes a table that has as many columns as it does. Raises InputError.
+
+def found_in(dataset: Dataset, columns: Sequence[str], width: int) -> list[str]:
+    """The names that a model's columns have in a table, whatever the case of their letters.
+
+    A model that knows no names takes a table that has as many columns as it does. Raises
+    InputError.
     """
     table = dataset.table
     if not columns and len(table.columns) != width:
@@ -55,12 +71,7 @@ def rows_of(dataset: Dataset, columns: Sequence[str], width: int) -> pd.DataFram
     if lacking := [name for name, column in zip(wanted, found, strict=True) if column is None]:
         has = ", ".join(map(str, table.columns))
         raise InputError(f"{dataset.source} has no column {', '.join(lacking)}; it has: {has}")
-    rows = table[found].set_axis(wanted, axis=1).dropna().head(MOST_ROWS).reset_index(drop=True)
-    if len(rows) < FEWEST_ROWS:
-        raise InputError(
-            f"{dataset.source} has {len(rows)} rows without gaps; {FEWEST_ROWS} are needed"
-        )
-    return rows
+    return [column for column in found if column is not None]
 
 
 def chosen(answers: NDArray[Any]) -> NDArray[np.intp]:

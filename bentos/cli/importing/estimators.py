@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bentos.cli.errors import Failed
-from bentos.cli.importing.brought import Brought, Tried, chosen, rows_of
+from bentos.cli.importing.brought import Brought, Tried, chosen, found_in, rows_of
 from bentos.cli.importing.items import Item
 from bentos.cli.importing.served import served
 from bentos.flavors import reading
@@ -50,8 +50,13 @@ def found(item: Item, columns: Sequence[str]) -> Brought:
         at = chosen(answers)
         return Tried(len(rows), Samples(rows.iloc[at], answers[at]))
 
+    def text(dataset: Dataset) -> list[str]:
+        names_there = found_in(dataset, names, len(known.columns))
+        pairs = zip(names_there, known.columns, strict=True)
+        return [name for name, column in pairs if column.dtype == "string"]
+
     libraries = LIBRARIES.get(module, ("scikit-learn", "numpy", "skops"))
-    return Brought(type(model).__name__, sample, _saver(model, module), served, libraries)
+    return Brought(type(model).__name__, sample, _saver(model, module), served, libraries, text)
 
 
 def _parts(item: Item) -> tuple[Any, Sequence[str]]:
