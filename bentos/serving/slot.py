@@ -73,7 +73,7 @@ class Slot(Generic[Row, Answer]):
         self._served: tuple[Release | None, Release | None] = (None, None)
         self.candidate: Version | None = None
         self.refused: LastRefusal | None = None
-        self.promised = False  # whether the channel holds a version, as far as is known
+        self.promised: bool | None = None  # whether the channel holds a version; None: not known
         self.trouble = ""  # why the channel's version does not serve yet, if that may pass
         self.restoring = False  # whether the last good version may be about to come from disk
         self.trial: Tried[Row, Answer] | None = None
@@ -139,6 +139,8 @@ class Slot(Generic[Row, Answer]):
             return f"version {self.refused.version} was refused: {why}"
         if self.trouble and self.promised:
             return self.trouble
+        if self.promised is None:
+            return self.trouble or "MLflow has not said yet what is promoted"
         newest = self.channel.newest
         return "register or copy one" if newest else f"promote one to the {self.channel}"
 

@@ -125,3 +125,9 @@ async def test_calls_do_not_wait_for_what_is_held_up(slot: Slot[float, float]) -
     assert slot.hindrance == "version 1 was refused: pickle: log it with skops"
     slot.empty("")
     assert slot.hindrance == "promote one to the alias champion"
+
+
+def test_what_the_registry_did_not_say_is_not_said(slot: Slot[float, float]) -> None:
+    assert slot.hindrance == "MLflow has not said yet what is promoted"
+    slot.consider(None, "MLflow answered 403")
+    assert slot.hindrance == "MLflow answered 403"

@@ -116,6 +116,7 @@ def test_a_client_that_leaves_amid_its_body_harms_nobody(
 
 def test_before_a_promotion_it_is_not_ready() -> None:
     slot = small_slot(predict=None)
+    slot.empty("")
     with serving(small_app(slot)) as url:
         answer = httpx.post(f"{url}/add", json=POINT)
         assert answer.status_code == 503
