@@ -13,17 +13,19 @@ BASE = "files loop made_secrets memory process refusal settings version"
 # What a room may import, beside the base. A service asks whatever is below it.
 BELOW = {
     "stack": "services bento web",
-    "cli": "scoring services promotion admission serving web flavors registry tensors",
+    "cli": "scoring services promotion admission sandbox serving web flavors registry tensors",
     "scoring": "services promotion admission protocols serving flavors registry tensors",
-    "services": "bento web promotion admission protocols serving tensors registry database",
+    "services": "bento web promotion admission protocols sandbox serving tensors registry"
+    " database",
     "bento": "web promotion serving",
     "web": "promotion protocols serving tensors registry",
     "promotion": "admission serving flavors registry database",
-    "admission": "protocols serving flavors environments registry tensors",
+    "admission": "protocols serving flavors environments sandbox registry tensors",
     "protocols": "tensors",
     "serving": "tensors",
     "flavors": "tensors",
     "environments": "",
+    "sandbox": "",
     "registry": "",
     "tensors": "",
     "database": "",

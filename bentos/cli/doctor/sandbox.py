@@ -7,10 +7,10 @@ from pathlib import Path
 
 from bentos.cli.doctor.findings import Chain, Found, ok, warning
 from bentos.cli.doctor.ground import Ground
+from bentos.sandbox import unavailable
 
 SECONDS = 30.0
 ASKED = "wheel"  # a small package that every index has
-APART = ("--unshare-all", "--die-with-parent", "--ro-bind", "/", "/")
 
 
 def user_namespaces(ground: Ground) -> Found:
@@ -26,11 +26,11 @@ def user_namespaces(ground: Ground) -> Found:
 
 def bubblewrap(ground: Ground) -> Found:
     """A process can be shut in."""
-    if shutil.which("bwrap") is None:
-        return warning("bwrap is not installed", "apt-get install bubblewrap")
-    said = _tried("bwrap", *APART, "true")
-    mend = "see user namespaces above"
-    return ok("bwrap shuts a process in") if said is None else warning(f"bwrap: {said}", mend)
+    why = unavailable()
+    if why is None:
+        return ok("bwrap shuts a process in")
+    said, _, mend = why.rpartition(": ")
+    return warning(said, mend)
 
 
 def uv(ground: Ground) -> Found:
