@@ -6,7 +6,7 @@ import msgspec
 from bentos.cli.console import console, for_scripts, json_option, moment, outcome, table
 from bentos.cli.errors import EXIT_CODES
 from bentos.cli.services import Services, services_option
-from bentos.promotion.ledger import Event
+from bentos.promotion.event import Event
 
 COLUMNS = ("time", "what", "version", "channel", "run", "digest", "who", "why")
 DIGITS = 12  # of a digest and a run id: enough to tell them apart

@@ -143,7 +143,7 @@ def bring(
 
     Raises Failed, before anything is changed, when no running service follows it.
     """
-    running = services.of(model, unnamed=True)
+    running = services.of(model)
     before = followers(running, model, channel)
     if not before:
         raise _nobody(running, model, channel)

@@ -13,7 +13,7 @@ from bentos.registry.client import Version
 from bentos.registry.tags import SINCE_TAG, state
 from bentos.settings import Channel
 
-FAR_BACK = 1000  # lines of the ledger
+FAR_BACK = 1000  # events
 
 
 @click.command(epilog=EXIT_CODES)
@@ -48,7 +48,10 @@ def _only_slot(services: Services, model: str) -> tuple[Service, SlotReport]:
         if slot.model == model
     ]
     if not slots:
-        raise Failed(f"No version of {model} is promoted: promote one with `ascenso promote`")
+        raise Failed(
+            f"No version of {model} is promoted: promote one with `ascenso promote`; the models "
+            "are in `ascenso status`"
+        )
     channels = sorted({slot.channel for _, slot in slots})
     if len(channels) > 1:
         raise Failed(

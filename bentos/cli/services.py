@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from bentos.cli.errors import Failed, Unreachable
-from bentos.promotion.ledger import Event
+from bentos.promotion.event import Event
 from bentos.registry.address import credentials, without_password
 
 TIMEOUT_SECONDS = 10.0
@@ -81,16 +81,15 @@ class Service(msgspec.Struct, frozen=True):
         """Whether it has a slot of a model."""
         return any(slot.model == model for slot in self.releases)
 
-    def makes(self, model: str, unnamed: bool = True) -> bool:
-        """Whether it has none yet, but makes one; `unnamed` counts a rack for all names."""
+    def makes(self, model: str) -> bool:
+        """Whether it has none, but makes one once a version is promoted."""
         kept_out = any(fnmatchcase(model, pattern) for pattern in self.excluded)
-        named = [pattern for pattern in self.racks if pattern != "*" or unnamed]
-        fits = any(fnmatchcase(model, pattern) for pattern in named)
+        fits = any(fnmatchcase(model, pattern) for pattern in self.racks)
         return not self.has(model) and not kept_out and fits
 
 
 class History(msgspec.Struct, frozen=True):
-    """Lines of a ledger, oldest first."""
+    """Events, oldest first."""
 
     model: str
     events: list[Event]
@@ -128,28 +127,30 @@ class Services:
         alone = self._convert(answer, Service)
         return [msgspec.structs.replace(alone, url=self.url)]
 
-    def of(self, model: str, unnamed: bool = False) -> list[Service]:
-        """The services that have a slot of a model, or make one. Raises Failed without any.
-
-        With `unnamed`, one that makes slots for all names counts, too.
-        """
+    def of(self, model: str) -> list[Service]:
+        """The services that have a slot of a model, or make one. Raises Failed without any."""
         services = self.all()
-        found = [one for one in services if one.has(model) or one.makes(model, unnamed)]
+        found = [one for one in services if one.has(model) or one.makes(model)]
         if not found:
-            known = sorted({slot.model for one in services for slot in one.releases})
-            known += [pattern for one in services for pattern in one.racks]
-            raise Failed(
-                f"No service at {self.url} has a slot of {model!r}; there is {', '.join(known)}"
-            )
+            raise self._unknown(model, services)
         return found
 
-    def history(self, service: Service, model: str, limit: int, at: str = "") -> History:
-        """The latest lines of a model, or what served at a time.
+    def _unknown(self, model: str, services: list[Service]) -> Failed:
+        known = sorted({slot.model for one in services for slot in one.releases})
+        known += [pattern for one in services for pattern in one.racks]
+        return Failed(
+            f"No service at {self.url} has a slot of {model!r}; there is {', '.join(known)}"
+        )
 
-        Raises Failed when the service refuses the question.
+    def history(self, service: Service, model: str, limit: int, at: str = "") -> History:
+        """The latest events of a model, or what served at a time.
+
+        Raises Failed when the service refuses the question, or never had the model.
         """
         query = {"model": model, "limit": str(limit)} | ({"at": at} if at else {})
         answer = self._get(f"{service.url}/history", query)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise self._unknown(model, self.all())
         if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
             problem = answer.json()["detail"][0]
             raise Failed(f"--{problem['loc'][-1]}: {problem['msg']}")

@@ -1,7 +1,7 @@
 """What served when, and who was refused why: one SQLite file a machine, shared by its processes.
 
 It is written before a swap is shown anywhere, survives restarts, and does not depend on the
-registry, which forgets deleted versions.
+registry, which forgets deleted versions. Each process writes lines of its own.
 """
 
 import os
@@ -17,6 +17,7 @@ import msgspec
 
 from bentos.database import opened
 from bentos.promotion.channel import Promotions
+from bentos.promotion.event import Event, joined
 from bentos.registry.client import Version
 
 What = Literal["swap", "rollback", "refusal", "restore", "vacated"]
@@ -35,28 +36,13 @@ CREATE TABLE IF NOT EXISTS memory (
 """
 INSERT = "INSERT INTO event VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 COLUMNS = "at, replica, channel, model, version, run_id, digest, what, who, why"
-HISTORY = f"SELECT {COLUMNS} FROM event WHERE model = ? ORDER BY at DESC, id DESC LIMIT ?"  # noqa: S608
+HISTORY = f"SELECT {COLUMNS} FROM event WHERE model = ? ORDER BY at DESC, id DESC"  # noqa: S608
 SERVING_AT = f"""
 SELECT {COLUMNS} FROM event WHERE id IN (
     SELECT MAX(id) FROM event WHERE model = ? AND at <= ? AND what != 'refusal'
     GROUP BY replica, channel
 ) AND what != 'vacated' ORDER BY at
 """  # noqa: S608
-
-
-class Event(msgspec.Struct, frozen=True):
-    """One line of the history. `at` is ISO 8601 in UTC."""
-
-    at: str
-    replica: str
-    channel: str
-    model: str
-    version: str
-    run_id: str
-    digest: str
-    what: str
-    who: str
-    why: str
 
 
 class Ledger:
@@ -84,10 +70,10 @@ class Ledger:
             db.execute(INSERT, msgspec.structs.astuple(event))
 
     def history(self, model: str, limit: int = 1000) -> list[Event]:
-        """The latest lines of a model, oldest first."""
+        """The latest events of a model, oldest first; each once, whoever wrote a line of it."""
         with self._open() as db:
-            rows = db.execute(HISTORY, (model, limit)).fetchall()
-        return [Event(*row) for row in reversed(rows)]
+            lines = (Event(*row) for row in db.execute(HISTORY, (model,)))
+            return joined(lines, limit)[::-1]
 
     def serving_at(self, model: str, time: datetime) -> list[Event]:
         """What served at a time: for each replica and channel, the last swap before it."""

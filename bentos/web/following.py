@@ -89,7 +89,7 @@ class Following:
             ) from None
 
     async def history(self, query: Iterable[tuple[str, str]]) -> History:
-        """The lines of the ledger that a query asks for. Raises HTTPError."""
+        """The events that a query asks for. Raises HTTPError."""
         models = [slot.name for slot in self.slots]
         racks = [pattern for rack in self.racks for pattern in rack.patterns]
         return await run_sync(history, self.started.ledger, models, racks, query)

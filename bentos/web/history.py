@@ -8,7 +8,8 @@ from typing import Annotated
 
 import msgspec
 
-from bentos.promotion.ledger import Event, Ledger
+from bentos.promotion.event import Event
+from bentos.promotion.ledger import Ledger
 from bentos.web.body import decode_query
 from bentos.web.endpoint import Answer, Endpoint, Handler
 from bentos.web.errors import (
@@ -24,7 +25,7 @@ MOST = 10_000
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The latest `limit` lines of a model's history; with `at`, what served then on each channel.
+    """The latest `limit` events of a model; with `at`, what served then on each channel.
 
     `at` is a time in ISO 8601, in UTC when it names no zone.
     """
@@ -35,7 +36,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """Lines of the ledger, oldest first."""
+    """Events, oldest first; each once, though every worker records it."""
 
     model: str
     events: list[Event]
@@ -47,26 +48,22 @@ def history(
     racks: Sequence[str],
     query: Iterable[tuple[str, str]],
 ) -> History:
-    """Answer a query on one of `models`, or on one that a rack of those patterns has or had.
+    """Answer a query on one of `models`, or on one that a rack of those patterns had.
 
     Raises HTTPError 404 for another model, 422 naming a bad parameter, 503 for a broken ledger.
     """
     question = decode_query(query, Question)
     at = _time(question.at) if question.at else None
-    held = question.model in models or any(fnmatchcase(question.model, one) for one in racks)
+    model = question.model
+    fits = any(fnmatchcase(model, pattern) for pattern in racks)
     try:
-        events = (
-            _served(ledger, question.model, at)
-            if at
-            else ledger.history(question.model, question.limit)
-        )
+        if model not in models and not (fits and ledger.history(model, 1)):
+            known = ", ".join(models)
+            raise HTTPError(404, f"No slot here is named {clip(model)!r}; there is {known}")
+        events = _served(ledger, model, at) if at else ledger.history(model, question.limit)
     except LedgerError as error:
         raise Unavailable(f"The ledger cannot be read: {error}") from error
-    nameless = "*" in racks and question.model not in models and not events
-    if not held or nameless:
-        known = ", ".join(models)
-        raise HTTPError(404, f"No slot here is named {clip(question.model)!r}; there is {known}")
-    return History(question.model, events)
+    return History(model, events)
 
 
 def _served(ledger: Ledger, model: str, at: datetime) -> list[Event]:
@@ -96,7 +93,7 @@ def endpoint(handler: Handler) -> Endpoint:
         handler,
         "What served when, and who was refused why",
         {
-            200: Answer("The lines of the ledger, oldest first", History),
+            200: Answer("The events, oldest first", History),
             404: Answer("No slot of that name", Failure),
             503: Answer("The service is still starting", Failure),
         },

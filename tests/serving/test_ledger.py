@@ -101,6 +101,46 @@ def test_every_replica_and_channel_is_told(
     }
 
 
+def test_one_event_of_two_workers_is_one_line(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two workers, of which one lags behind; the same version serves again a moment later."""
+    lines: list[tuple[str, What, int]] = [
+        ("a", "swap", 1), ("a", "refusal", 2), ("b", "swap", 1), ("b", "refusal", 2),
+        ("a", "swap", 3), ("b", "swap", 3), ("a", "rollback", 1), ("b", "rollback", 1),
+        ("b", "swap", 3), ("a", "swap", 3),
+    ]  # fmt: skip
+    for replica, what, number in lines:
+        monkeypatch.setattr(module, "REPLICA", replica)
+        clock.time += timedelta(seconds=1)
+        ledger.record(what, CHANNEL, version(number), "because")
+    events = ledger.history("gas")
+    seen = [(event.at[17:19], event.replica, event.what, event.version) for event in events]
+    assert seen == [
+        ("01", "a", "swap", "1"),
+        ("02", "a", "refusal", "2"),
+        ("05", "a", "swap", "3"),
+        ("07", "a", "rollback", "1"),
+        ("09", "b", "swap", "3"),
+    ]
+    assert [ledger.history("gas", limit) for limit in range(1, 5)] == [
+        events[-limit:] for limit in range(1, 5)
+    ]
+
+
+def test_lines_of_another_time_reason_or_channel_are_other_events(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.record("restore", CHANNEL, version(1), "it served last")
+    monkeypatch.setattr(module, "REPLICA", "other-1")
+    ledger.record("restore", CHANNEL, version(1), "the stage points to it")
+    ledger.record("restore", "alias champion", version(1), "it served last")
+    assert len(ledger.history("gas")) == 3
+    clock.time += timedelta(seconds=61)
+    ledger.record("restore", CHANNEL, version(1), "it served last")
+    assert len(ledger.history("gas")) == 4
+
+
 def test_clock_that_jumps_back_loses_nothing(ledger: Ledger, clock: Clock) -> None:
     write(ledger, clock, [(0, "swap", 1), (5, "swap", 2), (1, "swap", 3)])
     assert {event.version for event in ledger.history("gas")} == {"1", "2", "3"}

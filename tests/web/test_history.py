@@ -84,6 +84,18 @@ def test_a_replica_that_ended_serves_no_more(
     assert len(ask(ledger, model="m", at=now)) == 2
 
 
+@pytest.mark.parametrize("pattern", ["*", "?*", "g*"])
+def test_of_a_rack_the_models_that_it_had_are_known(ledger: Ledger, pattern: str) -> None:
+    swapped(ledger, "1", model="gone")
+    swapped(ledger, "1", model="other" if pattern == "g*" else ".")
+    query = {"model": "gone", "at": "2020-01-01"}
+    assert history(ledger, MODELS, [pattern], query.items()).events == []
+    assert len(history(ledger, MODELS, [pattern], [("model", "gone")]).events) == 1
+    for unknown in ("grape", "other"):
+        with pytest.raises(HTTPError, match="404"):
+            history(ledger, MODELS, [pattern], [("model", unknown)])
+
+
 def test_an_unknown_model_is_a_404_that_names_the_known(ledger: Ledger) -> None:
     with pytest.raises(HTTPError) as caught:
         ask(ledger, model="x" * 10_000)
