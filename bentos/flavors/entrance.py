@@ -201,4 +201,8 @@ def entrance(model: Any, schema: Schema, carried: Carried | None) -> Any:
     if carried is not None and carried.form == "objects":
         return Objects(schema)
     names = getattr(model, "feature_names_in_", None)
-    return Matrix(schema) if names is None else PandasTable(schema, [str(name) for name in names])
+    if names is None:
+        return Matrix(schema)
+    given = {column.name for column in schema.inputs}
+    unused = {known.name for known in carried.columns if known.unused} if carried else set()
+    return PandasTable(schema, [name for name in map(str, names) if name not in unused - given])
