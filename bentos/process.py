@@ -64,12 +64,18 @@ def skops_io() -> ModuleType:
     """`skops.io`, imported without its list of all estimators.
 
     Making that list imports every module of scikit-learn, and torch with it: seconds that a
-    restarted service does not have. The list would only widen what is trusted.
+    restarted service does not have. The list would only widen what is trusted. MLflow needs it to
+    write a model, so whoever imports `skops.io` by its name still gets a whole one.
     """
+    if whole := sys.modules.get("skops.io"):
+        return whole
     import sklearn.utils
 
     with _replaced(sklearn.utils, "all_estimators", list):
-        return import_module("skops.io")
+        made = import_module("skops.io")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "skops"]:
+        del sys.modules[name]
+    return made
 
 
 @once

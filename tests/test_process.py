@@ -24,6 +24,24 @@ for thread in threads: thread.join()
 assert sklearn.utils.all_estimators is not list, "scikit-learn stays patched"
 """
 
+WHOLE = """
+from bentos.process import skops_io
+
+ours = skops_io()
+import skops.io
+from skops.io._trusted_types import SKLEARN_ESTIMATOR_TYPE_NAMES as known
+
+assert len(known) > 100, "MLflow finds no estimator trusted"
+assert skops_io() is ours is not skops.io
+from sklearn.linear_model import LinearRegression
+written = skops.io.dumps(LinearRegression())
+assert ours.loads(written, ["sklearn.linear_model._base.LinearRegression"]).fit_intercept
+"""
+
+
+def test_who_imports_skops_by_its_name_gets_it_whole() -> None:
+    subprocess.run([sys.executable, "-c", WHOLE], check=True, timeout=240)
+
 
 def test_two_admissions_that_import_skops_at_once_leave_scikit_learn_as_it_was() -> None:
     subprocess.run([sys.executable, "-c", BOTH], check=True, timeout=240)

@@ -10,7 +10,6 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-import skops.io  # noqa: F401 - whole, as MLflow wants it: admission takes a part of it
 from click.testing import CliRunner, Result
 
 from bentos.cli import main

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-import skops.io  # noqa: F401 - whole, as MLflow wants it: the reader takes a part of it
-
 from bentos.cli.errors import Failed
 from bentos.flavors import reading
 from bentos.registry.sources import open_s3
