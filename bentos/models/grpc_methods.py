@@ -15,7 +15,7 @@ from bentos.protocols.v2_grpc import V2Grpc, message
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.tensors import BadInput, Batch
-from bentos.web.errors import HTTPError
+from bentos.web.errors import HTTPError, clip
 from bentos.web.headers import VERSION_HEADER, spelled
 from bentos.web.hot import unfit
 
@@ -94,6 +94,8 @@ class Methods:
 
     async def _model_statistics(self, call: Call) -> bytes:
         request = _read("ModelStatisticsRequest", call.data)
+        if request.version and not request.name:
+            raise HTTPError(400, f"version {clip(request.version)!r} is of no model: name it")
         if request.name:
             releases = [self._standing("ModelStatisticsRequest", call)[1]]
         else:

@@ -114,6 +114,10 @@ async def test_statistics_are_those_of_the_metrics(tmp_path: Path) -> None:
             data = service_pb2.ModelStatisticsRequest(name=name, version=version)
             error = await refused(channel, data.SerializeToString(), method="ModelStatistics")
             assert error.code() == Code.NOT_FOUND
+        data = service_pb2.ModelStatisticsRequest(version="1")
+        error = await refused(channel, data.SerializeToString(), method="ModelStatistics")
+        assert error.code() == Code.INVALID_ARGUMENT
+        assert error.details() == "version '1' is of no model: name it"
 
 
 async def test_versions_that_stand(tmp_path: Path) -> None:
