@@ -18,6 +18,7 @@ from bentos.web.errors import HTTPError, NotReady, clip
 from bentos.web.hot import predict, unfit
 
 TRIES = 5
+PROBA = "proba"  # what the query of a call says for probabilities
 KEPT = 4096  # readers and writers, one for each version that answers
 Row: TypeAlias = dict[str, Any]
 Models: TypeAlias = Rack[Row, Row]
@@ -63,6 +64,12 @@ class Codecs(Generic[C]):
             kept = release.schema, self._make(release, release.schema, most)
             self._kept[key] = kept
         return kept[1]
+
+
+def has_flag(release: Release) -> bool:
+    """Whether `?proba=` asks a release for probabilities: it may have a param of that name."""
+    params = release.schema.params if release.schema else ()
+    return all(param.name != PROBA for param in params)
 
 
 def find(rack: Models, name: str) -> Slot[Row, Row]:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope
 
-from bentos.models.calls import Codecs, Models, Row, ask, find, live
+from bentos.models.calls import PROBA, Codecs, Models, Row, ask, find, has_flag, live
 from bentos.protocols.rows import Rows, by_class
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -20,7 +20,6 @@ from bentos.web.hot import MISMATCH, Door, Header, headers_of, late
 
 END = "/predict"
 PATH = re.compile(r"/([^/]+)/predict")
-PROBA = "proba"
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,7 +43,8 @@ class Predictions(Door):
     async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
         """The answers to the rows of a body."""
         query = scope["query_string"]
-        asked = _asked(query) if query else PLAIN
+        release = self.slot.live
+        asked = _asked(query, release is None or has_flag(release)) if query else PLAIN
         body = await read(scope, receive, self.slot.limits.body_bytes)
         return await self.answers(body, asked)
 
@@ -70,15 +70,15 @@ class Predictions(Door):
         return late(self.slot, self.timeout)
 
 
-def _asked(query: bytes) -> Asked:
+def _asked(query: bytes, has_flag: bool) -> Asked:
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    flags = decode_query([pair for pair in pairs if pair[0] == PROBA], Asked)
+    flags = decode_query([pair for pair in pairs if has_flag and pair[0] == PROBA], Asked)
     params = dict[str, str]()
     for name, text in pairs:
         if name in params:
             message = "Given more than once; give it once, a list as JSON"
             raise UnprocessableBody(Problem(["query", clip(name)], message, "duplicate"))
-        if name != PROBA:
+        if name != PROBA or not has_flag:
             params[name] = text
     return Asked(flags.proba, params)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from bentos.models.calls import PROBA, has_flag
 from bentos.serving.release import Release
 from bentos.tensors import Column, Param, Schema
 from bentos.tensors.schema import PROBABILITIES
@@ -86,12 +87,12 @@ def _param(param: Param) -> dict[str, Any]:
 
 
 def _proba(release: Release) -> list[dict[str, Any]]:
-    if release.probabilities.predict is None:
+    if release.probabilities.predict is None or not has_flag(release):
         return []
     classes = ", ".join(release.probabilities.classes)
     said = f"Give `{PROBABILITIES}`, too: an object of how probable each class is ({classes})"
     schema = {"type": "boolean", "default": False}
-    return [{"name": "proba", "in": "query", "description": said, "schema": schema}]
+    return [{"name": PROBA, "in": "query", "description": said, "schema": schema}]
 
 
 def row_of(schema: Schema) -> dict[str, Any]:

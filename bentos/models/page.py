@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from bentos.models.calls import has_flag
 from bentos.registry.runs import Run
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -134,7 +135,7 @@ def _example(release: Release) -> str:
 
 
 def _form(release: Release, name: str, example: str) -> str:
-    proba = _PROBA if release.probabilities.predict else ""
+    proba = _PROBA if release.probabilities.predict and has_flag(release) else ""
     return _FORM.format(name=name, example=html.escape(example), proba=proba, script=_ASK)
 
 

@@ -1,8 +1,9 @@
 """What a caller sets for a whole call."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from bentos.protocols.elements import show
 from bentos.protocols.reader import Reader
@@ -37,7 +38,10 @@ class Params:
         return values
 
     def spelled(self, texts: Mapping[str, str]) -> dict[str, Any]:
-        """All of them, of which some are given as texts: JSON, but a text as it is."""
+        """All of them, of which some are given as texts: JSON, but a text as it is.
+
+        What is no JSON, such as NaN and 1e999, is a text, which its reader then names as wrong.
+        """
         return self.read({name: self._value(name, text) for name, text in texts.items()})
 
     def _value(self, name: str, text: str) -> Any:
@@ -45,9 +49,9 @@ class Params:
         if param is None or (param.dtype in TEXTS and not param.shape):
             return text
         try:
-            return json.loads(text)
+            return msgspec.json.decode(text)
         except (ValueError, RecursionError):
-            return text  # which its reader then names as wrong
+            return text
 
 
 def _fixed(name: str, value: object, default: object) -> str:

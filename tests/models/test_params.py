@@ -1,6 +1,7 @@
 """The params of a signature, in the query of a call."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from mlflow.models import infer_signature
 from starlette.types import Message
 from xgboost import XGBClassifier
 
+from bentos.models import page
 from bentos.models.calls import Row, run
 from bentos.models.doors import Predictions
-from bentos.models.openapi import document
+from bentos.models.openapi import document, parameters
 from bentos.serving.slot import Slot
 from bentos.serving.table import Table
 from bentos.settings import Channel, LimitSettings
+from bentos.tensors import Param
 from bentos.web.errors import UnprocessableBody
 from tests.admission.judged import BY_SCHEMA, admitted
 from tests.memory import Tally
@@ -28,7 +31,7 @@ with warnings.catch_warnings():
     import mlflow.xgboost
 
 pytestmark = pytest.mark.anyio
-PARAMS = {"output_margin": True, "top": 3, "label": "a", "stop": ["x"]}
+PARAMS = {"output_margin": True, "top": 3, "share": 0.5, "label": "a", "stop": ["x"]}
 TABLE = pd.DataFrame({"x": np.arange(40.0), "y": np.arange(40.0) % 7})
 
 
@@ -67,7 +70,7 @@ async def asked(door: Predictions, query: str) -> Any:
 
 
 @pytest.mark.parametrize("query", [
-    "", "top=5&label=3&stop=%5B%22y%22%5D", "output_margin=true", "proba=true&top=1",
+    "", "top=5&share=1e3&label=3&stop=%5B%22y%22%5D", "output_margin=true", "proba=true&top=1",
 ])  # fmt: skip
 async def test_answers_are_those_of_mlflow(door: Predictions, folder: Path, query: str) -> None:
     wanted = mlflow.pyfunc.load_model(str(folder)).predict(TABLE)
@@ -81,7 +84,11 @@ async def test_answers_are_those_of_mlflow(door: Predictions, folder: Path, quer
     ("top=1.5", "top", "param 'top': 1.5 is no integer"),
     ("top=many", "top", "param 'top': 'many' is no integer"),
     ("stop=x", "stop", "param 'stop': 'x' is no list"),
-    ("tip=1", "tip", "unknown param 'tip'; there are 'output_margin', 'top', 'label', 'stop'"),
+    ("tip=1", "tip", "unknown param 'tip'; there are 'output_margin', 'top', 'share', "),
+    ("share=NaN", "share", "param 'share': 'NaN' is no number"),
+    ("share=-Infinity", "share", "param 'share': '-Infinity' is no number"),
+    ("share=1e999", "share", "param 'share': '1e999' is no number"),
+    ("share=" + "9" * 400, "share", "is too large for float64"),
     ("top=1&top=2", "top", "Given more than once"),
     ("output_margin=false", "output_margin", "is false, and this version answers with true alone"),
     ("proba=maybe", "proba", "Expected `bool`, got 'maybe'"),
@@ -105,3 +112,26 @@ async def test_the_document_has_them(door: Predictions) -> None:
     assert known["stop"]["type"] == "string"  # of JSON, as the query has it
     assert known["stop"]["contentSchema"] == items
     assert known.keys() == {"proba", *PARAMS}
+
+
+async def test_a_param_named_as_the_flag_comes_first(door: Predictions) -> None:
+    """The query then sets the param, and asks for no probabilities."""
+    live = door.slot.live
+    assert live
+    assert live.schema
+    params = (*live.schema.params, Param("proba", "float64", 0.5))
+    changed = replace(live, schema=msgspec.structs.replace(live.schema, params=params))
+    slot = Slot[Row, Row](
+        "m", BY_SCHEMA, run, Channel(alias="champion"), LimitSettings(), Tally(), join=Table.join
+    )
+    slot.swap(changed)
+    own = Predictions(slot, 60)
+    given = await asked(own, "proba=0.25")
+    assert given == await asked(door, "")
+    with pytest.raises(UnprocessableBody) as wrong:
+        await asked(own, "proba=true")
+    assert "param 'proba': true is no number" in str(wrong.value.detail)
+    (one,) = [each for each in parameters(changed) if each["name"] == "proba"]
+    assert one["schema"] == {"type": "number", "format": "double", "default": 0.5}
+    assert 'name="proba"' in page.model(door.slot, "http://here/m", None)
+    assert 'name="proba"' not in page.model(slot, "http://here/m", None)
