@@ -1,6 +1,6 @@
 """What workers open of a version that has no graph: its own files, with no pickle among them.
 
-A pickle is written again as skops, which is held against what was read.
+A pickle is written again, as skops or pt2, which is held against what was read.
 """
 
 import os
@@ -20,7 +20,7 @@ from bentos.process import skops_io
 from bentos.refusal import Refusal
 from bentos.tensors import Batch
 
-SKOPS = "model.skops"
+SKOPS, PROGRAM = "model.skops", Path("data", "model.pt2")
 
 
 def leave(mlmodel: MLmodel, place: Path) -> MLmodel:
@@ -38,21 +38,19 @@ def leave_opened(mlmodel: MLmodel, opened: Opened, samples: Batch, place: Path) 
         same = not compare(opened.predict(samples), again(samples)).differs.any()
     except Refusal as error:
         raise Refusal(
-            "pickle", f"written again as skops, it is refused: {error.message}"
+            "pickle", f"written again without a pickle, it is refused: {error.message}"
         ) from error
     if not same:
-        raise Refusal("pickle", "written again as skops, it answers otherwise: log it as skops")
+        raise Refusal("pickle", "written again without a pickle, it answers otherwise")
     return again
 
 
 def _written_again(mlmodel: MLmodel, model: Any, place: Path) -> MLmodel:
-    folder = place / NATIVE
+    folder, flavor = place / NATIVE, mlmodel.flavor
     folder.mkdir()
-    flavor = mlmodel.flavor
-    named = "pickled_model" if flavor == "sklearn" else "data"
-    options = mlmodel.options | {named: SKOPS, "serialization_format": "skops"}
+    write = _program if flavor == "pytorch" else _skops
     try:
-        skops_io().dump(model, folder / SKOPS)
+        options = mlmodel.options | write(mlmodel, model, folder)
     except OSError:
         raise
     except Exception as error:
@@ -61,6 +59,22 @@ def _written_again(mlmodel: MLmodel, model: Any, place: Path) -> MLmodel:
     content = mlmodel.content | {"flavors": flavors | {flavor: options}}
     (folder / "MLmodel").write_text(yaml.safe_dump(content))
     return MLmodel(folder)
+
+
+def _skops(mlmodel: MLmodel, model: Any, folder: Path) -> dict[str, str]:
+    """Write an estimator; give what its flavor says of that."""
+    named = "pickled_model" if mlmodel.flavor == "sklearn" else "data"
+    skops_io().dump(model, folder / SKOPS)
+    return {named: SKOPS, "serialization_format": "skops"}
+
+
+def _program(mlmodel: MLmodel, program: Any, folder: Path) -> dict[str, str]:
+    """Write a program of torch; give what its flavor says of that."""
+    import torch
+
+    (folder / PROGRAM).parent.mkdir()
+    torch.export.save(program, folder / PROGRAM)
+    return {"model_data": PROGRAM.parent.name, "serialization_format": "pt2"}
 
 
 def _linked(source: str, target: str) -> None:

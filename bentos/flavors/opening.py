@@ -21,6 +21,7 @@ from bentos.flavors.onnx_file import open_onnx
 from bentos.flavors.opened import Opened
 from bentos.flavors.schemas import schema_of
 from bentos.flavors.torch_file import open_program
+from bentos.flavors.torch_pickle import open_layers
 from bentos.refusal import Refusal
 from bentos.tensors import Schema
 
@@ -169,11 +170,8 @@ def _keras(mlmodel: MLmodel) -> Found:
 def _pytorch(mlmodel: MLmodel) -> Found:
     folder = str(mlmodel.options.get("model_data"))
     if (mlmodel.folder / folder / "model.pth").exists():
-        raise Refusal(
-            "pickle",
-            f"{folder}/model.pth is a pickle, and a pickle is never opened: log the model again "
-            "with an input_example of two rows or more and serialization_format='pt2'",
-        )
+        program = open_layers(mlmodel.file(f"{folder}/model.pth"), mlmodel)
+        return Found(program, FROM_PICKLE, of_program(program))
     program = open_program(mlmodel.file(f"{folder}/model.pt2"))
     return Found(program, network=of_program(program))
 
