@@ -46,7 +46,8 @@ SKOPS = re.compile(rf"^[ \t]+serialization_format:{GAP}skops{END}", re.M)
 STATE = re.compile(
     rb"_sklearn_version(?:\x94|q.|r....|\np\d+\n)?(?:\x8c.|X....|V)(\d+\.\d+(?:\.\d+)?)", re.S
 )
-MOST_TEXT = 1 << 20
+MOST_TEXT = PIECE = 1 << 20
+OVERLAP = 100  # bytes, more than what is looked for
 
 
 class Wanted(NamedTuple):
@@ -113,10 +114,16 @@ def _stored(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _in_pickle(path: Path) -> dict[str, str]:
+    """Looked for in pieces: a search over a whole file would stop all threads."""
+    seen, found = b"", None
     try:
-        found = STATE.search(path.read_bytes())
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                seen = seen[-OVERLAP:] + piece
+                if (found := STATE.search(seen)) and found.end() < len(seen):  # not cut off
+                    break
     except OSError:
-        return {}
+        pass
     return {"scikit-learn": found[1].decode()} if found else {}
 
 

@@ -91,6 +91,20 @@ def uv(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
     monkeypatch.setattr(environments, "uv", lambda: str(path))
 
 
+def test_the_release_is_found_wherever_it_lies_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large file is looked at in pieces, which may cut the release in two."""
+    folder = version(tmp_path / "a")
+    state = pickle.dumps({"_sklearn_version": "1.10.2"})
+    monkeypatch.setattr("bentos.admission.wanted.PIECE", 256)
+    for before in range(600):
+        (folder / "model.pkl").write_bytes(bytes(before) + state)
+        found = wanted(folder)
+        assert found
+        assert found.minor == "1.10"
+
+
 def test_what_cannot_be_had_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, made = version(tmp_path / "a", "0.24.1"), Environments(tmp_path / "environments")
     uv(monkeypatch, tmp_path, "echo No solution found, $@; exit 1")
