@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Lock
 from typing import Any
 
@@ -16,6 +15,7 @@ from bentos.admission.cache import Artifacts
 from bentos.admission.office import Office
 from bentos.loop import Loop
 from bentos.process import settle
+from bentos.promotion.admissions import Admissions
 from bentos.promotion.follower import Follower
 from bentos.promotion.ledger import Ledger
 from bentos.promotion.notes import Notes
@@ -42,7 +42,6 @@ from bentos.settings import Settings
 
 log = logging.getLogger(__name__)
 
-ADMISSIONS_AT_ONCE = 2
 ASKED_PAUSE = 0.25  # seconds; no more looks than that for those who ask
 ASKED_SECONDS = 3.0
 
@@ -77,16 +76,19 @@ class Watcher:
         self.looked_at = 0.0  # when the last good look began, seconds since 1970
         self._asked = 0.0
         self._looking = Lock()
-        self._admissions = ThreadPoolExecutor(ADMISSIONS_AT_ONCE, thread_name_prefix="admission")
-        self._running: dict[str, Future[None]] = {}
-        self._loop = Loop(
+        self._loop = self._looks()
+        self._admissions = Admissions(ended=self._loop.wake)
+
+    def _looks(self) -> Loop:
+        """One look after the other, from `start` to `stop`."""
+        return Loop(
             "the registry",
             self._look_and_note,
-            lambda failures: pause(settings.registry, failures, longest(settings)),
+            lambda failures: pause(self.settings.registry, failures, longest(self.settings)),
             (RegistryUnavailable,),
             "what serves goes on",
             begin=self._begin,
-            looked=observer.looked,
+            looked=self.observer.looked,
         )
 
     @property
@@ -105,7 +107,7 @@ class Watcher:
     def stop(self) -> None:
         """Stop looking; what serves goes on serving until the process ends."""
         self._loop.stop()
-        self._admissions.shutdown(wait=False, cancel_futures=True)
+        self._admissions.close()
         self.office.close()
         self._loop.stop(self.settings.registry.timeout_seconds)
         self.notes.close()
@@ -137,7 +139,7 @@ class Watcher:
             for follower in self.followers:
                 follower.retry()
         self.look()
-        wait(list(self._running.values()), timeout)
+        self._admissions.wait(timeout)
         self._write_notes()
 
     def look(self) -> None:
@@ -179,7 +181,7 @@ class Watcher:
             follower.slot.consider(follower.slot.candidate, str(error))
             return
         if wanted:
-            self._bring(follower)
+            self._admissions.begin(follower)
 
     def _followers(self, slot: Slot[Any, Any]) -> list[Follower]:
         """Those of a slot's channel and of its challenger's."""
@@ -214,16 +216,6 @@ class Watcher:
         gone = {slot.name for rack in self.racks for slot in rack.drop(names)}
         if gone:
             self.followers = [f for f in self.followers if f.slot.name not in gone]
-
-    def _bring(self, follower: Follower) -> None:
-        name = f"{follower.slot.name} {follower.slot.channel}"
-        running = self._running.get(name)
-        if running is None or running.done():
-            self._running[name] = self._admissions.submit(self._bring_one, follower)
-
-    def _bring_one(self, follower: Follower) -> None:
-        follower.bring()
-        self._loop.wake()
 
     def _begin(self) -> None:
         for follower in self.followers:

@@ -13,6 +13,14 @@ import msgspec
 
 from bentos.registry.access import connected
 from bentos.registry.address import without_password
+from bentos.registry.answers import (
+    ArtifactUri,
+    ModelPage,
+    OneLogged,
+    OneModel,
+    OneVersion,
+    VersionPage,
+)
 from bentos.registry.entities import Alias, Model
 from bentos.registry.errors import (
     CallFailed,
@@ -41,40 +49,6 @@ SEARCH = "mlflow/registered-models/search"
 TAG_LIMIT = 5000
 
 
-class _ModelPage(msgspec.Struct):
-    registered_models: list[Model] = []
-    next_page_token: str = ""
-
-
-class _OneModel(msgspec.Struct):
-    registered_model: Model
-
-
-class _VersionPage(msgspec.Struct):
-    model_versions: list[Version] = []
-    next_page_token: str = ""
-
-
-class _OneVersion(msgspec.Struct):
-    model_version: Version
-
-
-class _ArtifactUri(msgspec.Struct):
-    artifact_uri: str
-
-
-class _Info(msgspec.Struct):
-    tags: tuple[Tag, ...] = ()
-
-
-class _Logged(msgspec.Struct):
-    info: _Info
-
-
-class _OneLogged(msgspec.Struct):
-    model: _Logged
-
-
 class Registry:
     """A client of one MLflow server, usable from several threads.
 
@@ -92,24 +66,24 @@ class Registry:
         params: dict[str, Any] = {"max_results": PAGE}
         if name or prefix:
             params["filter"] = _named(name) if name else f"name LIKE '{_pattern(prefix)}%'"
-        pages = self._pages(SEARCH, _ModelPage, params)
+        pages = self._pages(SEARCH, ModelPage, params)
         found = {model.name: model for page in pages for model in page.registered_models}
         return {n: found[n] for n in found if n.startswith(prefix) and name in ("", n)}
 
     def newest(self, count: int) -> list[Model]:
         """The registered models that moved last: a version of theirs was made or changed stage."""
         params = {"max_results": count, "order_by": "last_updated_timestamp DESC"}
-        return self._call("GET", SEARCH, _ModelPage, params).registered_models
+        return self._call("GET", SEARCH, ModelPage, params).registered_models
 
     def model(self, name: str) -> Model:
         """One registered model, as it is now."""
         path = "mlflow/registered-models/get"
-        return self._call("GET", path, _OneModel, {"name": name}).registered_model
+        return self._call("GET", path, OneModel, {"name": name}).registered_model
 
     def versions(self, name: str) -> list[Version]:
         """Every version of one model."""
         params = {"filter": _named(name), "max_results": PAGE}
-        pages = self._pages("mlflow/model-versions/search", _VersionPage, params)
+        pages = self._pages("mlflow/model-versions/search", VersionPage, params)
         return [
             version for page in pages for version in page.model_versions if version.name == name
         ]
@@ -117,13 +91,13 @@ class Registry:
     def version(self, name: str, version: str) -> Version:
         """One version, with its tags."""
         params = {"name": name, "version": version}
-        return self._call("GET", "mlflow/model-versions/get", _OneVersion, params).model_version
+        return self._call("GET", "mlflow/model-versions/get", OneVersion, params).model_version
 
     def artifact_uri(self, version: Version) -> str:
         """Where the files of a version lie: `mlflow-artifacts:/...` or `s3://...`."""
         params = {"name": version.name, "version": version.version}
         path = "mlflow/model-versions/get-download-uri"
-        return self._call("GET", path, _ArtifactUri, params).artifact_uri
+        return self._call("GET", path, ArtifactUri, params).artifact_uri
 
     def set_tag(self, version: Version, key: str, value: str) -> None:
         """Write a note on a version, cut to what the registry takes."""
@@ -153,7 +127,7 @@ class Registry:
     def logged_tags(self, model_id: str) -> tuple[Tag, ...]:
         """The tags of a logged model: what a version is made of."""
         path = f"mlflow/logged-models/{quote(model_id, safe='')}"
-        return self._call("GET", path, _OneLogged).model.info.tags
+        return self._call("GET", path, OneLogged).model.info.tags
 
     def copy(self, version: Version, name: str, tags: Mapping[str, str]) -> Version:
         """A copy of a version as the next of the model `name`, which is made if there is none."""
@@ -170,7 +144,7 @@ class Registry:
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
         return self._call(
-            "POST", "mlflow/model-versions/create", _OneVersion, body=body
+            "POST", "mlflow/model-versions/create", OneVersion, body=body
         ).model_version
 
     def promote(self, name: str, version: str, stage: str) -> Version:
@@ -182,7 +156,7 @@ class Registry:
             "archive_existing_versions": True,
         }
         path = "mlflow/model-versions/transition-stage"
-        return self._call("POST", path, _OneVersion, body=body).model_version
+        return self._call("POST", path, OneVersion, body=body).model_version
 
     def set_alias(self, name: str, version: str, alias: str) -> None:
         """Point an alias to a version."""

@@ -55,7 +55,7 @@ def watching(
         yield rack, watcher
     finally:
         watcher.stop()
-        watcher._admissions.shutdown()  # what serves is on disk then
+        watcher._admissions._threads.shutdown()  # what serves is on disk then
 
 
 def live(rack: Rack[float, float], name: str) -> str | None:
@@ -124,7 +124,7 @@ def test_what_served_comes_back_from_disk_alone(
             assert rack.get("two") is None
 
 
-def test_a_rack_is_not_ready_before_anybody_told_of_its_models(
+def test_a_rack_is_not_ready_before_its_models_are_known(
     one: Shelf, prefix: str, server: Server, tmp_path: Path
 ) -> None:
     with gated(server.url) as gate:
