@@ -34,11 +34,7 @@ CALLS = 2000
 
 def main() -> None:
     """Run it, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", type=int, default=300)
-    parser.add_argument("--memory-mb", type=int, help="for the open models [default: of configs]")
-    given = parser.parse_args()
-    count: int = given.models
+    given = _options()
     budget = {"ASCENSO_MODELS__MEMORY_MB": str(given.memory_mb)} if given.memory_mb else {}
     folder = Path(tempfile.mkdtemp(prefix="ascenso-many-"))
     with (
@@ -47,26 +43,42 @@ def main() -> None:
         served("bentos.models:Models", server.url, folder, **budget) as url,
     ):
         mlflow.set_tracking_uri(server.url)
-        before = _memory(url)
-        source = _logged()
-        spent = _spent(url)
-        seconds = _promoted(source, count, url)
-        print(f"| models | {count} |\n|---|--:|")
-        print(f"| the last one answers after its promotion | {seconds:.1f} s |")
-        print(f"| processor time of the service until then | {_spent(url) - spent:.1f} s |")
-        print(f"| memory of the worker, before and with them | {before} -> {_memory(url)} MB |")
-        print(f"| open models | {_open(url)} |")
+        _promotions(url, given.models)
         ours, theirs = _rest(url, server.url)
         print(f"| the service at rest, of one core | {ours:.1%} |")
         print(f"| MLflow meanwhile, of one core | {theirs:.1%} |")
-        names = [f"many {at}" for at in range(count)]
-        p50, p99 = _asked(url, names)
-        print(f"| one call at a time, over all of them: p50, p99 | {p50:.2f}, {p99:.2f} ms |")
-        with ProcessPoolExecutor(1) as others:
-            meanwhile = others.submit(_asked, url, names[1:])
-            p50, p99 = _asked(url, names[:1])
-            meanwhile.result()
-        print(f"| one of them, while another caller asks the others | {p50:.2f}, {p99:.2f} ms |")
+        _calls(url, [f"many {at}" for at in range(given.models)])
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=int, default=300)
+    parser.add_argument("--memory-mb", type=int, help="for the open models [default: of configs]")
+    return parser.parse_args()
+
+
+def _promotions(url: str, count: int) -> None:
+    """Promote so many models; print what that costs."""
+    before = _memory(url)
+    source = _logged()
+    spent = _spent(url)
+    seconds = _promoted(source, count, url)
+    print(f"| models | {count} |\n|---|--:|")
+    print(f"| the last one answers after its promotion | {seconds:.1f} s |")
+    print(f"| processor time of the service until then | {_spent(url) - spent:.1f} s |")
+    print(f"| memory of the worker, before and with them | {before} -> {_memory(url)} MB |")
+    print(f"| open models | {_open(url)} |")
+
+
+def _calls(url: str, names: list[str]) -> None:
+    """Ask all models, and one of them among the others; print how long that takes."""
+    p50, p99 = _asked(url, names)
+    print(f"| one call at a time, over all of them: p50, p99 | {p50:.2f}, {p99:.2f} ms |")
+    with ProcessPoolExecutor(1) as others:
+        meanwhile = others.submit(_asked, url, names[1:])
+        p50, p99 = _asked(url, names[:1])
+        meanwhile.result()
+    print(f"| one of them, while another caller asks the others | {p50:.2f}, {p99:.2f} ms |")
 
 
 def _logged() -> str:

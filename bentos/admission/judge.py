@@ -65,6 +65,22 @@ def admit(case: Case, settings: AdmissionSettings, place: Path) -> Admitted:
 
 def check_digests(version: Version, folder: Path) -> Manifest:
     """Every file is the one that training stored."""
+    manifest = _registered_manifest(version, folder)
+    files = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {MANIFEST}
+    if odd := sorted(files ^ manifest.files.keys()):
+        raise Refusal("digest", f"files missing from, or foreign to, the manifest: {odd[:5]}")
+    changed = [name for name, want in manifest.files.items() if sha256(folder / name) != want]
+    if changed:
+        raise Refusal(
+            "digest",
+            f"{changed[0]} is not the file that training stored: its SHA-256 "
+            "differs; train again, or restore the file in the store",
+        )
+    return manifest
+
+
+def _registered_manifest(version: Version, folder: Path) -> Manifest:
+    """The manifest, which is the one that training registered."""
     try:
         manifest = read_manifest(folder)
     except FileNotFoundError:
@@ -82,16 +98,6 @@ def check_digests(version: Version, folder: Path) -> Manifest:
     found = f"sha256:{sha256(folder / MANIFEST)}"
     if found != version.digest:
         raise Refusal("digest", f"{MANIFEST} is {found}, but training registered {version.digest}")
-    files = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {MANIFEST}
-    if odd := sorted(files ^ manifest.files.keys()):
-        raise Refusal("digest", f"files missing from, or foreign to, the manifest: {odd[:5]}")
-    changed = [name for name, want in manifest.files.items() if sha256(folder / name) != want]
-    if changed:
-        raise Refusal(
-            "digest",
-            f"{changed[0]} is not the file that training stored: its SHA-256 "
-            "differs; train again, or restore the file in the store",
-        )
     return manifest
 
 

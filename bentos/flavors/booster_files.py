@@ -54,7 +54,12 @@ def open_xgboost(mlmodel: MLmodel) -> Any:
         )
     model = getattr(xgboost, kind)()
     model.load_model(bytearray(content))
-    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    _check_grown(model.get_booster() if hasattr(model, "get_booster") else model)
+    return model
+
+
+def _check_grown(booster: Any) -> None:
+    """Refuse trees of XGBoost that lead back, or outside themselves."""
     grown = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]
     for tree in grown.get("model", grown.get("gbtree", {}).get("model", {})).get("trees", ()):
         left, right, features = (
@@ -64,7 +69,6 @@ def open_xgboost(mlmodel: MLmodel) -> Any:
         inner = left != -1
         check_children(left[inner], right[inner], np.flatnonzero(inner), len(left))
         _check_features(features[inner], booster.num_features())
-    return model
 
 
 def open_lightgbm(mlmodel: MLmodel) -> Any:

@@ -26,7 +26,6 @@ def document(name: str, release: Release) -> dict[str, Any]:
     schema = release.schema
     if schema is None:
         raise TypeError(f"{release} has no schema")
-    example = {"example": msgspec.json.decode(release.example)} if release.example else {}
     _, errors = msgspec.json.schema_components([Problems, Failure], ref_template=REFERENCE)
     return {
         "openapi": "3.1.1",
@@ -37,25 +36,26 @@ def document(name: str, release: Release) -> dict[str, Any]:
             f"{release.version.version} has them; it runs as {release.runs}.",
         },
         "servers": [{"url": "."}],
-        "paths": {
-            "/predict": {
-                "post": {
-                    "operationId": "predict",
-                    "summary": f"Answers of {name}",
-                    "parameters": parameters(release),
-                    "requestBody": {
-                        "required": True,
-                        "content": {JSON: {"schema": _one_or_many("Row"), **example}},
-                    },
-                    "responses": {
-                        "200": _said("One answer or a list, in order", _one_or_many("Answer")),
-                        "422": _said("A value is not what its column takes", _named("Problems")),
-                        "503": _said("No version serves yet", _named("Failure")),
-                    },
-                }
-            }
-        },
+        "paths": {"/predict": {"post": _predict(name, release)}},
         "components": {"schemas": {"Row": row_of(schema), "Answer": answer_of(schema), **errors}},
+    }
+
+
+def _predict(name: str, release: Release) -> dict[str, Any]:
+    example = {"example": msgspec.json.decode(release.example)} if release.example else {}
+    return {
+        "operationId": "predict",
+        "summary": f"Answers of {name}",
+        "parameters": parameters(release),
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": _one_or_many("Row"), **example}},
+        },
+        "responses": {
+            "200": _said("One answer or a list, in order", _one_or_many("Answer")),
+            "422": _said("A value is not what its column takes", _named("Problems")),
+            "503": _said("No version serves yet", _named("Failure")),
+        },
     }
 
 

@@ -1,7 +1,7 @@
 """The five models: one preparation, five ways to learn."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
@@ -37,33 +37,37 @@ class Learner:
 
 def learners(settings: Settings) -> list[Learner]:
     """All five, unfitted. Regressors learn the next day's return, classifiers whether it rises."""
-    seed = settings.random_state
-    trees = {
+    logistic = LogisticRegression(
+        C=settings.logistic_c, max_iter=1000, random_state=settings.random_state
+    )
+    return [
+        Learner("regressor-rf", "regressor", RandomForestRegressor(**_forest(settings))),
+        Learner("regressor-gbr", "regressor", _boosted(settings)),
+        Learner("regressor-lin", "regressor", LinearRegression()),
+        Learner("classifier-rf", "classifier", RandomForestClassifier(**_forest(settings))),
+        Learner("classifier-log", "classifier", logistic),
+    ]
+
+
+def _forest(settings: Settings) -> dict[str, Any]:
+    return {
         "n_estimators": settings.forest_trees,
         "max_depth": settings.forest_depth,
         "min_samples_leaf": settings.forest_leaf,
         "max_features": settings.tree_features,
-        "random_state": seed,
+        "random_state": settings.random_state,
     }
-    boosted = GradientBoostingRegressor(
+
+
+def _boosted(settings: Settings) -> GradientBoostingRegressor:
+    return GradientBoostingRegressor(
         n_estimators=settings.boosting_trees,
         max_depth=settings.boosting_depth,
         learning_rate=settings.boosting_rate,
         subsample=settings.boosting_subsample,
         max_features=settings.tree_features,
-        random_state=seed,
+        random_state=settings.random_state,
     )
-    return [
-        Learner("regressor-rf", "regressor", RandomForestRegressor(**trees)),
-        Learner("regressor-gbr", "regressor", boosted),
-        Learner("regressor-lin", "regressor", LinearRegression()),
-        Learner("classifier-rf", "classifier", RandomForestClassifier(**trees)),
-        Learner(
-            "classifier-log",
-            "classifier",
-            LogisticRegression(C=settings.logistic_c, max_iter=1000, random_state=seed),
-        ),
-    ]
 
 
 def pipeline(estimator: BaseEstimator) -> Pipeline:

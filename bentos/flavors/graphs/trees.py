@@ -103,24 +103,11 @@ def _numbered(tree: Tree) -> Tree:
 
 def _attributes(trees: Sequence[Tree], targets: Sequence[int], dtype: DTypeLike) -> dict[str, Any]:
     """The attributes of the operator: inner nodes and leaves are counted apart."""
-    inner = [~tree.leaf for tree in trees]
-    nodes = np.cumsum([0, *(mask.sum() for mask in inner)])
+    nodes = np.cumsum([0, *(np.sum(~tree.leaf) for tree in trees)])
     ends = np.cumsum([0, *(tree.leaf.sum() for tree in trees)])
     columns: dict[str, list[NDArray[Any]]] = {}
-    for tree, mask, node, end in zip(trees, inner, nodes, ends, strict=False):
-        place = np.where(tree.leaf, np.cumsum(tree.leaf) - 1 + end, np.cumsum(mask) - 1 + node)
-        parts = {
-            "nodes_featureids": tree.feature[mask],
-            "nodes_splits": tree.threshold[mask],
-            "nodes_modes": tree.mode[mask],
-            "nodes_truenodeids": place[tree.yes[mask]],
-            "nodes_falsenodeids": place[tree.no[mask]],
-            "nodes_trueleafs": tree.leaf[tree.yes[mask]],
-            "nodes_falseleafs": tree.leaf[tree.no[mask]],
-            "nodes_missing_value_tracks_true": tree.missing[mask],
-            "leaf_weights": tree.value[tree.leaf, 0],
-        }
-        for name, part in parts.items():
+    for tree, node, end in zip(trees, nodes, ends, strict=False):
+        for name, part in _columns(tree, node, end).items():
             columns.setdefault(name, []).append(part)
     made = {name: np.concatenate(parts) for name, parts in columns.items()}
     kinds = {"nodes_splits": dtype, "leaf_weights": dtype, "nodes_modes": np.uint8}
@@ -135,6 +122,23 @@ def _attributes(trees: Sequence[Tree], targets: Sequence[int], dtype: DTypeLike)
         apart = [part for values in members for part in (values, [np.nan])]
         made["membership_values"] = np.concatenate(apart).astype(dtype)
     return made
+
+
+def _columns(tree: Tree, nodes: int, leaves: int) -> dict[str, NDArray[Any]]:
+    """The columns of one tree, which stands behind so many inner nodes and leaves of others."""
+    inner = ~tree.leaf
+    place = np.where(tree.leaf, np.cumsum(tree.leaf) - 1 + leaves, np.cumsum(inner) - 1 + nodes)
+    return {
+        "nodes_featureids": tree.feature[inner],
+        "nodes_splits": tree.threshold[inner],
+        "nodes_modes": tree.mode[inner],
+        "nodes_truenodeids": place[tree.yes[inner]],
+        "nodes_falsenodeids": place[tree.no[inner]],
+        "nodes_trueleafs": tree.leaf[tree.yes[inner]],
+        "nodes_falseleafs": tree.leaf[tree.no[inner]],
+        "nodes_missing_value_tracks_true": tree.missing[inner],
+        "leaf_weights": tree.value[tree.leaf, 0],
+    }
 
 
 def float32_below(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -47,16 +47,21 @@ def _check_predictor(predictor: Any, known: NDArray[np.bool_]) -> None:
     )
     sets = nodes["is_categorical"][inner] != 0
     expect(np.all(known[asked[sets]]), "a tree asks a number for its category")
+    _check_sets(predictor, nodes["bitset_idx"][inner][sets])
+    depth_of(nodes["left"][inner], nodes["right"][inner], np.flatnonzero(inner), len(nodes))
+
+
+def _check_sets(predictor: Any, places: NDArray[np.uint32]) -> None:
+    """The sets of categories are there at these places."""
     for bits in (predictor.raw_left_cat_bitsets, predictor.binned_left_cat_bitsets):
         expect(
             isinstance(bits, np.ndarray)
             and bits.dtype == np.uint32
             and bits.ndim == 2
             and bits.shape[1] == 8
-            and np.all(nodes["bitset_idx"][inner][sets] < len(bits)),
+            and np.all(places < len(bits)),
             "a tree asks for categories that are not there",
         )
-    depth_of(nodes["left"][inner], nodes["right"][inner], np.flatnonzero(inner), len(nodes))
 
 
 def _check_width(model: Any, width: int) -> None:

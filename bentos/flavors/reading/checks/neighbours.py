@@ -11,10 +11,9 @@ from bentos.flavors.reading.names import expect
 def check_ball(kind: str, state: Any) -> None:
     """Refuse the state of a KDTree or BallTree that leaves its arrays."""
     expect(type(state) is tuple and len(state) == 13, f"a {kind} has no state")
-    data, order, nodes, bounds, leaf_size, n_levels, n_nodes = state[:7]
-    counts, metric, weights = state[7:11], state[11], state[12]
-    arrays = (data, order, nodes, bounds)
-    expect(all(isinstance(one, np.ndarray) for one in arrays), f"a {kind} has no arrays")
+    data, order, nodes, bounds, _, _, n_nodes = state[:7]
+    metric, weights = state[11], state[12]
+    expect(all(isinstance(one, np.ndarray) for one in state[:4]), f"a {kind} has no arrays")
     precision = np.float32 if kind.endswith("32") else np.float64
     expect(data.ndim == 2 and data.size > 0 and data.dtype == precision, f"a {kind} has no points")
     count, width = data.shape
@@ -24,12 +23,7 @@ def check_ball(kind: str, state: Any) -> None:
         and np.all((order >= 0) & (order < count)),
         f"a {kind} names points that are not there",
     )
-    whole = (leaf_size, n_levels, n_nodes, *counts)
-    expect(all(type(number) is int for number in whole), f"a {kind} has no size")
-    expect(
-        leaf_size > 0 and 0 < n_levels < 60 and n_nodes == 2**n_levels - 1 and min(counts) >= 0,
-        f"a {kind} has another size than its levels",
-    )
+    _check_sizes(kind, *state[4:11])
     _check_levels(kind, nodes, n_nodes, count)
     sides = 2 if kind.startswith("KD") else 1
     expect(
@@ -41,6 +35,15 @@ def check_ball(kind: str, state: Any) -> None:
         f"a {kind} has other weights than points",
     )
     check_distance_for(metric, width)
+
+
+def _check_sizes(kind: str, leaf_size: Any, n_levels: Any, n_nodes: Any, *counts: Any) -> None:
+    whole = (leaf_size, n_levels, n_nodes, *counts)
+    expect(all(type(number) is int for number in whole), f"a {kind} has no size")
+    expect(
+        leaf_size > 0 and 0 < n_levels < 60 and n_nodes == 2**n_levels - 1 and min(counts) >= 0,
+        f"a {kind} has another size than its levels",
+    )
 
 
 def _check_levels(kind: str, nodes: Any, n_nodes: int, count: int) -> None:
