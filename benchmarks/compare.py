@@ -77,10 +77,10 @@ def _rate(url: str, connections: int, script: Path) -> float:
     command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", str(script), url]
     rates = []
     for _ in range(ROUNDS):
-        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        if "Non-2xx" in told:
-            sys.exit(f"{url} did not answer 200:\n{told}")
-        rates.append(float(re.search(r"Requests/sec:\s+([\d.]+)", told)[1]))  # type: ignore[index]
+        report = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        if "Non-2xx" in report:
+            sys.exit(f"{url} did not answer 200:\n{report}")
+        rates.append(float(re.search(r"Requests/sec:\s+([\d.]+)", report)[1]))  # type: ignore[index]
     return statistics.median(rates)
 
 

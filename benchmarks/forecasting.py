@@ -45,8 +45,8 @@ def main(data: str) -> None:
         base = statistics.median(peer.seconds for peer, _ in rounds)
         for name, runs in zip(("plain", "ours"), zip(*rounds, strict=True), strict=True):
             seconds = statistics.median(run.seconds for run in runs)
-            told = (f"{dropout}", name, f"{seconds:.1f}", f"{base / seconds:.2f}")
-            table.add_row(*told, f"{runs[0].train_loss:.4f}", f"{runs[0].val_loss:.4f}")
+            cells = (f"{dropout}", name, f"{seconds:.1f}", f"{base / seconds:.2f}")
+            table.add_row(*cells, f"{runs[0].train_loss:.4f}", f"{runs[0].val_loss:.4f}")
     Console().print(table)
 
 

@@ -43,10 +43,10 @@ def show(spells: dict[str, list[Spell]]) -> None:
     table = Table("contugas", "p50 ms", "p99 ms", "p99.9 ms", "p99 to first", "p99 of each spell")
     base = 0.0
     for kind, all_ in spells.items():
-        told = [statistics.median(_share(t, share) for t in all_) for share in (0.5, 0.99, 0.999)]
-        base = base or told[1]
+        cuts = [statistics.median(_share(t, share) for t in all_) for share in (0.5, 0.99, 0.999)]
+        base = base or cuts[1]
         each = " ".join(f"{_share(taken, 0.99):.1f}" for taken in all_)
-        table.add_row(kind, *(f"{ms:.1f}" for ms in told), f"{told[1] / base:.2f}", each)
+        table.add_row(kind, *(f"{ms:.1f}" for ms in cuts), f"{cuts[1] / base:.2f}", each)
     Console().print(table)
 
 

@@ -59,16 +59,16 @@ def copy(registry: Registry, version: str) -> str:
 
 
 def call(registry: Registry, method: str, verb: str, **options: Any) -> dict[str, Any]:
-    """One call about a version, and what MLflow told of it."""
+    """One call about a version, and what MLflow found of it."""
     answer = registry.http.request(method, f"mlflow/model-versions/{verb}", **options)
-    told: dict[str, Any] = answer.raise_for_status().json()["model_version"]
-    return told
+    found: dict[str, Any] = answer.raise_for_status().json()["model_version"]
+    return found
 
 
 def live(services: httpx.Client) -> str:
     """The version that serves."""
-    told = services.get("/contugas/releases").raise_for_status()
-    served: str = told.json()["releases"][0]["live"]["version"]
+    releases = services.get("/contugas/releases").raise_for_status()
+    served: str = releases.json()["releases"][0]["live"]["version"]
     return served
 
 

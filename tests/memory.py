@@ -1,4 +1,4 @@
-"""Releases that live in memory, a slot for them, and an observer that keeps what it is told."""
+"""Releases that live in memory, a slot for them, and an observer that keeps what it hears."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -130,7 +130,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_bad_input_is_told_by_its_field(client: httpx.Client, what: str) -> None:
+def test_bad_input_is_named_by_its_field(client: httpx.Client, what: str) -> None:
     body, loc = BAD[what]
     answer = post(client, body)
     assert answer.status_code == 422
@@ -176,11 +176,11 @@ def test_concurrent_calls_share_batches_and_a_bad_one_fails_alone(
     def shared() -> bool:
         """Whether a batch was larger than one row, which hangs on how the calls come in."""
         before = batches(url)
-        told = asyncio.run(call_all())
+        given = asyncio.run(call_all())
         ran, answered, single = np.subtract(batches(url), before)
         assert answered == len(bodies) - 1
-        assert told.pop(77).status_code == 422
-        assert [answer.json() for answer in told] == answers(np.delete(expected, 77, axis=0))
+        assert given.pop(77).status_code == 422
+        assert [answer.json() for answer in given] == answers(np.delete(expected, 77, axis=0))
         return bool(single < ran)
 
     wait_for(shared, 60)
@@ -191,9 +191,9 @@ def test_bentomls_own_clients_get_the_same_answers(
 ) -> None:
     with bentoml.SyncHTTPClient(url) as client:
         assert client.predict_batch(rows=rows).tolist() == expected.tolist()
-    told = httpx.post(f"{url}/predict_batch", json={"rows": rows.tolist()}, timeout=60)
-    assert told.json() == expected.tolist()
-    assert told.headers["x-model-version"].startswith(f"{MODEL}/")
+    answer = httpx.post(f"{url}/predict_batch", json={"rows": rows.tolist()}, timeout=60)
+    assert answer.json() == expected.tolist()
+    assert answer.headers["x-model-version"].startswith(f"{MODEL}/")
 
 
 def test_rows_of_both_doors_share_batches(url: str, rows: NDArray[np.float64]) -> None:
@@ -220,24 +220,24 @@ def test_rows_of_both_doors_share_batches(url: str, rows: NDArray[np.float64]) -
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
         ([1.2, 25.5, 100.0], "rows[0]: Expected `array`"),
         ([[1.2, 25.5]], "rows[0]: Expected `array` of length 3"),
         ([[1.2, 25.5, None]], "rows[0][2], volumen: Expected `float`"),
     ],
 )
-def test_the_native_door_names_what_is_wrong(url: str, rows: Any, told: str) -> None:
+def test_the_native_door_names_what_is_wrong(url: str, rows: Any, message: str) -> None:
     answer = httpx.post(f"{url}/predict_batch", json={"rows": rows}, timeout=60)
     assert answer.status_code == 422
-    assert told in answer.text
+    assert message in answer.text
 
 
 def test_tells_how_it_is(client: httpx.Client) -> None:
     assert client.get("/livez").status_code == 200
     assert client.get("/readyz").status_code == 200
     assert client.get("/predict").status_code == 405
-    (told,) = client.get("/releases").json()["releases"]
-    assert told["model"] == MODEL
+    (report,) = client.get("/releases").json()["releases"]
+    assert report["model"] == MODEL
     version = client.post("/predict", json=READING).headers["x-model-version"]
-    assert version == f"{MODEL}/{told['live']['version']}"
+    assert version == f"{MODEL}/{report['live']['version']}"

@@ -45,12 +45,12 @@ def test_the_files_say_what_holds_without_them() -> None:
 
 def test_every_setting_is_in_a_file() -> None:
     files = [path for path in CONFIGS.glob("*.yaml") if path.name != "training.yaml"]
-    told = {
+    written = {
         name: keys for file in files for name, keys in yaml.safe_load(file.read_text()).items()
     }
     for name, field in Settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            assert told[name].keys() == field.annotation.model_fields.keys()
+            assert written[name].keys() == field.annotation.model_fields.keys()
 
 
 def test_secrets_are_those_that_the_local_stack_made(

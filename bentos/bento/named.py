@@ -12,7 +12,7 @@ from bentos.web.hot import Door
 
 
 class Call(bentoml.IODescriptor):  # type: ignore[misc]
-    """What clients are told of a call; the body is left to the door."""
+    """What clients learn of a call; the body is left to the door."""
 
     name: str
     rows: Any

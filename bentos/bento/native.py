@@ -78,7 +78,7 @@ class Native(Generic[Row, Answer]):
             body = await read(request.scope, request.receive, self._hot.slot.limits.body_bytes)
             return [self._hot.row(*values) for values in self._decode(body).rows]
         except UnprocessableBody as error:
-            raise _refused(error.status, self._told(error.detail[0])) from None
+            raise _refused(error.status, self._sentence(error.detail[0])) from None
         except HTTPError as error:
             raise _refused(error.status, str(error.detail)) from None
 
@@ -94,7 +94,7 @@ class Native(Generic[Row, Answer]):
         context.response.headers.update(version_headers(answered))
         return np.array([msgspec.structs.astuple(answer) for answer in answered.answers])
 
-    def _told(self, problem: Problem) -> str:
+    def _sentence(self, problem: Problem) -> str:
         columns = self._hot.row.__struct_fields__
         match problem.loc:
             case ["body", "rows", int(row), int(column)]:

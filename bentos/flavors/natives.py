@@ -110,19 +110,19 @@ def _xgboost(model: Any, schema: Schema, carried: Carried | None, method: str) -
         if method != "predict":
             raise _no_method(model, method)
         plain = {} if names is not None else {"feature_names": names, "feature_types": types}
-        told = _told(model.predict, schema)
+        fixed = _fixed(model.predict, schema)
 
         def ask(batch: Batch) -> NDArray[Any]:
             matrix = xgboost.DMatrix(enter(batch), nthread=1, enable_categorical=True, **plain)
-            return np.asarray(model.predict(matrix, **told))
+            return np.asarray(model.predict(matrix, **fixed))
 
         return ask
     call = _method(model, method)
-    told = _told(call, schema)
-    return lambda batch: np.asarray(call(enter(batch), **told))
+    fixed = _fixed(call, schema)
+    return lambda batch: np.asarray(call(enter(batch), **fixed))
 
 
-def _told(call: Callable[..., Any], schema: Schema) -> dict[str, Any]:
+def _fixed(call: Callable[..., Any], schema: Schema) -> dict[str, Any]:
     """The defaults of the params that MLflow hands on, as far as XGBoost's method has them."""
     known = signature(call).parameters
     fixed = [param for param in schema.params if param.fixed and param.name in known]

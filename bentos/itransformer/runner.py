@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 TRAINER = "training.itransformer"
 LONGEST_PAUSE = 30.0
 CUT_OFF = "The service was stopped or killed while this job ran. Send it again."
-TOLD = 300  # characters of a process's last line
+SHOWN = 300  # characters of a process's last line
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Process:
         """How it ended, in a sentence."""
         code, lines = self.popen.returncode, self.log.read_text(errors="replace").splitlines()
         how = f"by signal {-code}" if code < 0 else f"with code {code}"
-        return f"The training's process ended {how}: {(lines or ['no word'])[-1][:TOLD]}"
+        return f"The training's process ended {how}: {(lines or ['no word'])[-1][:SHOWN]}"
 
 
 class Runner:

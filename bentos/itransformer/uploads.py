@@ -26,7 +26,7 @@ PTH, PKL, CONFIG = ".pth", ".pkl", "config.json"
 FILES = {PTH: "weights.pth", PKL: "scaler.pkl", CONFIG: CONFIG}
 OUTCOME = "outcome.json"
 MOST_FILES = 3
-TOLD = 300  # characters of a log
+SHOWN = 300  # characters of a log
 CHUNK = 1024 * 1024
 LEFT_SECONDS = 3600
 
@@ -164,6 +164,6 @@ def run(folder: Path, order: Order, mlflow: str, seconds: float) -> Outcome:
         process.kill()
         process.wait()
     if not (folder / OUTCOME).exists():
-        last = (folder / "log").read_text(errors="replace")[-TOLD:]
+        last = (folder / "log").read_text(errors="replace")[-SHOWN:]
         raise RuntimeError(f"install ended with {process.returncode}: {last}")
     return msgspec.json.decode((folder / OUTCOME).read_bytes(), type=Outcome)

@@ -39,7 +39,7 @@ from bentos.web.hot import Quick, predict
 from bentos.web.slots import racked
 
 CACHE_HEADER = "x-cache"
-TOLD_CALLS = 100
+SHOWN_CALLS = 100
 
 
 class Kept(msgspec.Struct, array_like=True):
@@ -174,7 +174,7 @@ class Networks:
 
     async def stats(self, request: Request) -> Response:
         """`GET /stats`."""
-        calls = sorted(await self.tally.recent(TOLD_CALLS), key=lambda call: call.at)
+        calls = sorted(await self.tally.recent(SHOWN_CALLS), key=lambda call: call.at)
         history = [
             Record(c.at.removesuffix("+00:00"), c.model_id, c.rows, c.mean_confidence)
             for c in calls

@@ -1,4 +1,4 @@
-"""What changes at a slot: each change is written down, done, and told."""
+"""What changes at a slot: each change is written down, done, and reported."""
 
 import logging
 from dataclasses import replace

@@ -30,7 +30,7 @@ ANSWERS_TAG = f"{HIDDEN}answers"  # of samples at the first admission; copies ke
 OWNER_TAG = f"{HIDDEN}owner"
 RECORD_TAG = f"{HIDDEN}replica."  # on the registered model, one for each process that serves
 OLD_RECORD_TAG = "serving.replica."  # on the version, where these records were before
-TOLD = (WORDS_TAG, STATE_TAG, REASON_TAG, SINCE_TAG, REPLICAS_TAG, OWNER_TAG)
+OURS = (WORDS_TAG, STATE_TAG, REASON_TAG, SINCE_TAG, REPLICAS_TAG, OWNER_TAG)
 STATES = get_args(State)
 APART = timedelta(minutes=1)  # of the clocks of a service and of MLflow
 
@@ -83,4 +83,4 @@ def state(version: Version) -> State | None:
 
 def is_ours(key: str) -> bool:
     """Whether the services write this tag of a version."""
-    return key in TOLD or key.startswith(OLD_RECORD_TAG)
+    return key in OURS or key.startswith(OLD_RECORD_TAG)

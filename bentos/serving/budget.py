@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from weakref import WeakSet
 
 LIFE = 600.0  # seconds until a call counts 1/e
-LOST_PAUSE = 1.0  # seconds; of models that nobody has any more, nobody is told
+LOST_PAUSE = 1.0  # seconds; nobody says which models nobody has any more
 
 Predict = Callable[[Any], Any]
 

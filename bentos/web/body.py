@@ -137,7 +137,7 @@ def decode_query(
     try:
         value = msgspec.convert(texts, target, strict=False)
     except msgspec.ValidationError as error:
-        raise UnprocessableBody(_told_text(_problem(error, where), texts)) from None
+        raise UnprocessableBody(_with_text(_problem(error, where), texts)) from None
     for name in value.__struct_fields__:
         number = getattr(value, name)
         if isinstance(number, float) and not isfinite(number):
@@ -181,7 +181,7 @@ def _not_finite(problem: Problem, got: str) -> Problem:
     return Problem(problem.loc, f"Must be a finite number, got {got}", "finite_number")
 
 
-def _told_text(problem: Problem, texts: dict[str, str]) -> Problem:
+def _with_text(problem: Problem, texts: dict[str, str]) -> Problem:
     """In a query every value is text, so "got `str`" tells nothing: tell which text."""
     text = texts.get(str(problem.loc[-1]))
     mistyped = _MISTYPED.match(problem.msg)

@@ -14,7 +14,7 @@ Ascenso = Callable[..., Result]
 
 @pytest.fixture(scope="session")
 def ascenso(stack: Stack) -> Ascenso:
-    """Run a command, told where the shared stack answers; more of its environment by keyword."""
+    """Run a command on the shared stack; more of its environment by keyword."""
     addresses = {"ASCENSO_URL": stack.api, "MLFLOW_TRACKING_URI": stack.mlflow}
 
     def run(*arguments: str, **environment: str) -> Result:

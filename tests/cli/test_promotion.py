@@ -45,7 +45,7 @@ def test_a_version_that_serves_already_is_no_trouble(
     assert result.exit_code == 0, result.output
 
 
-def test_a_refusal_is_told_and_the_old_version_goes_on(
+def test_a_refusal_is_reported_and_the_old_version_goes_on(
     stack: Stack, ascenso: Ascenso, versions: Versions
 ) -> None:
     before, bad = live(stack), versions.copy(WRONG)
@@ -148,12 +148,12 @@ def test_unreachable_servers_end_with_2_and_what_to_do(
     nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
     without_registry = ascenso("promote", MODEL, new, MLFLOW_TRACKING_URI=nobody)
     without_services = ascenso("promote", MODEL, new, ASCENSO_URL=nobody)
-    for told, variable in (
+    for result, variable in (
         (without_registry, "MLFLOW_TRACKING_URI"),
         (without_services, "ASCENSO_URL"),
     ):
-        assert told.exit_code == 2
-        (error,) = told.stderr.splitlines()
+        assert result.exit_code == 2
+        (error,) = result.stderr.splitlines()
         assert nobody in error
         assert "make up" in error
         assert variable in error

@@ -33,16 +33,16 @@ def test_a_line_for_each_slot(stack: Stack, ascenso: Ascenso) -> None:
     assert re.fullmatch(live(stack) + r" since 20\S+ \S+Z", shown["live"])
 
 
-def test_json_is_what_the_services_told(stack: Stack, ascenso: Ascenso) -> None:
-    def told(*options: str) -> Any:
+def test_json_is_what_the_services_report(stack: Stack, ascenso: Ascenso) -> None:
+    def reported(*options: str) -> Any:
         return json.loads(ascenso("status", "--json", *options).output)
 
     def asked() -> Any:
         return httpx.get(f"{stack.api}/releases", timeout=60).json()
 
     alone = ("--url", f"{stack.api}/contugas/")
-    wait_for(lambda: told() == asked(), 60)  # a look at the registry may come between
-    wait_for(lambda: told(*alone) == [o for o in asked() if o["service"] == "contugas"], 60)
+    wait_for(lambda: reported() == asked(), 60)  # a look at the registry may come between
+    wait_for(lambda: reported(*alone) == [o for o in asked() if o["service"] == "contugas"], 60)
 
 
 def test_one_service_alone_is_shown_too(stack: Stack, ascenso: Ascenso) -> None:

@@ -50,7 +50,7 @@ def test_adds_lists_and_removes_users_while_a_service_runs(run: Run, users: User
 
 
 @pytest.mark.parametrize(
-    ("arguments", "typed", "told"),
+    ("arguments", "typed", "message"),
     [
         (["add", "ana"], "short\n", "The password has 5 characters: use 12 to 1024"),
         (["add", "ana"], "", "The password has 0 characters"),
@@ -59,13 +59,13 @@ def test_adds_lists_and_removes_users_while_a_service_runs(run: Run, users: User
         (["remove", "ana"], "", "There is no user 'ana'"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_a_line(
-    run: Run, arguments: list[str], typed: str, told: str
+def test_what_cannot_be_done_is_said_in_a_line(
+    run: Run, arguments: list[str], typed: str, message: str
 ) -> None:
     run("add", "eva", typed=PASSWORD)
     result = run(*arguments, typed=typed)
     assert result.exit_code == 1
-    assert told in result.output
+    assert message in result.output
     assert result.output.startswith("Error: ")
     assert result.output.count("\n") == 1
 

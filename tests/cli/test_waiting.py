@@ -1,4 +1,4 @@
-"""What a wait makes of the services' reports, told one by one by a real server."""
+"""What a wait makes of the services' reports, given one by one by a real server."""
 
 from contextlib import closing
 from typing import Any
@@ -53,7 +53,7 @@ def waits(*reports: dict[str, Any] | None, seconds: float = 120) -> None:
         Wait(services, NEW, PRODUCTION, before).until_live(seconds)
 
 
-def test_every_step_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_step_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     waits(
         {"a": slot()},
         {"a": slot()},

@@ -199,8 +199,8 @@ def test_the_services_are_down() -> None:
     """What MLflow answers then, after eight seconds of trying."""
     known = {"webhook_id": "1", "name": "ascenso", "url": f"http://127.0.0.1:3000{PATH}"}
     result = {"success": False, "error_message": "Failed to test webhook: ConnectionError()"}
-    told = json.dumps({"webhook": known, "result": result}).encode()
-    with answering(told) as (url, _):
+    answer = json.dumps({"webhook": known, "result": result}).encode()
+    with answering(answer) as (url, _):
         failed = run(url, "install")
     assert failed.exit_code == 1
     assert "ConnectionError(). MLflow must reach the services at --url" in failed.stderr

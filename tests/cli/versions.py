@@ -47,8 +47,8 @@ class Versions:
             method, f"{self.mlflow}/api/2.0/mlflow/{path}", json=body, timeout=60
         )
         assert answer.is_success, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
+        found: dict[str, Any] = answer.json()
+        return found
 
 
 def live(stack: Stack) -> str:

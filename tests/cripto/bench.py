@@ -63,5 +63,5 @@ def outlook(client: httpx.Client, symbol: str = "BTC") -> dict[str, Any]:
     return body
 
 
-def versions(told: dict[str, Any]) -> dict[str, str]:
-    return {name: model["versao"] for name, model in told["modelos"].items()}
+def versions(answer: dict[str, Any]) -> dict[str, str]:
+    return {name: model["versao"] for name, model in answer["modelos"].items()}

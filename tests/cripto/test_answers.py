@@ -52,17 +52,17 @@ def test_models(client: httpx.Client) -> None:
 def test_all_five_answer_as_they_do_without_the_service(
     client: httpx.Client, folder: Path, prices: pd.DataFrame
 ) -> None:
-    told = outlook(client)
-    assert (told["ativo"], told["total_modelos"], told["dados_sinteticos"]) == ("BTC", 5, False)
-    assert told["ultimo_dado"] == str(prices["date"].iloc[-1].date())
-    assert told["timestamp"].endswith("Z")
-    assert abs(datetime.now(UTC) - datetime.fromisoformat(told["timestamp"])).seconds < 60
-    assert list(told["modelos"]) == list(MODELS)
+    given = outlook(client)
+    assert (given["ativo"], given["total_modelos"], given["dados_sinteticos"]) == ("BTC", 5, False)
+    assert given["ultimo_dado"] == str(prices["date"].iloc[-1].date())
+    assert given["timestamp"].endswith("Z")
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(given["timestamp"])).seconds < 60
+    assert list(given["modelos"]) == list(MODELS)
     row = features(prices).to_numpy()[-1:]
     for name, kind in MODELS.items():
         (path,) = (folder / "home" / "cache" / registered(name)).glob("1-*/model.skops")
         model = skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))
-        answer = told["modelos"][name]
+        answer = given["modelos"][name]
         assert (answer["modelo"], answer["tipo"], answer["versao"]) == (name, kind, "1")
         if kind == "regressor":
             price = prices["close"].iloc[-1] * (1 + model.predict(row)[0])
@@ -81,10 +81,10 @@ def test_a_symbol_is_trimmed_and_in_capitals(client: httpx.Client, spelled: str)
     assert outlook(client, spelled)["ativo"] == "BTC"
 
 
-def test_made_prices_are_told(client: httpx.Client) -> None:
-    told = outlook(client, "ETH")
-    assert told["dados_sinteticos"]
-    assert told["ultimo_dado"] == "2024-12-31"
+def test_made_prices_are_marked(client: httpx.Client) -> None:
+    given = outlook(client, "ETH")
+    assert given["dados_sinteticos"]
+    assert given["ultimo_dado"] == "2024-12-31"
 
 
 @pytest.mark.parametrize("path", ["/symbol", "/symbol/", "/symbol/%20", "/symbol/%09%0a"])

@@ -80,8 +80,8 @@ def test_a_model_that_fails_stands_in_the_answer(outlooks: Outlooks, bare: httpx
     know(outlooks, synthetic(Synthetic(days=60, seed=1)))
     outlooks.slots["classifier_rf"].swap(release("7", halves))
     outlooks.slots["regressor_rf"].swap(release("3", fail))
-    told = outlook(bare)
-    assert told["total_modelos"] == len(told["modelos"]) == 5
+    given = outlook(bare)
+    assert given["total_modelos"] == len(given["modelos"]) == 5
     good = {
         "predicao": 0,
         "probabilidade": 0.5,
@@ -89,11 +89,11 @@ def test_a_model_that_fails_stands_in_the_answer(outlooks: Outlooks, bare: httpx
         "tipo": "classifier",
         "versao": "7",
     }
-    assert told["modelos"]["classifier_rf"] == good
-    failed = told["modelos"]["regressor_rf"]
+    assert given["modelos"]["classifier_rf"] == good
+    failed = given["modelos"]["regressor_rf"]
     assert failed.keys() == {"modelo", "tipo", "erro"}
     assert failed["erro"].startswith("Internal error; see the service's log, id ")
-    waiting = told["modelos"]["regressor_gbr"]["erro"]
+    waiting = given["modelos"]["regressor_gbr"]["erro"]
     assert waiting.startswith("No version of cripto-regressor-gbr serves yet")
     assert bare.get("/health").json()["versions"] == {"regressor_rf": "3", "classifier_rf": "7"}
 

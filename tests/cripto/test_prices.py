@@ -29,7 +29,7 @@ def test_new_rows_are_seen_without_a_restart(
         wait_for(lambda: outlook(client)["ultimo_dado"] == tomorrow, 60)
         after = outlook(client)
         for name in ("regressor_rf", "regressor_gbr", "regressor_lin"):
-            old, new = (told["modelos"][name]["predicao"] for told in (before, after))
+            old, new = (answer["modelos"][name]["predicao"] for answer in (before, after))
             assert new / old == pytest.approx(1.1, abs=0.05)
         wait_for(lambda: client.get("/symbol/NEW").status_code == 200, 60)
     finally:

@@ -15,7 +15,7 @@ class Calls:
     """Asks for the outlook again and again, from entering to leaving."""
 
     def __init__(self, url: str, threads: int = 4) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.answers: list[dict[str, Any]] = []
         self.errors: list[str] = []
         self._url = url
         self._leaving = Event()
@@ -36,7 +36,7 @@ class Calls:
             while not self._leaving.wait(0.01):
                 answer = client.get("/symbol/BTC")
                 if answer.status_code == 200:
-                    self.told.append(answer.json())
+                    self.answers.append(answer.json())
                 else:
                     self.errors.append(answer.text)
 
@@ -47,25 +47,25 @@ def test_a_promotion_under_load_changes_that_model_alone(
 ) -> None:
     before = outlook(client)["modelos"]
     with Calls(url) as calls:
-        wait_for(lambda: len(calls.told) > 20, 120)
+        wait_for(lambda: len(calls.answers) > 20, 120)
         second.point(model, "2")
         try:
-            wait_for(lambda: calls.told[-1]["modelos"][model]["versao"] == "2", 120)
-            promoted = len(calls.told)
-            wait_for(lambda: len(calls.told) > promoted + 20, 120)
+            wait_for(lambda: calls.answers[-1]["modelos"][model]["versao"] == "2", 120)
+            promoted = len(calls.answers)
+            wait_for(lambda: len(calls.answers) > promoted + 20, 120)
         finally:
             second.point(model, "1")
-        wait_for(lambda: calls.told[-1]["modelos"][model]["versao"] == "1", 120)
+        wait_for(lambda: calls.answers[-1]["modelos"][model]["versao"] == "1", 120)
     assert not calls.errors
     first, other = (
-        next(told["modelos"][model] for told in calls.told if versions(told)[model] == version)
+        next(seen["modelos"][model] for seen in calls.answers if versions(seen)[model] == version)
         for version in ("1", "2")
     )
     assert not same(first, other)
     expected = {"1": before, "2": before | {model: other}}
-    for told in calls.told:
-        by_version = expected[versions(told)[model]]
-        assert all(same(answer, by_version[name]) for name, answer in told["modelos"].items())
+    for seen in calls.answers:
+        by_version = expected[versions(seen)[model]]
+        assert all(same(answer, by_version[name]) for name, answer in seen["modelos"].items())
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:

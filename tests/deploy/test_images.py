@@ -73,12 +73,12 @@ def test_no_image_runs_as_root_or_floats() -> None:
 )
 def test_an_image_gets_what_the_lock_has_and_no_cuda(what: list[str]) -> None:
     wheels = os.environ.get("PIP_FIND_LINKS", "https://download.pytorch.org/whl/cpu/torch/")
-    told = judge(
+    output = judge(
         "uv", "pip", "compile", *what, "--constraints", "requirements.lock",
         "--python-version", "3.11", "--no-emit-find-links", "--no-header", "--no-annotate",
         "--find-links", wheels, "-q",
     )  # fmt: skip
-    names = {re.split(r"[=\[]", line)[0] for line in told.splitlines() if "==" in line}
+    names = {re.split(r"[=\[]", line)[0] for line in output.splitlines() if "==" in line}
     assert {"httpx", "msgspec"} < names
     assert ("mlflow" in names) == (what != ["pyproject.toml"])  # services ask it over HTTP
     assert names - LOCKED <= {"torch"}
@@ -154,14 +154,14 @@ def test_the_folders_of_an_image_are_enough_to_serve(stage: str, tmp_path: Path)
 
 @pytest.fixture
 def commits(tmp_path: Path) -> Path:
-    """A repository with what push.sh reads, and a docker that writes down what it is told."""
+    """A repository with what push.sh reads, and a docker that writes down what it is calls."""
     names = ("deploy/images/push.sh", "deploy/images/Dockerfile", OVERLAY)
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     docker = tmp_path / "bin" / "docker"
     docker.parent.mkdir()
-    docker.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/told\n[ "$1" != manifest ]\n')
+    docker.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/calls\n[ "$1" != manifest ]\n')
     docker.chmod(0o755)
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "deploy")
@@ -190,12 +190,12 @@ def test_no_tag_is_pushed_twice(commits: Path) -> None:
     assert "not committed" in refused.stderr
     git(commits, "commit", "-qam", "second")
     second = push(commits)
-    told = (commits / "told").read_text()
-    pushed = re.findall(r"^push (\S+)$", told, re.M)
+    calls = (commits / "calls").read_text()
+    pushed = re.findall(r"^push (\S+)$", calls, re.M)
     assert len(pushed) == len(set(pushed)) == 8
     tag = second.stdout.split()[-1]
     assert (commits / OVERLAY).read_text().count(f"newTag: {tag}}}") == 4
-    assert f"push registry.example/ascenso-mlflow:{tag}\n" in told
+    assert f"push registry.example/ascenso-mlflow:{tag}\n" in calls
 
 
 def test_the_script_that_pushes_has_no_fault() -> None:

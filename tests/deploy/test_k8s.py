@@ -70,10 +70,10 @@ def services(overlay: str) -> dict[str, dict[str, Any]]:
 @OVERLAYS
 def test_the_schemas_are_kept(overlay: str, tmp_path: Path) -> None:
     (tmp_path / "all.yaml").write_text(built(overlay))
-    told = judge("kubernetes-validate", "-k", VERSION, "--strict", tmp_path / "all.yaml")
-    unknown = {line for line in told.splitlines() if not line.startswith("INFO")}
+    output = judge("kubernetes-validate", "-k", VERSION, "--strict", tmp_path / "all.yaml")
+    unknown = {line for line in output.splitlines() if not line.startswith("INFO")}
     assert all(re.search("kind (ServiceMonitor|PrometheusRule)", line) for line in unknown)
-    assert told.count("passed") == len(parsed(overlay)) - len(unknown)
+    assert output.count("passed") == len(parsed(overlay)) - len(unknown)
 
 
 def test_a_wrong_field_is_found(tmp_path: Path) -> None:
@@ -243,8 +243,8 @@ def test_an_apply_does_not_undo_what_a_scaler_did(overlay: str) -> None:
     }
     assert scaled
     for made in resources(overlay, "Deployment", "StatefulSet"):
-        told = "replicas" in made["spec"]
-        assert told != (made["metadata"]["name"] in scaled), made["metadata"]["name"]
+        fixed = "replicas" in made["spec"]
+        assert fixed != (made["metadata"]["name"] in scaled), made["metadata"]["name"]
 
 
 def test_the_queue_scales_where_its_metric_is_served(tmp_path: Path) -> None:
@@ -260,8 +260,8 @@ def test_the_queue_scales_where_its_metric_is_served(tmp_path: Path) -> None:
 
 def attribute(ingress: dict[str, Any], kind: str, name: str) -> int:
     """What an Ingress asks of its load balancer."""
-    told = ingress["metadata"]["annotations"][f"alb.ingress.kubernetes.io/{kind}-attributes"]
-    return int(dict(one.split("=") for one in told.split(","))[name])
+    attributes = ingress["metadata"]["annotations"][f"alb.ingress.kubernetes.io/{kind}-attributes"]
+    return int(dict(one.split("=") for one in attributes.split(","))[name])
 
 
 def kept(pod: dict[str, Any]) -> int:
@@ -269,8 +269,8 @@ def kept(pod: dict[str, Any]) -> int:
     (container,) = pod["containers"]
     config = {r["metadata"]["name"]: r["data"] for r in resources("production", "ConfigMap")}
     given = config[container["envFrom"][0]["configMapRef"]["name"]]
-    told = " ".join([*container.get("args", []), given.get("MLFLOW_UVICORN_OPTS", "")])
-    found = re.search(r"--timeout-keep-alive (\d+)", told)
+    options = " ".join([*container.get("args", []), given.get("MLFLOW_UVICORN_OPTS", "")])
+    found = re.search(r"--timeout-keep-alive (\d+)", options)
     return int(found[1]) if found else 5
 
 
@@ -350,7 +350,7 @@ def test_the_script_that_applies_has_no_fault() -> None:
 
 
 KUBECTL = """#!/bin/sh
-echo "$*" >>{folder}/told
+echo "$*" >>{folder}/calls
 case "$*" in
 kustomize*) echo 'apiVersion: monitoring.coreos.com/v1' ;;
 api-resources*) echo {resource} ;;
@@ -368,18 +368,18 @@ def applied(folder: Path, resource: str) -> tuple[subprocess.CompletedProcess[st
     env = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
     command = [str(K8S / "apply.sh"), str(K8S / "overlays/production")]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    return done, (folder / "told").read_text()
+    return done, (folder / "calls").read_text()
 
 
 def test_a_roll_out_waits_for_what_can_be_ready(tmp_path: Path) -> None:
-    done, told = applied(tmp_path, "servicemonitors.monitoring.coreos.com")
+    done, calls = applied(tmp_path, "servicemonitors.monitoring.coreos.com")
     assert done.returncode == 0, done.stderr
-    waited = re.findall(r"rollout status --timeout=15m (\S+)", told)
+    waited = re.findall(r"rollout status --timeout=15m (\S+)", calls)
     assert waited == ["deployment.apps/mlflow", "deployment.apps/redis", "Deployment/contugas-api"]
 
 
-def test_a_cluster_without_the_operator_is_told_before_anything_changes(tmp_path: Path) -> None:
-    done, told = applied(tmp_path, "none")
+def test_a_cluster_without_the_operator_is_named_before_anything_changes(tmp_path: Path) -> None:
+    done, calls = applied(tmp_path, "none")
     assert done.returncode == 1
     assert "no Prometheus operator" in done.stderr
-    assert "apply" not in told
+    assert "apply" not in calls

@@ -84,11 +84,11 @@ def test_the_trainer_registers_and_does_not_promote(server: Company) -> None:
 
 def test_the_doctor_says_what_an_account_may_not(server: Company) -> None:
     def warned(user: str) -> set[str]:
-        told = CliRunner().invoke(
+        result = CliRunner().invoke(
             main, ["doctor", "registry", "admission", "--json"], env=server.as_user(user)
         )
-        assert told.exit_code == 0, told.output
-        return {one["check"] for one in json.loads(told.output) if one["state"] == "warning"}
+        assert result.exit_code == 0, result.output
+        return {one["check"] for one in json.loads(result.output) if one["state"] == "warning"}
 
     assert {"may tag", "may move stages"} <= warned("trainer")
     assert "may move stages" not in warned("promoter")

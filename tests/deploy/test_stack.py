@@ -142,7 +142,7 @@ def test_a_stop_amid_the_start_leaves_nothing(tmp_path: Path, number: signal.Sig
     try:
         wait_for(lambda: answers(stack.settings.s3) and stack.processes("mlflow"), 180)
         stack.supervisor.send_signal(number)
-        assert stack.stop(number) == 0  # told twice
+        assert stack.stop(number) == 0  # stopped twice
     finally:
         stack.supervisor.kill()
     wait_gone(stack)

@@ -23,8 +23,8 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     copies = [tmp_path / unit.name for unit in UNITS]
     for unit, copy in zip(UNITS, copies, strict=True):
         copy.write_text(unit.read_text().replace("/opt/ascenso", str(ROOT)))
-    told = judge("systemd-analyze", "verify", "--man=no", "--recursive-errors=one", *copies)
-    assert told == ""
+    complaints = judge("systemd-analyze", "verify", "--man=no", "--recursive-errors=one", *copies)
+    assert complaints == ""
 
 
 def test_a_wrong_unit_is_found(tmp_path: Path) -> None:

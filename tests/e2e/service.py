@@ -79,7 +79,7 @@ def report(url: str) -> dict[str, Any]:
 def serves(url: str, version: str) -> bool:
     """Whether this version is live at this address, and nothing troubles the service."""
     try:
-        told = report(url)
+        state = report(url)
     except httpx.HTTPError:  # it is starting
         return False
-    return bool(told["serves"] == version) and not (told["degraded"] or told["trouble"])
+    return bool(state["serves"] == version) and not (state["degraded"] or state["trouble"])

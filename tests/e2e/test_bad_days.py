@@ -37,8 +37,8 @@ def hanging(stack: Stack, name: str) -> Iterator[None]:
 
 
 def trouble(url: str) -> str:
-    told = report(url)
-    return str(told["degraded"] or told["trouble"] or "")
+    state = report(url)
+    return str(state["degraded"] or state["trouble"] or "")
 
 
 def well(stack: Stack, name: str) -> bool:

@@ -75,9 +75,9 @@ class Bench:
 
     def train(self, model: str, path: str = "/train", **more: Any) -> dict[str, Any]:
         """Train and wait until the version is there."""
-        told = self.end(self.start(model, path, **more))
-        assert told["status"] == "finished", told
-        return told
+        ended = self.end(self.start(model, path, **more))
+        assert ended["status"] == "finished", ended
+        return ended
 
     def serves(self, model: str, version: str) -> bool:
         answer = self.post("/predict", model, rows(30))
@@ -108,7 +108,7 @@ def ended(process: psutil.Process) -> bool:
 def bench(folder: Path, **variables: str) -> Iterator[Bench]:
     """A service with a registry and a store of its own.
 
-    Its jobs are not niced, and train for as many epochs as they are told.
+    Its jobs are not niced, and train for as many epochs as their call says.
     """
     configs = Path(copytree(CONFIGS, folder / "configs"))
     training = msgspec.yaml.decode((configs / "training.yaml").read_bytes())

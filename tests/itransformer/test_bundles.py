@@ -36,8 +36,8 @@ def test_hostile_zips_are_refused(what: str, tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     with pytest.raises((HTTPError, InputError)) as refused:
         opened(make(), folder)
-    told = refused.value
-    assert reason in (told.message if isinstance(told, InputError) else str(told))
+    error = refused.value
+    assert reason in (error.message if isinstance(error, InputError) else str(error))
     assert not ESCAPED.exists()
     assert [
         path for path in tmp_path.rglob("*") if path.is_file() and folder not in path.parents

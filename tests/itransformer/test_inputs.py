@@ -57,7 +57,7 @@ def test_rows_that_cannot_be_used_are_named(
         ("/predict", "a b", rows(30), {}, "The model name is 'a b': give up to 100 letters"),
     ],
 )
-def test_what_does_not_fit_is_told(
+def test_what_does_not_fit_is_named(
     here: Bench, path: str, model: str, data: Any, more: dict[str, Any], message: str
 ) -> None:
     assert detail(here.post(path, model, data, **more)).startswith(message)

@@ -40,7 +40,7 @@ def names(bench: Bench) -> set[str]:
 
 
 def test_a_service_that_is_killed_amid_training_tells_the_truth(here: Bench) -> None:
-    """And goes on with what waits; a trainer that is killed by itself is told too."""
+    """And goes on with what waits; a trainer that is killed by itself is job too."""
     cut, waiting = here.start("cut", **LONG), here.start("later", **LONG)
     wait_for(lambda: here.status(cut) == "RUNNING", 180)
     trainers = here.processes("training.itransformer work")
@@ -53,15 +53,15 @@ def test_a_service_that_is_killed_amid_training_tells_the_truth(here: Bench) -> 
     worker.kill()
     wait_for(lambda: all(map(ended, trainers)), 60)
     wait_for(lambda: answers(here), 180)
-    told = here.end(cut)
-    assert told["status"] == "failed"
-    assert told["error"].startswith("The service was stopped or killed while this job ran.")
+    job = here.end(cut)
+    assert job["status"] == "failed"
+    assert job["error"].startswith("The service was stopped or killed while this job ran.")
     wait_for(lambda: here.status(waiting) == "RUNNING", 180)
     for process in here.processes("training.itransformer work"):
         process.kill()
-    told = here.end(waiting)
-    assert told["status"] == "failed"
-    assert told["error"].startswith("The training's process ended by signal 9")
+    job = here.end(waiting)
+    assert job["status"] == "failed"
+    assert job["error"].startswith("The training's process ended by signal 9")
 
 
 def answers(here: Bench) -> bool:

@@ -50,9 +50,9 @@ def test_a_download_forecasts_the_same_in_another_stack(
         assert detail(there.client.delete("/clear_all_models"), 401) == NOT_AUTHORIZED
         del there.client.headers["Authorization"]
         there.client.headers["X-Admin-Key"] = KEY
-        told = upload(there, answer.content, "plant_complete.zip")
-        assert told.status_code == 200, told.text
-        assert told.json() == {
+        uploaded = upload(there, answer.content, "plant_complete.zip")
+        assert uploaded.status_code == 200, uploaded.text
+        assert uploaded.json() == {
             "status": "success",
             "message": "Modelo 'plant_complete.zip' instalado correctamente",
             "files": ["config.json", "plant.pkl", "plant.pth"],
@@ -78,10 +78,10 @@ def left(bench: Bench) -> list[Path]:
 
 def test_a_pair_of_the_original_is_installed(here: Bench) -> None:
     form = {"model_name": "imported", "columns": "OT,HU"}
-    told = upload(here, zips.original(), "modelo.zip", data=form)
-    assert told.status_code == 200, told.text
-    assert told.json()["message"] == "Modelo 'modelo.zip' instalado correctamente"
-    assert told.json()["files"] == ["plant.pkl", "plant.pth"]
+    uploaded = upload(here, zips.original(), "modelo.zip", data=form)
+    assert uploaded.status_code == 200, uploaded.text
+    assert uploaded.json()["message"] == "Modelo 'modelo.zip' instalado correctamente"
+    assert uploaded.json()["files"] == ["plant.pkl", "plant.pth"]
     wait_for(lambda: here.serves("imported", "1"), 120)
 
 

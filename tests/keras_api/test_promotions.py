@@ -46,8 +46,8 @@ def test_a_promotion_amid_cached_traffic(url: str, client: KerasClient, stack: S
                 if answer.status_code == 401:
                     http.headers.update(bearer(url))
                     continue
-                told = (answer.headers[name] for name in ("x-model-version", "x-cache"))
-                heard.append(Heard(began, answer.json()["predictions"][0][0], *told))
+                named = (answer.headers[name] for name in ("x-model-version", "x-cache"))
+                heard.append(Heard(began, answer.json()["predictions"][0][0], *named))
 
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(asking) for _ in range(4)]
@@ -91,9 +91,9 @@ def test_the_command_promotes_a_model_that_nobody_knows_yet(url: str, stack: Sta
         return CliRunner().invoke(main, arguments, env=addresses)
 
     version = register("primero", 2.0)
-    told = ascenso("promote", version.name, str(version.version))
-    assert told.exit_code == 0, told.output
-    assert told.output.splitlines()[-1] == "keras_api serves keras-primero/1"
+    result = ascenso("promote", version.name, str(version.version))
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-1] == "keras_api serves keras-primero/1"
     wait_for(lambda: both(url, "primero"), SECONDS)
     move(version, "Archived")
     wait_for(lambda: workers(url, "primero") == 0, SECONDS)

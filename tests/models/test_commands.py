@@ -26,9 +26,9 @@ def ascenso(models: Models, monkeypatch: pytest.MonkeyPatch) -> Ascenso:
     monkeypatch.setenv("ASCENSO_URL", models.url)
 
     def run(*arguments: str) -> Result:
-        told = CliRunner().invoke(main, arguments)
-        assert told.exit_code == 0, told.output
-        return told
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        return result
 
     return run
 
@@ -42,8 +42,8 @@ def test_any_name_that_mlflow_allows(
 
     for logged in slopes:
         models.register(name, logged)
-    told = ascenso("promote", "--", name, "1")
-    assert told.output.splitlines()[-1] == f"models serves {name}/1"
+    result = ascenso("promote", "--", name, "1")
+    assert result.output.splitlines()[-1] == f"models serves {name}/1"
     assert answer() == pytest.approx(2.0)
     ascenso("promote", "--alias", "champion", "--", name, "2")
     assert answer() == pytest.approx(3.0)

@@ -13,7 +13,7 @@ NAMES = [f"one of many {at}" for at in range(6)]
 SECONDS = 60.0
 
 
-def told(models: Models, name: str) -> Any:
+def reported(models: Models, name: str) -> Any:
     return httpx.get(models.place(name, "releases")).json()
 
 
@@ -33,7 +33,7 @@ def test_closed_models_come_back(models: Models, slopes: list[str]) -> None:
         models.promote(name)
     for name in NAMES:
         models.served(name, [1.0])
-    assert not all(told(models, name)["live"]["open"] for name in NAMES)
+    assert not all(reported(models, name)["live"]["open"] for name in NAMES)
     for _ in range(2):
         answers = [answer(models, name) for name in NAMES]
         assert answers == pytest.approx([2.0, 3.0] * 3)
@@ -44,7 +44,7 @@ def test_closed_models_come_back(models: Models, slopes: list[str]) -> None:
     assert answer(models, name) == pytest.approx(3.0)
     for other in others:
         answer(models, other)
-    assert told(models, name)["previous"]["open"] is False
+    assert reported(models, name)["previous"]["open"] is False
     models.promote(name, "1")
     models.served(name, [1.0], version="1")
     assert answer(models, name) == pytest.approx(2.0)
@@ -62,12 +62,12 @@ def test_a_challenger_sees_calls_and_leaves_again(models: Models, slopes: list[s
     models.promote(name)
     models.served(name, [1.0])
     models.client.set_registered_model_alias(name, "challenger", "2")
-    wait_for(lambda: told(models, name).get("challenger", {}).get("share") == 1.0, SECONDS)
+    wait_for(lambda: reported(models, name).get("challenger", {}).get("share") == 1.0, SECONDS)
     assert answer(models, name) == pytest.approx(2.0)
     assert answer(models, name) == pytest.approx(2.0)
     assert answer(models, name, 0.0) == pytest.approx(0.0)  # where both lines agree
-    wait_for(lambda: told(models, name)["challenger"]["compared"] == 3, SECONDS)
-    tried = told(models, name)["challenger"]
+    wait_for(lambda: reported(models, name)["challenger"]["compared"] == 3, SECONDS)
+    tried = reported(models, name)["challenger"]
     assert (tried["live"]["version"], tried["mode"], tried["errors"]) == ("2", "shadow", 0)
     assert tried["agreement"] == pytest.approx(1 / 3, abs=1e-4)
     wait_for(lambda: state(models, name, "2") == "challenger", SECONDS)
@@ -75,7 +75,7 @@ def test_a_challenger_sees_calls_and_leaves_again(models: Models, slopes: list[s
     place = f"{models.url}/v2/models/{quote(name)}/versions/2/infer"
     assert httpx.post(place, json=infer).json()["outputs"][0]["data"] == pytest.approx([3.0])
     models.client.delete_registered_model_alias(name, "challenger")
-    wait_for(lambda: "challenger" not in told(models, name), SECONDS)
+    wait_for(lambda: "challenger" not in reported(models, name), SECONDS)
 
 
 def test_calls_are_counted_by_model(models: Models, slopes: list[str]) -> None:

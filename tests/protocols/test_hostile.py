@@ -54,8 +54,8 @@ def _tensors(**x: Any) -> bytes:
 
 def _binary(shape: list[int], size: int, given: int) -> bytes:
     """One tensor that says `size` bytes, and brings `given`."""
-    told = {"name": "x", "datatype": "FP64", "shape": shape}
-    header = json.dumps({"inputs": [told | {"parameters": {"binary_data_size": size}}]}).encode()
+    tensor = {"name": "x", "datatype": "FP64", "shape": shape}
+    header = json.dumps({"inputs": [tensor | {"parameters": {"binary_data_size": size}}]}).encode()
     return header.ljust(200) + b"\0" * given
 
 

@@ -39,11 +39,11 @@ class Answer(NamedTuple):
 
     def like(self, other: "Answer") -> bool:
         if self.status == other.status == 200 and isinstance(self.said[0], float):
-            told = np.array(other.said, dtype=float)
-            return bool(np.allclose(told, self.said, rtol=1e-9))
+            theirs = np.array(other.said, dtype=float)
+            return bool(np.allclose(theirs, self.said, rtol=1e-9))
         return self == other
 
-    def told(self, cell: str) -> bool:
+    def fits(self, cell: str) -> bool:
         """Whether a cell of the table says this: a status, and perhaps a code."""
         status, code = CELL.match(cell).groups()  # type: ignore[union-attr]
         return int(status) == self.status and code in (None, self.said)
@@ -131,7 +131,7 @@ def test_they_differ_as_the_table_says(
     theirs, ours = both.answers(sent)
     assert not ours.like(theirs), "the table names a difference that is none any more"
     for answer, cell in zip((theirs, ours), table[what], strict=True):
-        assert answer.told(cell), (sent, answer, cell)
+        assert answer.fits(cell), (sent, answer, cell)
 
 
 def test_a_model_that_is_served_alone_is_one_for_mlflows_client(tmp_path: Path) -> None:

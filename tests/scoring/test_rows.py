@@ -90,7 +90,7 @@ def test_no_rows_get_no_answers(admit: Admit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"volumen": None}, r"the columns \['volumen'\] are missing"),
         ({"cliente": ["a"] * 3}, r"takes no columns \['cliente'\]: drop them, or --keep them"),
@@ -102,15 +102,15 @@ def test_no_rows_get_no_answers(admit: Admit) -> None:
     ],
 )
 def test_what_a_service_refuses_is_refused(
-    admit: Admit, change: dict[str, Any], told: str
+    admit: Admit, change: dict[str, Any], message: str
 ) -> None:
     table = {name: values for name, values in (READINGS | change).items() if values}
-    with pytest.raises(Unfit, match=told):
+    with pytest.raises(Unfit, match=message):
         scored(*admit("contugas-anomaly"), table)
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         (["1"] * 2, "'symbol' is string, not double"),
         (pa.array(["1", "2"], pa.large_string()), "'symbol' is large_string, not double"),
@@ -119,10 +119,10 @@ def test_what_a_service_refuses_is_refused(
         ([1.0, None], "'symbol' has no finite number in row 1"),
     ],
 )
-def test_a_column_of_another_type_is_named(admit: Admit, values: list[Any], told: str) -> None:
+def test_a_column_of_another_type_is_named(admit: Admit, values: list[Any], message: str) -> None:
     release, columns = admit("cripto-regressor-rf")
     table: dict[str, Any] = {name: [0.0, 0.0] for name in columns.inputs}
-    with pytest.raises(Unfit, match=told):
+    with pytest.raises(Unfit, match=message):
         scored(release, columns, table | {"symbol": values})
 
 
@@ -142,7 +142,7 @@ def test_a_csv_may_say_true_where_a_service_takes_it(admit: Admit) -> None:
     assert (types["energy"], types["artists"]) == (pa.float64(), pa.string())
 
 
-def test_a_signature_that_cannot_be_columns_is_told(tmp_path: Any) -> None:
+def test_a_signature_that_cannot_be_columns_is_named(tmp_path: Any) -> None:
     (tmp_path / "MLmodel").write_text("flavors: {sklearn: {}}\n")
     with pytest.raises(Unfit, match=r"the signature's inputs .* cannot be columns"):
         Columns.of(MLmodel(tmp_path), ())
@@ -195,7 +195,7 @@ def test_other_writings_of_a_column_are_read(kind: str, column: pa.Array, values
 
 
 @pytest.mark.parametrize(
-    ("kind", "column", "told"),
+    ("kind", "column", "message"),
     [
         ("string", pa.array(["a", None]).dictionary_encode(), "'x' has 1 nulls"),
         ("double", pa.array([Decimal("1.5"), None]), "'x' has no finite number in row 1"),
@@ -206,9 +206,9 @@ def test_other_writings_of_a_column_are_read(kind: str, column: pa.Array, values
     ],
 )
 def test_what_would_become_another_value_is_refused(
-    kind: str, column: pa.Array, told: str
+    kind: str, column: pa.Array, message: str
 ) -> None:
-    with pytest.raises(Unfit, match=told):
+    with pytest.raises(Unfit, match=message):
         asked({"x": kind}, {"x": column})
 
 

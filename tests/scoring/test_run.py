@@ -90,20 +90,20 @@ def test_a_killed_run_goes_on_with_the_version_that_began_it(
     first = score(*asked, "--workers", "1")
     wait_for(lambda: Folder(output).parts() or first.poll() is not None, 240)
     os.killpg(first.pid, signal.SIGKILL)
-    told, _ = first.communicate(timeout=120)
+    printed, _ = first.communicate(timeout=120)
     wait_for(lambda: not marked(f"{home}:score"), 120)
     done = parts(output)
-    assert 0 < len(done) < PARTS, told
+    assert 0 < len(done) < PARTS, printed
 
     registry.promote(MODEL, Versions(stack.mlflow).copy(), "Production")
     try:
         second = score(*asked)
-        told, _ = second.communicate(timeout=240)
+        printed, _ = second.communicate(timeout=240)
     finally:
         registry.promote(MODEL, begun, "Production")
         wait_for(lambda: live(stack) == begun, 120)
-    assert second.returncode == 0, told
-    assert f"{MODEL}/{begun} scores {PARTS - len(done)} parts, {len(done)} are done" in told
+    assert second.returncode == 0, printed
+    assert f"{MODEL}/{begun} scores {PARTS - len(done)} parts, {len(done)} are done" in printed
     assert len(parts(output)) == PARTS
     assert parts(output).items() >= done.items()  # they were not written again
     assert json.loads(Folder(output).read("_ascenso.json") or b"")["version"] == begun
@@ -119,8 +119,8 @@ def test_a_killed_run_goes_on_with_the_version_that_began_it(
 def parts(output: str) -> dict[str, datetime]:
     """The parts that are there, with the time when each was written."""
     store = open_s3(output)
-    told = store.client.list_objects_v2(Bucket=store.bucket, Prefix=store.prefix)
-    written = {entry["Key"]: entry["LastModified"] for entry in told.get("Contents", [])}
+    listing = store.client.list_objects_v2(Bucket=store.bucket, Prefix=store.prefix)
+    written = {entry["Key"]: entry["LastModified"] for entry in listing.get("Contents", [])}
     return {key: time for key, time in written.items() if key.endswith(".parquet")}
 
 
@@ -135,12 +135,12 @@ def test_an_output_is_of_one_job(planned: Plan, tmp_path: Path) -> None:
     run = planned(output)
     assert (run.done, len(run.left)) == (0, PARTS)
     assert planned(output) == run
-    for options, told in (
+    for options, message in (
         ({"model": "spotify-popularity", "number": 1}, "with model"),
         ({"source": f"{SOURCE}/0.parquet"}, "with input"),
         ({"keep": ()}, "with keep"),
     ):
-        with pytest.raises(Unfit, match=f"was begun {told}"):
+        with pytest.raises(Unfit, match=f"was begun {message}"):
             planned(output, **options)
 
 
@@ -166,14 +166,14 @@ def test_columns_are_looked_at_before_anything_is_written(planned: Plan, tmp_pat
     assert not output.exists()
 
 
-def test_a_note_that_cannot_be_read_is_told(planned: Plan, tmp_path: Path) -> None:
+def test_a_note_that_cannot_be_read_is_reported(planned: Plan, tmp_path: Path) -> None:
     (tmp_path / "_ascenso.json").write_text("{")
     with pytest.raises(Unfit, match=r"_ascenso\.json in .* cannot be read"):
         planned(str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("model", "source", "code", "told"),
+    ("model", "source", "code", "message"),
     [
         ("nobody", SOURCE, 1, "has no 'nobody', only"),
         (MODEL, "gs://bucket/in", 1, "neither a path nor s3://"),
@@ -181,10 +181,10 @@ def test_a_note_that_cannot_be_read_is_told(planned: Plan, tmp_path: Path) -> No
     ],
 )
 def test_what_cannot_be_done_ends_with_one_line(
-    ascenso: Ascenso, tmp_path: Path, model: str, source: str, code: int, told: str
+    ascenso: Ascenso, tmp_path: Path, model: str, source: str, code: int, message: str
 ) -> None:
     ended = ascenso("score", model, "--input", source, "--output", str(tmp_path / "out"))
     assert ended.exit_code == code
     assert ended.stderr.startswith("Error: ")
     assert ended.stderr.count("\n") == 1
-    assert told in ended.stderr
+    assert message in ended.stderr

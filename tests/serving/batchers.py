@@ -18,7 +18,7 @@ class Bad(Exception):
 
 
 class Gated:
-    """A model that waits, as soon as it has begun, until it is told to go on."""
+    """A model that waits, as soon as it has begun, until it may go on."""
 
     def __init__(self) -> None:
         self.begun = Event()

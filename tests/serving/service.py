@@ -53,7 +53,7 @@ class Here(Office):
 
 
 class Service:
-    """Follows one model. Without `start` it looks only when told to `look`."""
+    """Follows one model. Without `start` it looks only on `look`."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Service:
     def bring(self) -> None:
         """Look now, and tell the registry nothing."""
         self.watcher.look()
-        for running in self.watcher._running.values():
+        for running in self.watcher._admissions._running.values():
             running.result(60)
 
     def ask(self, x: float = 2.0) -> tuple[float, str]:
@@ -129,7 +129,7 @@ class Service:
     def close(self) -> None:
         if self._started:
             self.watcher.stop()
-        self.watcher._admissions.shutdown()  # what serves is on disk then
+        self.watcher._admissions._threads.shutdown()  # what serves is on disk then
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -106,8 +106,8 @@ def test_unsigned_versions_serve_with_a_warning_where_that_is_configured(
     bench.shelf.promote(make(bench))
     service.look()
     assert service.ask() == (2.0, "2")
-    told = service.slot.report()["live"]["warnings"]
-    assert all(any(part in warning for warning in told) for part in missing)
+    found = service.slot.report()["live"]["warnings"]
+    assert all(any(part in warning for warning in found) for part in missing)
     reason = bench.shelf.version(2).tag("serving.reason")
     assert all(part in reason for part in missing)
 

@@ -78,7 +78,7 @@ async def test_the_next_batch_fills_while_the_model_runs(tally: Tally) -> None:
     assert one.queued_rows == 0
 
 
-async def test_what_waits_is_told_when_a_batch_begins(tally: Tally) -> None:
+async def test_what_waits_is_reported_when_a_batch_begins(tally: Tally) -> None:
     gated = Gated()
     one = batcher(Live(release(row_seconds=THREADED)), tally, gated)
     async with busy(one, gated):

@@ -41,7 +41,7 @@ def test_a_file_keeps_what_it_holds_and_lets_others_read_amid_a_write(tmp_path: 
             assert lines(reader) == ["first", "second"]
 
 
-def test_others_are_waited_for_no_longer_than_told(tmp_path: Path) -> None:
+def test_others_are_waited_for_no_longer_than_asked(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     with filelock.FileLock(tmp_path / "a.db.lock"), pytest.raises(OSError, match="could not be"):
         opened(path, SCHEMA, 0)

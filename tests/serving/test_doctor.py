@@ -28,7 +28,7 @@ FOLLOWED: dict[str, object] = {"stage": None, "aliases": [], "alias": EXAMINED}
 
 @pytest.fixture
 def doctor(server: Server, store: Store, tmp_path: Path) -> Doctor:
-    """Run it, told where all is that it asks; more of its environment by keyword."""
+    """Run it on the servers of the tests; more of its environment by keyword."""
     ports = map(str, free_ports(3))
     names = ("ASCENSO_PORT", "ASCENSO_MLFLOW_PORT", "ASCENSO_S3_PORT")
     well = store.env | dict(zip(names, ports, strict=True)) | {
@@ -47,9 +47,9 @@ def doctor(server: Server, store: Store, tmp_path: Path) -> Doctor:
     return run
 
 
-def not_ok(told: Result) -> dict[str, str]:
+def not_ok(result: Result) -> dict[str, str]:
     """What is not as it should be: the check, and its state with what was said."""
-    found = json.loads(told.output)
+    found = json.loads(result.output)
     return {
         f"{one['subject']}: {one['check']}": f"{one['state']}: {one['text']} -> {one['mend']}"
         for one in found
@@ -57,11 +57,11 @@ def not_ok(told: Result) -> dict[str, str]:
     }
 
 
-def only(told: Result, check: str, *words: str) -> None:
+def only(result: Result, check: str, *words: str) -> None:
     """Exactly one thing is wrong; what is said of it has these words."""
-    found = not_ok(told)
+    found = not_ok(result)
     assert list(found) == [check], found
-    assert told.exit_code == (1 if found[check].startswith("failure") else 0)
+    assert result.exit_code == (1 if found[check].startswith("failure") else 0)
     for word in words:
         assert word in found[check]
 
@@ -69,11 +69,11 @@ def only(told: Result, check: str, *words: str) -> None:
 def test_all_is_well(shelf: Shelf, doctor: Doctor, registry: Registry) -> None:
     registry.set_alias(shelf.name, shelf.add().version, EXAMINED)
     before = registry.models()
-    told = doctor("--json")
-    found = json.loads(told.output)
-    assert told.exit_code == 0, told.output
+    result = doctor("--json")
+    found = json.loads(result.output)
+    assert result.exit_code == 0, result.output
     assert {one["subject"] for one in found} == set(SUBJECTS)
-    bad = {name for name in not_ok(told) if not name.startswith("sandbox")}  # of this machine
+    bad = {name for name in not_ok(result) if not name.startswith("sandbox")}  # of this machine
     assert bad == {"secrets: users"}
     assert registry.models().keys() == before.keys()
     runs = Runs(registry.address)
@@ -82,12 +82,12 @@ def test_all_is_well(shelf: Shelf, doctor: Doctor, registry: Registry) -> None:
 
 
 def test_a_line_for_each_check_and_what_to_set_below(doctor: Doctor) -> None:
-    told = doctor("secrets", ASCENSO_SECURITY__SECRET=WEAK)
-    assert told.exit_code == 1
-    failed, mend = told.output.splitlines()[:2]
+    result = doctor("secrets", ASCENSO_SECURITY__SECRET=WEAK)
+    assert result.exit_code == 1
+    failed, mend = result.output.splitlines()[:2]
     assert failed == "failure  secrets: tokens: ASCENSO_SECURITY__SECRET is weak"
     assert mend.startswith("         -> set ASCENSO_SECURITY__SECRET")
-    assert "ok       secrets: admin key: none is set" in told.output
+    assert "ok       secrets: admin key: none is set" in result.output
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_what_is_broken_is_named(
 
 
 def test_a_setting_that_cannot_be_used_is_all_that_is_said(doctor: Doctor) -> None:
-    told = doctor("--json", ASCENSO_LIMITS__BATCH_ROWS="many")
-    only(told, "settings: configs", "limits.batch_rows", "ASCENSO_LIMITS__BATCH_ROWS")
+    result = doctor("--json", ASCENSO_LIMITS__BATCH_ROWS="many")
+    only(result, "settings: configs", "limits.batch_rows", "ASCENSO_LIMITS__BATCH_ROWS")
 
 
 def test_another_server_is_no_registry_and_no_service(doctor: Doctor) -> None:
@@ -127,8 +127,8 @@ def test_another_server_is_no_registry_and_no_service(doctor: Doctor) -> None:
 def test_clocks_that_differ(doctor: Doctor) -> None:
     late = format_datetime(datetime.now(UTC) - timedelta(hours=1))
     with answering(b"<Error>", headers=f"Date: {late}\r\n") as (url, _):
-        told = doctor("store", "--json", AWS_ENDPOINT_URL=url)
-    only(told, "store: clock", " 36", "timedatectl")
+        result = doctor("store", "--json", AWS_ENDPOINT_URL=url)
+    only(result, "store: clock", " 36", "timedatectl")
 
 
 def test_files_that_are_gone_from_the_store(shelf: Shelf, store: Store, doctor: Doctor) -> None:
@@ -136,9 +136,9 @@ def test_files_that_are_gone_from_the_store(shelf: Shelf, store: Store, doctor: 
     shelf.registry.set_alias(shelf.name, version.version, EXAMINED)
     for name in shelf.files(version):
         store.delete(shelf.key(version, name))
-    told = doctor("store", "--json")
+    result = doctor("store", "--json")
     shelf.registry.delete_alias(shelf.name, EXAMINED)
-    only(told, "store: download", str(version), "restore its files")
+    only(result, "store: download", str(version), "restore its files")
 
 
 def test_few_open_files(doctor: Doctor) -> None:

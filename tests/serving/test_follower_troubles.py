@@ -218,8 +218,8 @@ def test_when_the_registry_answers_again_nothing_waits(
         assert service.ask() == (2.0, "1")
 
 
-def test_who_is_told_what(registry: Registry, shelf: Shelf, open_service: Open) -> None:
-    """The registry that is down when a swap happens is told when it is back."""
+def test_who_learns_what(registry: Registry, shelf: Shelf, open_service: Open) -> None:
+    """A registry that is down when a swap happens learns of it when it is back."""
     with gated(registry.uri) as gate:
         service = open_service(uri=gate.url)
         shelf.promote(shelf.add(1.0))

@@ -55,8 +55,8 @@ def test_what_torch_would_answer_otherwise_is_refused(backend: str, tmp_path: Pa
     model = keras.Sequential([keras.Input((5,)), layers.Reshape((5, 1)), pooled, layers.Flatten()])
     model.save(tmp_path / "m.keras")
     assert open_keras(tmp_path / "m.keras").count_params() == 0
-    told = rf"the model is of {backend}, and its AveragePooling1D 'smooth' pools \[4\]"
-    refused("load", told, lambda: open_keras(tmp_path / "m.keras", backend))
+    message = rf"the model is of {backend}, and its AveragePooling1D 'smooth' pools \[4\]"
+    refused("load", message, lambda: open_keras(tmp_path / "m.keras", backend))
 
 
 def test_answers_as_where_it_was_made(file: Path, tmp_path: Path) -> None:
@@ -76,14 +76,14 @@ def test_a_fresh_service_runs_it_on_one_thread_without_a_compiler(
 ) -> None:
     version(tmp_path / "version", file)
     environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", FRESH, str(tmp_path / "version")],
         capture_output=True,
         text=True,
         check=True,
         env=environment | {"OMP_NUM_THREADS": "2"},
     )
-    assert told.stdout.split() == ["False", "torch", "1", "False", "False"]
+    assert done.stdout.split() == ["False", "torch", "1", "False", "False"]
 
 
 def test_nothing_in_a_file_but_the_optimizer_is_of_a_backend(file: Path) -> None:

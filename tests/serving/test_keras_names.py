@@ -65,7 +65,7 @@ def test_names_that_are_not_on_the_list(
     refused("pickle", f"{named}.*not on our", lambda: open_keras(file))
 
 
-def test_names_are_told_with_their_place(file: Path) -> None:
+def test_names_come_with_their_place(file: Path) -> None:
     reconfigure(file, activated(function("os", "system")))
     refused(
         "pickle",

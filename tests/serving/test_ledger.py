@@ -68,8 +68,8 @@ def test_a_line_tells_everything(ledger: Ledger, clock: Clock) -> None:
 def test_history_is_in_order_and_of_one_model(ledger: Ledger, clock: Clock) -> None:
     write(ledger, clock, [(0, "swap", 1), (1, "refusal", 2), (2, "swap", 3), (3, "rollback", 1)])
     ledger.record("swap", CHANNEL, Version("power", "1"), "")
-    told = [(event.what, event.version) for event in ledger.history("gas")]
-    assert told == [("swap", "1"), ("refusal", "2"), ("swap", "3"), ("rollback", "1")]
+    events = [(event.what, event.version) for event in ledger.history("gas")]
+    assert events == [("swap", "1"), ("refusal", "2"), ("swap", "3"), ("rollback", "1")]
     assert [event.version for event in ledger.history("gas", limit=2)] == ["3", "1"]
     assert ledger.history("nobody") == []
 
@@ -86,15 +86,15 @@ def test_what_served_at(ledger: Ledger, clock: Clock, hour: float, serves: list[
     assert [event.version for event in ledger.serving_at("gas", elsewhere)] == serves
 
 
-def test_every_replica_and_channel_is_told(
+def test_every_replica_and_channel_is_listed(
     ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(ledger, clock, [(0, "swap", 1)])
     ledger.record("swap", "alias champion", version(5), "")
     monkeypatch.setattr(module, "REPLICA", "other-1")
     write(ledger, clock, [(1, "restore", 2)])
-    told = {(e.replica, e.channel, e.version) for e in ledger.serving_at("gas", clock.time)}
-    assert told == {
+    served = {(e.replica, e.channel, e.version) for e in ledger.serving_at("gas", clock.time)}
+    assert served == {
         (REPLICA, CHANNEL, "1"),
         (REPLICA, "alias champion", "5"),
         ("other-1", CHANNEL, "2"),
@@ -144,8 +144,8 @@ def test_lines_of_another_time_reason_or_channel_are_other_events(
 def test_clock_that_jumps_back_loses_nothing(ledger: Ledger, clock: Clock) -> None:
     write(ledger, clock, [(0, "swap", 1), (5, "swap", 2), (1, "swap", 3)])
     assert {event.version for event in ledger.history("gas")} == {"1", "2", "3"}
-    told = ledger.serving_at("gas", NOON + timedelta(hours=6))
-    assert [event.version for event in told] == ["3"]
+    served = ledger.serving_at("gas", NOON + timedelta(hours=6))
+    assert [event.version for event in served] == ["3"]
 
 
 def test_it_survives_a_restart(ledger: Ledger) -> None:

@@ -122,10 +122,10 @@ def test_in_a_service_skops_own_list_does_not_count_either(tmp_path: Path) -> No
         hidden_layer_sizes=(2,), solver="lbfgs", max_iter=500, tol=0.1, random_state=0
     )
     stored(tmp_path, network.fit(X, Y))
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", FRESH, str(tmp_path)], capture_output=True, text=True, check=True
     )
-    refusal, torch = told.stdout.splitlines()
+    refusal, torch = done.stdout.splitlines()
     assert refusal.startswith("pickle: the skops file names types that are not on our list")
     assert "MLPRegressor" in refusal
     assert torch == "False"

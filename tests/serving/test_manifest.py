@@ -65,7 +65,7 @@ def test_other_samples_are_refused(tmp_path: Path, content: bytes) -> None:
         read_samples(written(tmp_path, SAMPLES, content))
 
 
-def test_absence_is_told_apart(tmp_path: Path) -> None:
+def test_absence_has_an_error_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_manifest(tmp_path)
     with pytest.raises(FileNotFoundError):

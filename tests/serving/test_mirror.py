@@ -17,7 +17,7 @@ QUICK = RegistrySettings(poll_seconds=0.05, max_backoff_seconds=0.1)
 
 @dataclass
 class Seen:
-    """What the mirror told last, and each set of changes."""
+    """What the mirror reported last, and each set of changes."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     changes: list[set[str]] = field(default_factory=list)
@@ -72,7 +72,7 @@ def running(mirror: Mirror) -> Iterator[Mirror]:
     mirror._loop.stop(60)
 
 
-def test_only_what_changed_is_told(prefix: Prefix, mirror: Mirror, seen: Seen) -> None:
+def test_only_what_changed_is_reported(prefix: Prefix, mirror: Mirror, seen: Seen) -> None:
     prefix.put("A/x.csv", b"1")
     prefix.put("B/y.csv", b"2")
     prefix.put("B/notes.txt", b"not wanted")
@@ -142,7 +142,7 @@ def test_what_lies_on_disk_is_not_fetched_again(
     assert fetched == ["A/x.csv"]
 
 
-def test_what_came_before_s3_broke_off_is_told(
+def test_what_came_before_s3_broke_off_is_reported(
     prefix: Prefix, mirror: Mirror, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefix.put("A/x.csv", b"1")
@@ -188,7 +188,7 @@ def test_a_bucket_that_is_missing_is_trouble_and_nothing_is_lost(
     assert mirror.trouble == ""
 
 
-def test_an_error_in_who_is_told_does_not_stop_the_looks(
+def test_an_error_in_who_listens_does_not_stop_the_looks(
     prefix: Prefix, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(files: Mapping[str, bytes], changed: Set[str]) -> None:

@@ -337,7 +337,7 @@ def test_replicas_that_stopped_telling_are_struck_off(
     assert tags_of(registry, version)["replicas"] == "2"
 
 
-def test_what_is_live_is_told_again(
+def test_what_is_live_is_noted_again(
     registry: Registry, version: Version, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = opened(registry, "a")

@@ -82,7 +82,7 @@ class Registered(Protocol):
     def mark_live(self, version: str) -> None: ...
 
 
-def told(version: str, **changes: object) -> Callable[[Version], Version]:
+def changing(version: str, **changes: object) -> Callable[[Version], Version]:
     def change(known: Version) -> Version:
         changed: Version = msgspec.structs.replace(known, **changes)
         return changed if known.version == version else known
@@ -112,12 +112,12 @@ class Rules:
         }
         if what == "!":
             for other in [v.version for v in self.known if v.stage == "Production"]:
-                self._change(told(other, stage="Archived", last_updated_timestamp=self.clock))
+                self._change(changing(other, stage="Archived", last_updated_timestamp=self.clock))
         if what in stamps:
             change = stamps[what] | {"last_updated_timestamp": self.clock}
-            self._change(told(version, **change))
+            self._change(changing(version, **change))
         if what == "~":
-            self._change(told(version, last_updated_timestamp=self.clock))
+            self._change(changing(version, last_updated_timestamp=self.clock))
         if what == "x":
             self.known = [v for v in self.known if v.version != version]
         if what == "n":
@@ -137,7 +137,7 @@ class Rules:
         return self.known
 
     def mark_live(self, version: str) -> None:
-        self._change(told(version, tags=(Tag(STATE_TAG, "live"),)))
+        self._change(changing(version, tags=(Tag(STATE_TAG, "live"),)))
 
     def _change(self, change: Callable[[Version], Version]) -> None:
         self.known = [change(version) for version in self.known]

@@ -117,7 +117,7 @@ def test_the_tag_sets_the_share(tag: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("tag", ["2", "-0.1", "nan", "all"])
-def test_a_bad_tag_changes_nothing_and_is_told(tag: str) -> None:
+def test_a_bad_tag_changes_nothing_and_is_reported(tag: str) -> None:
     slot = tried("canary", 0.1, release("1", lambda x: x), release("2", lambda x: x))
     assert isinstance(slot.trial, Trial)
     slot.trial.adjust(tag, "the tag serving.traffic")

@@ -169,8 +169,8 @@ def test_two_processes_share_one_home(shelf: Shelf, server: Server, home: Path) 
             for service in both:
                 until(service, number)
         assert {service.ask(1.0) for service in both} == {(3.0, "3")}
-        told = both[0].history()
-        assert [told.count(("swap", number)) for number in "123"] == [2, 2, 2]
+        events = both[0].history()
+        assert [events.count(("swap", number)) for number in "123"] == [2, 2, 2]
         assert len(both[0].cached) == 3
 
 

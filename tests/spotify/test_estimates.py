@@ -55,12 +55,12 @@ def test_the_query_gets_the_same_answer(
 
 @pytest.mark.parametrize("spelling", ["true", "True", "TRUE", "1", "false", "False", "0"])
 def test_explicit_takes_true_false_1_and_0(client: httpx.Client, spelling: str) -> None:
-    told = {"true": True, "1": 1, "false": False, "0": 0}[spelling.lower()]
-    posted = ask(client, "post", SONG | {"explicit": told})
+    value = {"true": True, "1": 1, "false": False, "0": 0}[spelling.lower()]
+    posted = ask(client, "post", SONG | {"explicit": value})
     got = client.get("/predict/params", params=spelled(SONG) | {"explicit": spelling})
     assert (posted.status_code, got.status_code) == (200, 200)
     assert got.json() == posted.json()
-    same = ask(client, "post", SONG | {"explicit": bool(told)})
+    same = ask(client, "post", SONG | {"explicit": bool(value)})
     assert posted.json() == same.json()
 
 
@@ -99,8 +99,8 @@ def test_bentomls_own_client_gets_the_same_answer(client: httpx.Client, url: str
     assert "rows[0][9], tempo: Expected `float`, got `str`" in answer.text
 
 
-@pytest.mark.parametrize(("raw", "told"), [(104.2, 100.0), (-0.3, 0.0), (57.3149, 57.31)])
-def test_an_estimate_stays_on_the_scale(raw: float, told: float) -> None:
+@pytest.mark.parametrize(("raw", "estimate"), [(104.2, 100.0), (-0.3, 0.0), (57.3149, 57.31)])
+def test_an_estimate_stays_on_the_scale(raw: float, estimate: float) -> None:
     odd = release("1", lambda rows: np.full(len(rows), raw), name=MODEL)
     song = Song(*SONG.values())
-    assert spotify.estimate(odd, [song]) == [spotify.Estimate(told)]
+    assert spotify.estimate(odd, [song]) == [spotify.Estimate(estimate)]

@@ -66,8 +66,8 @@ def test_a_value_out_of_bounds_is_named(
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_field_that_no_song_has_is_named(client: httpx.Client, place: str) -> None:
-    told = refused(ask(client, place, SONG | {"popularity": 50}), place, "popularity")
-    assert told == "Unknown field; leave it out"
+    message = refused(ask(client, place, SONG | {"popularity": 50}), place, "popularity")
+    assert message == "Unknown field; leave it out"
 
 
 def test_a_parameter_given_twice_is_named(client: httpx.Client) -> None:
@@ -106,7 +106,7 @@ def test_a_body_too_large_is_refused(client: httpx.Client) -> None:
         ("GET", "/songs", 404),
     ],
 )
-def test_a_wrong_address_is_told(
+def test_a_wrong_address_is_named(
     client: httpx.Client, method: str, path: str, status: int
 ) -> None:
     answer = client.request(method, path)

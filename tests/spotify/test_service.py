@@ -17,7 +17,7 @@ from tests.web.serving import serving
     ("page", "may"), [("https://songs.example.com", True), ("http://localhost:3000", False)]
 )
 def test_pages_of_configured_origins_may_call(client: httpx.Client, page: str, may: bool) -> None:
-    told = {"access-control-allow-origin": page} if may else {}
+    expected = {"access-control-allow-origin": page} if may else {}
     asked = {"origin": page, "access-control-request-method": "POST"}
     answers = [
         client.options("/predict/", headers=asked),
@@ -28,16 +28,16 @@ def test_pages_of_configured_origins_may_call(client: httpx.Client, page: str, m
     assert [answer.status_code for answer in answers] == [200 if may else 400, 200, 422, 200]
     for answer in answers:
         found = answer.headers.get("access-control-allow-origin")
-        assert found == told.get("access-control-allow-origin")
+        assert found == expected.get("access-control-allow-origin")
 
 
 def test_pages_on_localhost_may_call_the_local_stack(stack: Stack) -> None:
-    for page, told in [("http://localhost:8080", True), ("https://songs.example.com", False)]:
+    for page, may in [("http://localhost:8080", True), ("https://songs.example.com", False)]:
         headers = {"origin": page}
         url = f"{stack.api}/spotify/predict/"
         answer = httpx.post(url, json=SONG, headers=headers, timeout=60)
         assert answer.status_code == 200
-        assert ("access-control-allow-origin" in answer.headers) == told
+        assert ("access-control-allow-origin" in answer.headers) == may
 
 
 def test_it_answers_in_the_stack(stack: Stack) -> None:
@@ -62,9 +62,9 @@ def test_the_docs_tell_both_routes_from_one_definition(client: httpx.Client) -> 
 
 
 def test_releases_and_metrics_tell_of_it(client: httpx.Client, url: str, version: str) -> None:
-    (told,) = client.get("/releases").json()["releases"]
-    assert (told["model"], told["channel"]) == (MODEL, f"alias {ALIAS}")
-    assert (told["live"]["version"], told["live"]["runs"]) == (version, "native")
+    (report,) = client.get("/releases").json()["releases"]
+    assert (report["model"], report["channel"]) == (MODEL, f"alias {ALIAS}")
+    assert (report["live"]["version"], report["live"]["runs"]) == (version, "native")
     before = value(url, "ascenso_batch_rows_sum", model=MODEL)
     client.post("/predict/", json=[SONG] * 7)
     assert value(url, "ascenso_batch_rows_sum", model=MODEL) - before == 7

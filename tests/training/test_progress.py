@@ -15,7 +15,7 @@ def test_a_log_gets_lines(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == [f"scoring: {done} of 3" for done in (1, 2, 3)]
 
 
-def test_quick_work_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_quick_work_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "training"):
         assert list(track("abc", 3, "scoring")) == ["a", "b", "c"]
     assert not caplog.messages

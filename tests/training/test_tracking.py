@@ -185,7 +185,7 @@ def closed_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def test_a_server_that_is_down_is_told_at_once(
+def test_a_server_that_is_down_is_reported_at_once(
     monkeypatch: pytest.MonkeyPatch, closed_port: int
 ) -> None:
     for name in ("USERNAME", "PASSWORD"):
@@ -215,7 +215,7 @@ def test_the_default_server_is_this_machine_s(
     assert tracking.connect(EXPERIMENT) == mlflow_server
 
 
-def test_what_mlflow_refuses_is_told_as_ours(registry: MlflowClient) -> None:
+def test_what_mlflow_refuses_is_an_error_of_ours(registry: MlflowClient) -> None:
     with (
         pytest.raises(RegistryError, match=r"MLflow: .*no/such\?\*name") as caught,
         tracking.run(EXPERIMENT),

@@ -43,7 +43,7 @@ def total(rows: Matrix) -> Matrix:
 
 
 class Gated:
-    """A model that waits, as soon as it has begun, until it is told to go on."""
+    """A model that waits, as soon as it has begun, until it may go on."""
 
     def __init__(self) -> None:
         self.begun = Event()

@@ -60,11 +60,11 @@ def test_releases_tells_what_serves_and_who_was_refused() -> None:
     report = answer.json()
     assert report["service"] == "small"
     assert report["degraded"] == "the service is still starting"
-    (told,) = report["releases"]
-    assert (told["model"], told["channel"]) == ("adder", "stage Production")
-    assert told["live"]["version"] == "3"
-    assert told["refused"]["version"] == "4"
-    assert told["refused"]["message"] == "row 2 differs"
+    (reported,) = report["releases"]
+    assert (reported["model"], reported["channel"]) == ("adder", "stage Production")
+    assert reported["live"]["version"] == "3"
+    assert reported["refused"]["version"] == "4"
+    assert reported["refused"]["message"] == "row 2 differs"
 
 
 def test_reload_waits_for_the_start(url: str) -> None:
@@ -90,18 +90,18 @@ def test_reload_tells_that_the_registry_is_down_and_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "told"),
+    ("method", "path", "status", "message"),
     [
         ("GET", "/nothing", 404, "Nothing answers at GET "),
         ("DELETE", "/releases", 405, "is not allowed; use "),
     ],
 )
-def test_a_wrong_address_is_told_in_json(
-    url: str, method: str, path: str, status: int, told: str
+def test_a_wrong_address_is_named_in_json(
+    url: str, method: str, path: str, status: int, message: str
 ) -> None:
     answer = httpx.request(method, url + path)
     assert answer.status_code == status
-    assert told in answer.json()["detail"]
+    assert message in answer.json()["detail"]
 
 
 def test_a_slash_too_many_is_led_back(url: str) -> None:
@@ -110,7 +110,7 @@ def test_a_slash_too_many_is_led_back(url: str) -> None:
     assert answer.json() == {"total": 3.5}
 
 
-def test_a_route_that_fails_is_told_by_an_id_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_of_a_route_that_fails_callers_get_an_id_only(caplog: pytest.LogCaptureFixture) -> None:
     async def broken(request: Request) -> Response:
         raise ZeroDivisionError("the route's own secret")
 
@@ -167,7 +167,7 @@ def test_pages_of_named_origins_may_call() -> None:
         assert preflight(url, "https://evil.example").status_code == 400
 
 
-def test_without_origins_no_page_is_told_that_it_may(url: str) -> None:
+def test_without_origins_no_page_may_call(url: str) -> None:
     answer = preflight(url, "https://app.example.com")
     assert answer.status_code == 405
     posted = httpx.post(f"{url}/add", json=POINT, headers={"origin": "https://app.example.com"})

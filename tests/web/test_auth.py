@@ -128,7 +128,7 @@ def test_open_paths_need_none(url: str, path: str) -> None:
     assert httpx.get(url + path).status_code == 200
 
 
-def test_a_bad_token_is_told(url: str, eva: dict[str, str]) -> None:
+def test_a_bad_token_is_named(url: str, eva: dict[str, str]) -> None:
     cases = [
         (with_claims(eva, exp=int(time.time()) - 60), "The token has expired: log in again"),
         (with_claims(eva, aud="others"), "The token is not good here: Audience doesn't match"),
@@ -137,12 +137,12 @@ def test_a_bad_token_is_told(url: str, eva: dict[str, str]) -> None:
         ({"authorization": "Bearer a.b.c"}, "The token is not good here: "),
         ({"authorization": "Bearer \xe9"}, "The token is not good here: "),
     ]
-    for headers, told in cases:
+    for headers, message in cases:
         raw = {name.encode(): text.encode("latin-1") for name, text in headers.items()}
         answer = httpx.post(f"{url}/add", json=POINT, headers=raw)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
-        assert answer.json()["detail"].startswith(told)
+        assert answer.json()["detail"].startswith(message)
 
 
 def test_what_changes_state_is_for_admins(
@@ -152,8 +152,8 @@ def test_what_changes_state_is_for_admins(
         answer = httpx.post(url + path, headers=eva)
         assert answer.status_code == 403
         assert 'error="insufficient_scope", scope="admin"' in answer.headers["www-authenticate"]
-        told = f"POST {path} needs the scope admin, which eva has not"
-        assert answer.json() == {"detail": told}
+        message = f"POST {path} needs the scope admin, which eva has not"
+        assert answer.json() == {"detail": message}
         assert httpx.post(url + path, headers=ana).status_code == allowed
         forged = with_claims(eva, scope="admin")  # what she was before, say
         assert httpx.post(url + path, headers=forged).status_code == 403
@@ -207,8 +207,8 @@ def test_refusals_are_counted(url: str) -> None:
 
 @pytest.mark.parametrize("secret", ["", "short"])
 def test_a_guarded_service_without_a_good_key_does_not_start(tmp_path: Path, secret: str) -> None:
-    told = r"small must not run open \(security.guarded\): security.secret has \d bytes"
-    with pytest.raises(Insecure, match=told):
+    message = r"small must not run open \(security.guarded\): security.secret has \d bytes"
+    with pytest.raises(Insecure, match=message):
         guarded_app(secured(tmp_path, secret=secret)).guard.check()
 
 
@@ -237,11 +237,11 @@ def test_calls_of_a_user_are_limited(tmp_path: Path) -> None:
     with serving(guarded_app(settings)) as url:
         ana, eva = bearer(url, "ana"), bearer(url, "eva")
         began = time.monotonic()
-        told = [httpx.post(f"{url}/add", json=POINT, headers=ana) for _ in range(5)]
+        answers = [httpx.post(f"{url}/add", json=POINT, headers=ana) for _ in range(5)]
         took = time.monotonic() - began
-        assert [answer.status_code for answer in told] == [200] * 3 + [429] * 2
-        assert 59 - took <= int(told[-1].headers["retry-after"]) <= 60
-        assert told[-1].json()["detail"].startswith("Calls of ana: 3 per 1 minute at most")
+        assert [answer.status_code for answer in answers] == [200] * 3 + [429] * 2
+        assert 59 - took <= int(answers[-1].headers["retry-after"]) <= 60
+        assert answers[-1].json()["detail"].startswith("Calls of ana: 3 per 1 minute at most")
         assert httpx.post(f"{url}/add", json=POINT, headers=eva).status_code == 200
         assert {httpx.get(f"{url}/livez").status_code for _ in range(5)} == {200}
 
@@ -249,9 +249,9 @@ def test_calls_of_a_user_are_limited(tmp_path: Path) -> None:
 def test_calls_from_an_address_are_limited_where_nobody_logs_in(tmp_path: Path) -> None:
     settings = secured(tmp_path, rate_limit="2/minute", guarded=[])
     with serving(guarded_app(settings)) as url:
-        told = [httpx.post(f"{url}/add", json=POINT) for _ in range(3)]
-        assert [answer.status_code for answer in told] == [200, 200, 429]
-        assert told[-1].json()["detail"].startswith("Calls from 127.0.0.1: 2 per 1 minute")
+        answers = [httpx.post(f"{url}/add", json=POINT) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert answers[-1].json()["detail"].startswith("Calls from 127.0.0.1: 2 per 1 minute")
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_a_gzip_counts_as_large_as_it_is_unpacked(packed: bytes) -> None:
         (GZIP + b"{}", "incorrect header check"),
     ],
 )
-def test_a_malformed_gzip_is_told(packed: bytes, why: str) -> None:
+def test_a_malformed_gzip_is_refused(packed: bytes, why: str) -> None:
     with pytest.raises(UnprocessableBody, match=f"The gzip is malformed: .*{why}"):
         anyio.run(read, PACKED, in_parts(packed, 65536), 10**7)
 

@@ -236,7 +236,7 @@ def test_a_redis_that_is_down_fails_no_call(
     assert f"connecting to 127.0.0.1:{port}" in caplog.records[0].getMessage()
 
 
-def test_a_clear_that_others_cannot_see_is_told(tmp_path: Path) -> None:
+def test_a_clear_that_others_cannot_see_is_reported(tmp_path: Path) -> None:
     async def test() -> None:
         (tmp_path / "file").touch()
         async with opened(tmp_path / "file") as answers:

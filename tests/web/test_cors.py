@@ -35,9 +35,9 @@ def test_pages_of_the_origins_may_call(page: str, may: bool) -> None:
         preflight = httpx.options(url, headers=asked)
         answer = httpx.get(url, headers={"origin": page})
     assert preflight.status_code == (200 if may else 400)
-    told = page if may else None
-    assert preflight.headers.get("access-control-allow-origin") == told
-    assert answer.headers.get("access-control-allow-origin") == told
+    expected = page if may else None
+    assert preflight.headers.get("access-control-allow-origin") == expected
+    assert answer.headers.get("access-control-allow-origin") == expected
 
 
 @pytest.mark.parametrize(("method", "may"), [("GET", 200), ("DELETE", 200), ("PUT", 400)])
@@ -84,11 +84,11 @@ OWN, CROSS = {"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "cross-site"}
 def test_what_changes_something_is_closed_to_pages_of_others(
     headers: dict[str, str], may: bool
 ) -> None:
-    told = {"host": "here.example"} | headers
+    sent = {"host": "here.example"} | headers
     scope = {
         "method": "POST",
         "path": "/drop",
-        "headers": [(name.encode(), value.encode()) for name, value in told.items()],
+        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
     }
     with nullcontext() if may else pytest.raises(HTTPError, match="403: POST /drop is closed"):
         Origins(ORIGINS).check(scope)

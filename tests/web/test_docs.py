@@ -111,10 +111,10 @@ def document() -> dict[str, Any]:
 
 
 def test_the_document_is_openapi() -> None:
-    told = document()
-    OpenAPI.model_validate(told)
-    assert told["openapi"].startswith("3.1")
-    assert sorted(told["components"]["schemas"]) == [
+    made = document()
+    OpenAPI.model_validate(made)
+    assert made["openapi"].startswith("3.1")
+    assert sorted(made["components"]["schemas"]) == [
         "Failure",
         "Problem",
         "Problems",
@@ -122,7 +122,7 @@ def test_the_document_is_openapi() -> None:
         "Song",
         "Verdict",
     ]
-    names = [call["operationId"] for path in told["paths"].values() for call in path.values()]
+    names = [call["operationId"] for path in made["paths"].values() for call in path.values()]
     assert names == [
         "post_predict",
         "get_predict_params",
@@ -131,17 +131,17 @@ def test_the_document_is_openapi() -> None:
     ]
 
 
-def test_a_body_is_told_with_its_examples_and_its_422() -> None:
-    told = document()["paths"]["/predict"]["post"]
-    content = told["requestBody"]["content"]["application/json"]
+def test_a_body_is_described_with_its_examples_and_its_422() -> None:
+    operation = document()["paths"]["/predict"]["post"]
+    content = operation["requestBody"]["content"]["application/json"]
     assert {"$ref": "#/components/schemas/Reading"} in content["schema"]["anyOf"]
     assert content["examples"]["bulk"] == {"value": [ONE, ONE]}
-    assert list(told["responses"]) == ["200", "422"]
-    example = told["responses"]["200"]["content"]["application/json"]["example"]
+    assert list(operation["responses"]) == ["200", "422"]
+    example = operation["responses"]["200"]["content"]["application/json"]["example"]
     assert example == {"cluster": 2, "prediccion": 1}
 
 
-def test_query_path_and_security_are_told() -> None:
+def test_query_path_and_security_are_described() -> None:
     paths = document()["paths"]
     tempo, artists = paths["/predict/params"]["get"]["parameters"]
     assert tempo == {

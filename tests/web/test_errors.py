@@ -97,7 +97,9 @@ def test_unknown_path_and_wrong_method_name_what_was_asked() -> None:
     assert get("/%ff%ed%a0%80%00", route).status_code == 404
 
 
-def test_an_unexpected_error_is_told_to_the_log_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_stands_in_the_log_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     answer = get("/predict", failing(KeyError("secret column")))
     assert answer.status_code == 500
     body = re.fullmatch(

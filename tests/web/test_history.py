@@ -32,8 +32,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(ledger: Ledger, **query: str) -> list[dict[str, Any]]:
-    told = history(ledger, MODELS, (), query.items())
-    events: list[dict[str, Any]] = msgspec.to_builtins(told)["events"]
+    answer = history(ledger, MODELS, (), query.items())
+    events: list[dict[str, Any]] = msgspec.to_builtins(answer)["events"]
     return events
 
 

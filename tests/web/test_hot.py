@@ -128,7 +128,7 @@ def test_before_a_promotion_it_is_not_ready() -> None:
         assert httpx.post(f"{url}/add", json=POINT).status_code == 200
 
 
-def test_while_a_version_is_on_its_way_a_call_waits_and_is_told_so() -> None:
+def test_while_a_version_is_on_its_way_a_call_waits_and_then_learns_why() -> None:
     slot = small_slot(predict=None)
     slot.promise()
     slot.consider(Version("adder", "1"))
@@ -174,7 +174,7 @@ def fragile(rows: Matrix) -> Matrix:
 
 
 @pytest.mark.parametrize("row_seconds", [0.0, THREADED], ids=["inline", "threaded"])
-def test_a_failing_model_is_told_by_an_id_only(
+def test_of_a_failing_model_callers_get_an_id_only(
     caplog: pytest.LogCaptureFixture, row_seconds: float
 ) -> None:
     with serving(small_app(small_slot(fragile, row_seconds=row_seconds))) as url:
@@ -218,7 +218,7 @@ def test_one_bad_row_among_many_calls_fails_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "header"),
     [
         ("keras-房价", "keras-%E6%88%BF%E4%BB%B7/3"),
         ("gás", "g%C3%A1s/3"),
@@ -227,7 +227,7 @@ def test_one_bad_row_among_many_calls_fails_alone() -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["add", "query"])
-def test_any_name_stands_in_the_header_as_ascii(name: str, told: str, path: str) -> None:
+def test_any_name_stands_in_the_header_as_ascii(name: str, header: str, path: str) -> None:
     slot = small_slot(version="3", name=name)
     hot = Hot("small", "/add", slot, Point, 60)
     with serving(small_app(slot, endpoints=[Endpoint("GET", "/query", query(hot))])) as url:
@@ -236,8 +236,8 @@ def test_any_name_stands_in_the_header_as_ascii(name: str, told: str, path: str)
         else:
             answer = httpx.get(f"{url}/query", params=POINT)
     assert answer.status_code == 200
-    assert answer.headers["x-model-version"] == told
-    assert unquote(told) == f"{name}/3"
+    assert answer.headers["x-model-version"] == header
+    assert unquote(header) == f"{name}/3"
     assert "set-cookie" not in answer.headers
 
 

@@ -37,7 +37,7 @@ def test_the_metrics_are_those_of_all_services(stack: Stack) -> None:
 
 
 def test_history_is_a_documented_route(stack: Stack) -> None:
-    told = httpx.get(f"{stack.api}/contugas/history?model=contugas-anomaly&limit=1")
-    assert told.status_code == 200
-    assert told.json()["events"][0]["model"] == "contugas-anomaly"
+    answer = httpx.get(f"{stack.api}/contugas/history?model=contugas-anomaly&limit=1")
+    assert answer.status_code == 200
+    assert answer.json()["events"][0]["model"] == "contugas-anomaly"
     assert "/history" in httpx.get(f"{stack.api}/contugas/openapi.json").json()["paths"]

@@ -32,7 +32,7 @@ def worker(folder: Path, what: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
 
 
-def test_workers_are_told_together_and_dead_ones_serve_nothing(tmp_path: Path) -> None:
+def test_workers_count_together_and_dead_ones_serve_nothing(tmp_path: Path) -> None:
     dead = worker(tmp_path, "dies")
     assert dead.returncode == -signal.SIGKILL, dead.stderr
     left = [path.name for path in tmp_path.iterdir() if path.name.startswith("gauge_live")]

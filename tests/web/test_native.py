@@ -108,7 +108,7 @@ def test_bentomls_async_client_calls_it(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         (b'{"rows": [1, 2]}', "rows[0]: Expected `array`, got `int`; a row is [x, y]"),
         (b'{"rows": [[1, 2], [1]]}', "rows[1]: Expected `array` of length 2; a row is [x, y]"),
@@ -131,15 +131,15 @@ def test_bentomls_async_client_calls_it(url: str) -> None:
         (b"rows", "body: JSON is malformed"),
     ],
 )
-def test_names_what_is_wrong(url: str, body: bytes, told: str) -> None:
+def test_names_what_is_wrong(url: str, body: bytes, message: str) -> None:
     answer = httpx.post(f"{url}/predict_batch", content=body)
     assert answer.status_code == 422
-    assert answer.json()[0]["error"].startswith(told)
+    assert answer.json()[0]["error"].startswith(message)
     assert call(url, [[1, 2]]).status_code == 200
 
 
 @pytest.mark.parametrize("rows", [[1.0, 2.0], [[1.0], [2.0]], [[float("nan"), 1.0]]])
-def test_bentomls_client_is_told_what_is_wrong(url: str, rows: Any) -> None:
+def test_bentomls_client_learns_what_is_wrong(url: str, rows: Any) -> None:
     with bentoml.SyncHTTPClient(url) as client, pytest.raises(BentoMLException) as caught:
         client.predict_batch(rows=rows)
     assert caught.value.error_code == HTTPStatus.UNPROCESSABLE_ENTITY

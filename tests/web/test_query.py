@@ -49,7 +49,7 @@ def test_a_query_gets_the_answer_of_a_post(url: str) -> None:
         ("x=1&y=2&z=3", "z"),
     ],
 )
-def test_a_bad_query_is_told_by_its_field(url: str, query: str, field: str) -> None:
+def test_a_bad_query_is_named_by_its_field(url: str, query: str, field: str) -> None:
     answer = httpx.get(f"{url}/add/params?{query}")
     assert answer.status_code == 422
     assert [problem["loc"] for problem in answer.json()["detail"]] == [["query", field]]
@@ -66,7 +66,7 @@ def test_without_a_release_it_is_not_ready() -> None:
     assert "retry-after" in answer.headers
 
 
-def test_a_model_that_takes_too_long_is_told() -> None:
+def test_a_model_that_takes_too_long_is_named() -> None:
     gated = Gated()
     with serving(queried(gated_slot(gated), timeout=0.05)) as url:
         answer = httpx.get(f"{url}/add/params?x=1&y=2")

@@ -55,8 +55,8 @@ def test_counts_rows_and_remembers_calls(path: Path) -> None:
         await tally.add("empty", 0, None)
         assert await tally.total() == 5
         calls = await tally.recent()
-        told = [(call.model_id, call.rows, call.mean_confidence) for call in calls]
-        assert told == [("default", 3, 0.25), ("other", 2, 0.75), ("empty", 0, None)]
+        remembered = [(call.model_id, call.rows, call.mean_confidence) for call in calls]
+        assert remembered == [("default", 3, 0.25), ("other", 2, 0.75), ("empty", 0, None)]
         assert [call.at for call in calls] == sorted(call.at for call in calls)
         assert [call.model_id for call in await tally.recent(2)] == ["other", "empty"]
 

@@ -117,7 +117,7 @@ def test_a_wrong_rate_is_named(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("client", "told"),
+    ("client", "expected"),
     [
         (("10.1.2.3", 4000), "10.1.2.3"),
         (("2001:db8:1:2:3:4:5:6", 4000), "2001:db8:1:2::/64"),
@@ -128,5 +128,5 @@ def test_a_wrong_rate_is_named(text: str) -> None:
         (None, "unknown"),
     ],
 )
-def test_the_address_of_a_request(client: tuple[str, int] | None, told: str) -> None:
-    assert address({"type": "http", "client": client}) == told
+def test_the_address_of_a_request(client: tuple[str, int] | None, expected: str) -> None:
+    assert address({"type": "http", "client": client}) == expected

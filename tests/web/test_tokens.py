@@ -76,7 +76,7 @@ def test_takes_what_pyjwt_makes(settings: SecuritySettings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda c: c.update(exp=c["exp"] - 70), "has expired"),
         (lambda c: c.update(nbf=c["nbf"] + 30), "not yet valid"),
@@ -92,10 +92,10 @@ def test_takes_what_pyjwt_makes(settings: SecuritySettings) -> None:
         ),
     ],
 )
-def test_a_wrong_claim_is_named(settings: SecuritySettings, change: Change, told: str) -> None:
+def test_a_wrong_claim_is_named(settings: SecuritySettings, change: Change, message: str) -> None:
     said = claims()
     change(said)
-    with pytest.raises(Unauthorized, match=told) as refused:
+    with pytest.raises(Unauthorized, match=message) as refused:
         Tokens(settings).read(jwt.encode(said, SECRET))
     assert refused.value.headers == {"www-authenticate": 'Bearer error="invalid_token"'}
 
@@ -183,7 +183,7 @@ def test_a_key_that_does_not_fit_stops_the_start(tmp_path: Path) -> None:
         ("EdDSA", generate_private_key(SECP256R1()), "is no key for EdDSA"),
         ("RS256", weak, "has 1024 bits"),
     ]
-    for algorithm, key, told in cases:
+    for algorithm, key, message in cases:
         if isinstance(key, bytes):
             path.write_bytes(key)
         elif key:
@@ -192,7 +192,7 @@ def test_a_key_that_does_not_fit_stops_the_start(tmp_path: Path) -> None:
             algorithm=algorithm,  # type: ignore[arg-type]
             key_file=path if key else None,
         )
-        with pytest.raises(Insecure, match=told):
+        with pytest.raises(Insecure, match=message):
             Tokens(settings)
     path.unlink()
     with pytest.raises(Insecure, match="No such file"):

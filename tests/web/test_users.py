@@ -61,7 +61,7 @@ def test_only_the_owner_may_read_the_file(file: UserFile) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "password", "told"),
+    ("name", "password", "message"),
     [
         ("", PASSWORD, "'' is no user name"),
         ("ana maria", PASSWORD, "is no user name"),
@@ -72,9 +72,9 @@ def test_only_the_owner_may_read_the_file(file: UserFile) -> None:
     ],
 )
 def test_a_bad_name_or_password_is_refused(
-    file: UserFile, name: str, password: str, told: str
+    file: UserFile, name: str, password: str, message: str
 ) -> None:
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         file.add(name, password)
     assert not file.path.exists()
 

@@ -79,7 +79,7 @@ def _said(name: str, version: str) -> str:
 
 
 def _items(folder: Path, files: Sequence[str], tell: Tell) -> Iterator["Item"]:
-    """What is in the files of known kinds, told one by one. Raises Failed, naming the file."""
+    """What is in the files of known kinds, said one by one. Raises Failed, naming the file."""
     from bentos.cli.importing.items import read
     from bentos.flavors.reading import Unreadable
 

@@ -115,10 +115,10 @@ def test_bad_data_ends_with_one_line(
     table.to_csv(csv, index=False)
     result = invoke("--data", str(csv))
     assert result.exit_code == 2
-    told = result.stderr.strip().splitlines()[-1]
-    assert told.startswith("Error: ")
-    assert str(csv) in told
-    assert message in told
+    error = result.stderr.strip().splitlines()[-1]
+    assert error.startswith("Error: ")
+    assert str(csv) in error
+    assert message in error
     assert "Traceback" not in result.output
 
 

@@ -80,7 +80,7 @@ def test_classifications_are_measured_beside_the_majority() -> None:
     assert evaluate.verdicts(metrics) == {"accuracy": "better", "auc": "worse"}
 
 
-def test_a_model_that_loses_is_told_so() -> None:
+def test_a_model_that_loses_is_said_to_lose() -> None:
     metrics = {"mae": 2.0, "mape": 0.1, "naive.mae": 1.0, "naive.mape": 0.2}
     assert evaluate.verdicts(metrics) == {"mae": "worse", "mape": "better"}
     assert evaluate.verdicts({"mae": 1.0, "naive.mae": 1.0}) == {"mae": "worse"}

@@ -75,8 +75,8 @@ def test_trains_all_five_on_made_coins_and_promotes_them(
         baseline = "naive" if kind == "regressor" else "majority"
         for metric in {metric for metric in METRICS[kind] if "." not in metric}:
             verdict = run.data.tags[f"ascenso.{metric}_against_{baseline}"]
-            told = f"{metric} {run.data.metrics[metric]:.6g}, {verdict} than {baseline}"
-            assert f"{name.removeprefix('cripto-')}: {told}" in result.stderr
+            line = f"{metric} {run.data.metrics[metric]:.6g}, {verdict} than {baseline}"
+            assert f"{name.removeprefix('cripto-')}: {line}" in result.stderr
         (figure,) = registry.list_artifacts(run.info.run_id, "figures")
         assert figure.path == "figures/predictions.png"
         model = mlflow.pyfunc.load_model(f"models:/{name}/{version.version}")

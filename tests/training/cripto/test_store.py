@@ -58,7 +58,7 @@ def test_one_call_is_like_one_after_the_other(
     assert ("MAD", "2024-05-02", 9.6) in days(store.table())
 
 
-def test_days_that_differ_are_told_and_kept_unless_replaced(
+def test_days_that_differ_are_reported_and_kept_unless_replaced(
     store: Store, commas: Path, bars: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "training")
@@ -117,7 +117,7 @@ def test_made_rows_step_aside(coins: pd.DataFrame, commas: Path) -> None:
     assert (len(both.table), both.synthetic) == (2, False)
 
 
-def test_the_place_is_told_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert root() == "s3://ascenso/data"
     monkeypatch.setenv("ASCENSO_DATA", "s3://mine/prices/")
     assert root() == "s3://mine/prices"

@@ -29,10 +29,10 @@ def test_a_data_set_has_its_own_split_and_figures(
     dates = pd.date_range("2016-07-01", periods=count, freq=step)
     series = Series(data, dates, np.zeros((count, 1)), ("OT",), step)
     assert benchmark.rows_of(name, series, recipe) == rows
-    told = benchmark.row(name, recipe, [Epoch(1, 1.0, 1.0, 1.0)], Errors(1, 1), Errors(2, 2))
+    row = benchmark.row(name, recipe, [Epoch(1, 1.0, 1.0, 1.0)], Errors(1, 1), Errors(2, 2))
     paper = {"ETTh1": "0.487 | 0.458", "ETTh2": "0.428 | 0.432", "ETTm1": "0.426 | 0.420"}
-    assert ("paper's MSE" in told) == (name in paper)
-    assert f"| 336 | 1 | 1.000 | 1.000 |{f' {paper[name]} |' if name else ''} 2.000 |" in told
+    assert ("paper's MSE" in row) == (name in paper)
+    assert f"| 336 | 1 | 1.000 | 1.000 |{f' {paper[name]} |' if name else ''} 2.000 |" in row
 
 
 def test_a_benchmark_says_which_rows_it_needs() -> None:

@@ -75,9 +75,9 @@ def test_a_first_version_is_promoted_and_later_ones_when_asked(
         schedule("line", kind="fine_tuning", promote=True),
     ]
     process = start(made[0], config)
-    _, told = process.communicate(timeout=240)
-    assert process.returncode == 0, told
-    assert "The stage Production of itransformer-line is version 1 now" in told
+    _, output = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert "The stage Production of itransformer-line is version 1 now" in output
     stages = [stage(registry, made[0], "line")]
     for job in made[1:]:
         work(job, small)
@@ -127,15 +127,15 @@ def test_rows_that_cannot_be_used_are_named(
 ) -> None:
     job = schedule("x", table=made.table.assign(carga=5.0))
     process = start(job, config)
-    _, told = process.communicate(timeout=240)
+    _, output = process.communicate(timeout=240)
     assert process.returncode == 2
     message = "data: column carga is constant (5) in the"
-    assert message in told
-    assert "Traceback" not in told
+    assert message in output
+    assert "Traceback" not in output
     assert registry.get_run(job).data.tags["job.error"].startswith(message)
 
 
-def test_what_was_not_foreseen_is_told_too(
+def test_what_was_not_foreseen_is_reported_too(
     registry: MlflowClient, schedule: Callable[..., str], small: Settings
 ) -> None:
     job = schedule("x")
@@ -163,14 +163,14 @@ def test_a_terminated_job_is_killed_truly(
     usual = os.getpriority(os.PRIO_PROCESS, 0)
     assert os.getpriority(os.PRIO_PROCESS, process.pid) == usual + 7
     process.terminate()
-    _, told = process.communicate(timeout=120)
+    _, output = process.communicate(timeout=120)
     run = registry.get_run(job)
     assert run.info.status == "KILLED"
     assert run.info.end_time is not None
     assert "job.error" not in run.data.tags
     assert not registry.search_model_versions("name='itransformer-long'")
     assert process.returncode == 128 + signal.SIGTERM
-    assert "Traceback" not in told
+    assert "Traceback" not in output
 
 
 def test_a_job_terminated_before_it_began_is_killed_too(

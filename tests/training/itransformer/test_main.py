@@ -64,8 +64,8 @@ def test_fine_tuning_makes_a_new_version_with_the_stored_scaler(
     )
     run = registry.get_run(str(second.run_id))
     assert run.data.tags["ascenso.fine_tuned_from"] == f"itransformer-plant/{first.version}"
-    told = {key: run.data.params[key] for key in ("epochs", "batch_size", "learning_rate")}
-    assert told == {"epochs": "2", "batch_size": "8", "learning_rate": "1e-05"}
+    settings = {key: run.data.params[key] for key in ("epochs", "batch_size", "learning_rate")}
+    assert settings == {"epochs": "2", "batch_size": "8", "learning_rate": "1e-05"}
     after = fetch(second)
     assert after.config == before.config
     moved = after.network.embed.weight - before.network.embed.weight

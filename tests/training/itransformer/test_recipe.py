@@ -17,10 +17,10 @@ def changed(**values: float) -> Recipe:
 
 
 def train(plan: Plan) -> list[Epoch]:
-    told: list[Epoch] = []
+    seen: list[Epoch] = []
     parts = plan.split
-    epochs = fit(plan.network, parts.train, parts.validation, plan.recipe, told.append)
-    assert told == epochs
+    epochs = fit(plan.network, parts.train, parts.validation, plan.recipe, seen.append)
+    assert seen == epochs
     return epochs
 
 
@@ -59,10 +59,17 @@ def test_it_stops_when_asked(series: Series) -> None:
     plan = plan_training(series, SMALL)
     asked = iter([False, False, True])
     parts = plan.split
-    told: list[Epoch] = []
+    seen: list[Epoch] = []
     with pytest.raises(Cancelled):
-        fit(plan.network, parts.train, parts.validation, SMALL, told.append, lambda: next(asked))
-    assert not told
+        fit(
+            plan.network,
+            parts.train,
+            parts.validation,
+            SMALL,
+            seen.append,
+            lambda: next(asked),
+        )
+    assert not seen
 
 
 def test_the_last_value_repeated() -> None:

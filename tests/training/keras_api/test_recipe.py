@@ -67,16 +67,16 @@ def test_a_column_that_is_no_number(settings: Settings) -> None:
 
 
 def test_learns_the_function(parts: Parts, settings: Settings) -> None:
-    told: list[tuple[int, dict[str, float]]] = []
-    result = train(parts, settings, lambda epoch, losses: told.append((epoch, losses)))
+    reported: list[tuple[int, dict[str, float]]] = []
+    result = train(parts, settings, lambda epoch, losses: reported.append((epoch, losses)))
     scores = measure(
         served_model(result.model, result.input_scaler, result.output_scaler), parts.test
     )
     assert scores["r2"] > 0.97
     assert scores["rmse"] < 0.7
     assert scores["confidence"] == pytest.approx(0.5, abs=0.06)
-    assert [epoch for epoch, _ in told] == list(range(1, settings.epochs + 1))
-    assert [losses["val_loss"] for _, losses in told] == result.losses["val_loss"]
+    assert [epoch for epoch, _ in reported] == list(range(1, settings.epochs + 1))
+    assert [losses["val_loss"] for _, losses in reported] == result.losses["val_loss"]
     assert result.losses["train_loss"][-1] < result.losses["train_loss"][0] / 10
     assert isinstance(figures.loss_curves(result.losses), Figure)
 

@@ -61,7 +61,7 @@ def test_the_same_songs_give_the_same_model(
     assert np.allclose(again.model.predict(result.test), result.model.predict(result.test))
 
 
-def test_a_model_without_anything_to_learn_is_told(
+def test_a_model_without_anything_to_learn_is_reported(
     songs: Songs, spotify_settings: Settings
 ) -> None:
     noise = np.random.default_rng(0).uniform(0, 100, len(songs.popularity))
@@ -75,7 +75,7 @@ def test_perfect_estimates_score_perfectly() -> None:
     assert (measure(actual, actual).rmse, measure(actual, actual).r2) == (0, 1)
 
 
-def test_progress_is_told(
+def test_progress_is_reported(
     songs: Songs,
     spotify_settings: Settings,
     caplog: pytest.LogCaptureFixture,
