@@ -3,9 +3,6 @@
 import importlib
 import os
 import re
-import subprocess
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,45 +14,18 @@ from bentos.settings import Settings
 from deploy.local.settings import ROOT
 from tests.deploy.environment import ENVIRONMENT
 from tests.deploy.judges import judge, literals
+from tests.deploy.manifests import K8S, OVERLAYS, built, env, parsed, pods, resources
 
-K8S = ROOT / "deploy" / "k8s"
 VERSION = "1.36"  # under standard support of EKS, as deploy/terraform takes it
-CALLED_FROM_OUTSIDE = {"service", "mlflow"}
-OVERLAYS = pytest.mark.parametrize("overlay", ["dev", "production"])
 KEYS = set(re.findall(r"\b[A-Z_]{9,}\b", (ROOT / "deploy/compose/keys.sh").read_text()))
 TARGETS = re.findall(r" AS (\w+)\n", (ROOT / "deploy/images/Dockerfile").read_text())
-
-
 APPS = stack.build(Settings()).apps
 NAMES = {app.name for app in APPS}
 PATHS = {endpoint.path for endpoint in APPS[0].guard.endpoints}
 
 
-@cache
-def built(overlay: str) -> str:
-    return judge("kubectl", "kustomize", K8S / "overlays" / overlay)
-
-
-@cache
-def parsed(overlay: str) -> tuple[dict[str, Any], ...]:
-    return tuple(yaml.load_all(built(overlay), yaml.CSafeLoader))
-
-
-def resources(overlay: str, *kinds: str) -> list[dict[str, Any]]:
-    """The resources of these kinds."""
-    return [resource for resource in parsed(overlay) if resource["kind"] in kinds]
-
-
 def named(overlay: str, kind: str) -> set[str]:
     return {resource["metadata"]["name"] for resource in resources(overlay, kind)}
-
-
-def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
-    """The name, the pod's specification and its labels, of whatever makes pods."""
-    for resource in resources(overlay, "Deployment", "StatefulSet", "Job", "CronJob"):
-        spec = resource["spec"].get("jobTemplate", resource)["spec"]
-        template = spec["template"]
-        yield resource["metadata"]["name"], template["spec"], template["metadata"]["labels"]
 
 
 def services(overlay: str) -> dict[str, dict[str, Any]]:
@@ -195,11 +165,6 @@ def test_every_variable_is_read_by_something(overlay: str) -> None:
     assert given - ENVIRONMENT == set()
 
 
-def env(pod: dict[str, Any]) -> list[dict[str, str]]:
-    """What a pod's container is given beside its ConfigMaps."""
-    return [one for container in pod["containers"] for one in container.get("env", [])]
-
-
 @OVERLAYS
 def test_services_budgets_and_scalers_find_their_pods(overlay: str) -> None:
     labelled = {name: labels for name, _, labels in pods(overlay)}
@@ -236,17 +201,6 @@ def test_mlflow_takes_changes_from_its_own_page() -> None:
     assert {f"https://{host}" for host in hosts} == set(origins)
 
 
-@OVERLAYS
-def test_an_apply_does_not_undo_what_a_scaler_did(overlay: str) -> None:
-    scaled = {
-        r["spec"]["scaleTargetRef"]["name"] for r in resources(overlay, "HorizontalPodAutoscaler")
-    }
-    assert scaled
-    for made in resources(overlay, "Deployment", "StatefulSet"):
-        fixed = "replicas" in made["spec"]
-        assert fixed != (made["metadata"]["name"] in scaled), made["metadata"]["name"]
-
-
 def test_the_queue_scales_where_its_metric_is_served(tmp_path: Path) -> None:
     paths = [os.path.relpath(K8S / p, tmp_path) for p in ("overlays/dev", "monitoring/queue")]
     overlay = {"resources": paths[:1], "components": paths[1:]}
@@ -256,45 +210,6 @@ def test_the_queue_scales_where_its_metric_is_served(tmp_path: Path) -> None:
     assert scalers
     for scaler in scalers:
         assert [metric["type"] for metric in scaler["metrics"]] == ["Resource", "Pods"]
-
-
-def attribute(ingress: dict[str, Any], kind: str, name: str) -> int:
-    """What an Ingress asks of its load balancer."""
-    attributes = ingress["metadata"]["annotations"][f"alb.ingress.kubernetes.io/{kind}-attributes"]
-    return int(dict(one.split("=") for one in attributes.split(","))[name])
-
-
-def kept(pod: dict[str, Any]) -> int:
-    """For how many seconds a pod keeps a quiet connection; uvicorn's own are 5."""
-    (container,) = pod["containers"]
-    config = {r["metadata"]["name"]: r["data"] for r in resources("production", "ConfigMap")}
-    given = config[container["envFrom"][0]["configMapRef"]["name"]]
-    options = " ".join([*container.get("args", []), given.get("MLFLOW_UVICORN_OPTS", "")])
-    found = re.search(r"--timeout-keep-alive (\d+)", options)
-    return int(found[1]) if found else 5
-
-
-def test_the_load_balancer_closes_a_connection_before_a_pod_does() -> None:
-    """A call on a connection that the pod closes is a 502; so is one to a pod that has gone."""
-    called = [
-        pod
-        for _, pod, labels in pods("production")
-        if labels["ascenso/part"] in CALLED_FROM_OUTSIDE
-    ]
-    settings = Settings()
-    for ingress in resources("production", "Ingress"):
-        idle = attribute(ingress, "load-balancer", "idle_timeout.timeout_seconds")
-        leaving = attribute(ingress, "target-group", "deregistration_delay.timeout_seconds")
-        assert idle > settings.uploads.seconds
-        for pod in called:
-            (container,) = pod["containers"]
-            stays = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-            assert kept(pod) > idle
-            assert stays > leaving
-            grace = pod["terminationGracePeriodSeconds"]
-            assert grace > stays + settings.services.request_timeout_seconds
-    (namespace,) = resources("production", "Namespace")
-    assert "elbv2.k8s.aws/pod-readiness-gate-inject" in namespace["metadata"]["labels"]
 
 
 def test_the_database_shows_who_it_is() -> None:
@@ -315,25 +230,6 @@ def test_the_cluster_that_is_made_has_the_version_that_is_judged() -> None:
 
 
 @OVERLAYS
-def test_a_migration_runs_before_anything_of_the_new_release(overlay: str) -> None:
-    """What `kubectl apply -l ascenso/step=prepare` makes is all that the migration needs."""
-    prepared = {
-        (r["kind"], r["metadata"]["name"])
-        for r in parsed(overlay)
-        if r["metadata"].get("labels", {}).get("ascenso/step") == "prepare"
-    }
-    job = next(pod for name, pod, _ in pods(overlay) if name == "mlflow-migrate")
-    (container,) = job["containers"]
-    assert container["args"] == ["mlflow/start.sh", "migrate"]
-    (source,) = container["envFrom"]
-    assert ("ConfigMap", source["configMapRef"]["name"]) in prepared
-    assert ("ServiceAccount", job["serviceAccountName"]) in prepared
-    assert ("Job", "mlflow-migrate") in prepared
-    assert {"NetworkPolicy", "Namespace"} <= {kind for kind, _ in prepared}
-    assert "Deployment" not in {kind for kind, _ in prepared}
-
-
-@OVERLAYS
 def test_every_pod_has_a_policy_beside_the_denial(overlay: str) -> None:
     parts = {labels["ascenso/part"] for _, _, labels in pods(overlay)}
     for policy in resources(overlay, "NetworkPolicy"):
@@ -343,43 +239,3 @@ def test_every_pod_has_a_policy_beside_the_denial(overlay: str) -> None:
         parts -= chosen
     assert parts == set()
     assert "deny" in named(overlay, "NetworkPolicy")
-
-
-def test_the_script_that_applies_has_no_fault() -> None:
-    judge("shellcheck", K8S / "apply.sh")
-
-
-KUBECTL = """#!/bin/sh
-echo "$*" >>{folder}/calls
-case "$*" in
-kustomize*) echo 'apiVersion: monitoring.coreos.com/v1' ;;
-api-resources*) echo {resource} ;;
-*go-template*) echo Deployment/contugas-api ;;
-*'-o name') printf 'deployment.apps/mlflow\\ndeployment.apps/redis\\n' ;;
-esac
-"""
-
-
-def applied(folder: Path, resource: str) -> tuple[subprocess.CompletedProcess[str], str]:
-    """What apply.sh says, and what it tells kubectl, on a cluster that serves contugas alone."""
-    kubectl = folder / "kubectl"
-    kubectl.write_text(KUBECTL.format(folder=folder, resource=resource))
-    kubectl.chmod(0o755)
-    env = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
-    command = [str(K8S / "apply.sh"), str(K8S / "overlays/production")]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    return done, (folder / "calls").read_text()
-
-
-def test_a_roll_out_waits_for_what_can_be_ready(tmp_path: Path) -> None:
-    done, calls = applied(tmp_path, "servicemonitors.monitoring.coreos.com")
-    assert done.returncode == 0, done.stderr
-    waited = re.findall(r"rollout status --timeout=15m (\S+)", calls)
-    assert waited == ["deployment.apps/mlflow", "deployment.apps/redis", "Deployment/contugas-api"]
-
-
-def test_a_cluster_without_the_operator_is_named_before_anything_changes(tmp_path: Path) -> None:
-    done, calls = applied(tmp_path, "none")
-    assert done.returncode == 1
-    assert "no Prometheus operator" in done.stderr
-    assert "apply" not in calls

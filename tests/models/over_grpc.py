@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
+import pytest
 from tritonclient.grpc import service_pb2
 
 from bentos.models.calls import Models, Row, run
@@ -25,6 +27,8 @@ from tests.stack import free_ports
 
 SCHEMA = Schema((Column("x", "float64"),), outputs=(Column("y", "float64"),))
 Predict = Callable[[Batch], Batch]
+Code = grpc.StatusCode
+INFER = f"/{NAME}/ModelInfer"
 
 
 def times(factor: float) -> Predict:
@@ -89,3 +93,16 @@ async def called(
     """The answer to bytes, as a message. Raises AioRpcError."""
     answer = await channel.unary_unary(f"/{NAME}/{method}")(data, **options)
     return getattr(service_pb2, f"{method}Response").FromString(answer)
+
+
+async def refused(channel: grpc.aio.Channel, data: bytes, **options: Any) -> grpc.aio.AioRpcError:
+    """The error that bytes are answered with."""
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await called(channel, data, **options)
+    return raised.value
+
+
+def values(answer: Any) -> list[float]:
+    """The numbers of an answer."""
+    found: list[float] = np.frombuffer(answer.raw_output_contents[0]).tolist()
+    return found

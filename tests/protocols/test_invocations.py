@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,29 +11,20 @@ from mlflow.exceptions import MlflowException
 from mlflow.models.utils import _enforce_schema
 from mlflow.types import Schema as TheirSchema
 
-from bentos.protocols.invocations import CSV, JSON, Invocations, Unsupported
+from bentos.protocols.invocations import JSON, Invocations
 from bentos.tensors import BadInput, Batch, Column, Param, Schema, signature
-from tests.protocols.made import same
+from tests.protocols.mlflow_bodies import MATRIX, NAMED, NAMES, PLACES, RECORD, A, B, flat, rows
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of its type hints
     from mlflow.pyfunc import scoring_server
 
-NAMED = [
-    {"type": "long", "name": "n", "required": True},
-    {"type": "float", "name": "x y", "required": True},
-    {"type": "string", "name": "größe", "required": True},
-    {"type": "double", "name": "maybe", "required": False},
-    {"type": "boolean", "name": "ok", "required": True},
-]
 TIMES = [
     {"type": "datetime", "name": "when", "required": True},
     {"type": "binary", "name": "raw", "required": True},
 ]
 ONE = [{"type": "double", "name": "x", "required": True}]
 TEXT = [{"type": "string", "required": True}]
-PLACES = [{"type": "double", "required": True}, {"type": "double", "required": True}]
-MATRIX = [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}}]
 TENSORS = [
     {"type": "tensor", "name": "a", "tensor-spec": {"dtype": "float64", "shape": [-1, 2]}},
     {"type": "tensor", "name": "b", "tensor-spec": {"dtype": "int64", "shape": [-1, 1, 2]}},
@@ -43,12 +33,7 @@ NESTED = [
     {"type": "array", "items": {"type": "long"}, "name": "ids", "required": True},
     {"type": "double", "name": "x", "required": True},
 ]
-
-RECORD = {"n": 1, "x y": 0.5, "größe": "a", "maybe": 2.5, "ok": True}
 ROWS = [list(RECORD.values()), [2, 1, "b", None, False]]
-NAMES = list(RECORD)
-A, B = [[1.5, 2], [3, 4.5]], [[[1, 2]], [[3, 4]]]
-
 # What both read, and as the same values.
 READ: list[tuple[list[dict[str, Any]], Any]] = [
     (NAMED, {"dataframe_split": {"columns": NAMES, "data": ROWS}}),
@@ -90,7 +75,6 @@ READ: list[tuple[list[dict[str, Any]], Any]] = [
     (NESTED, {"dataframe_records": [{"ids": [1, 2], "x": 1.5}]}),
     (NESTED, {"dataframe_split": {"columns": ["x", "ids"], "data": [[1.5, [1]]]}}),
 ]
-
 # What neither reads.
 REFUSED: list[tuple[list[dict[str, Any]], Any]] = [
     (NAMED, 1),
@@ -122,7 +106,6 @@ REFUSED: list[tuple[list[dict[str, Any]], Any]] = [
     (TENSORS, {"inputs": {"a": A, "b": A}}),
     (NESTED, {"inputs": [{"ids": ["a"], "x": 1.5}]}),
 ]
-
 # What only MLflow reads, since it changes values or leaves some out.
 STRICT: list[tuple[list[dict[str, Any]], Any, str]] = [
     (NAMED, {"dataframe_records": [RECORD | {"extra": 1}]}, "unknown column 'extra'"),
@@ -160,21 +143,6 @@ def theirs(entries: list[dict[str, Any]], body: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _enforce_schema(scoring_server.infer_and_parse_data(data, schema), schema)
-
-
-def rows(columns: Mapping[Any, Any] | pd.DataFrame, names: list[Any]) -> list[list[Any]]:
-    """The rows of columns, each as one flat list."""
-    return [list(flat(row)) for row in zip(*(columns[name] for name in names), strict=True)]
-
-
-def flat(value: Any) -> Iterator[Any]:
-    if isinstance(value, list | tuple | np.ndarray):
-        for item in value:
-            yield from flat(item)
-    elif isinstance(value, np.datetime64):
-        yield pd.Timestamp(value)
-    else:
-        yield None if value is None or value != value else value
 
 
 @pytest.mark.parametrize(("entries", "body"), READ, ids=[str(at) for at in range(len(READ))])
@@ -259,89 +227,6 @@ def test_params() -> None:
         with pytest.raises(BadInput, match="param") as raised:
             read(wrong)
         assert message in raised.value.message
-
-
-FRAME = pd.DataFrame(
-    {
-        "n": np.array([1, -2, 3]),
-        "x y": np.array([0.1, 1e10, 3], dtype=np.float32),
-        "größe": ["a", 'say "b",\nthen', "NA"],
-        "maybe": [1.5, np.nan, -2e-300],
-        "ok": [True, False, True],
-    }
-)
-
-
-@pytest.mark.parametrize("index", [False, True], ids=["plain", "with index"])
-def test_csv_as_pandas_writes_it(index: bool) -> None:
-    schema = signature.read({"inputs": json.dumps(NAMED)})
-    assert schema is not None
-    protocol = Invocations(schema, 3)
-    batch = protocol.decode(FRAME.to_csv(index=index).encode(), f"{CSV}; charset=utf-8").batch
-    wanted = Batch({name: FRAME[name].to_numpy() for name in NAMES})
-    wanted = Batch({**wanted, "größe": wanted["größe"].astype(object)})
-    assert same(batch, wanted)
-
-
-def test_csv_without_names() -> None:
-    rows = pd.DataFrame(A)
-    for entries in (MATRIX, PLACES):
-        schema = signature.read({"inputs": json.dumps(entries)})
-        assert schema is not None
-        for index in (False, True):
-            content = rows.to_csv(index=index).encode()
-            assert Invocations(schema, 9).decode(content, CSV).batch.block().tolist() == A
-    texts = Invocations(Schema((Column("", "string"),)), 9)
-    assert texts.decode(b'text\r\none\r\n"two\r\nlines"\r\n', CSV).batch[""].tolist() == [
-        "one",
-        "two\r\nlines",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (b"", "no line of column names"),
-        (b"\xff,x\n", "no UTF-8"),
-        (b"n,x\n1\n", "row 0: 1 values for 2 columns"),
-        (b"n,x\n1,2\n1,2,3\n", "row 1: 3 values"),
-        (b'n,x\n1,"2\n', "no CSV"),
-        (b"n,x\n" + b"1" * 200_000 + b",2\n", "no CSV"),
-        (b"n,x\n1.5,2\n", "row 0, column 'n': 1.5 is no integer"),
-        (b"n,x\n" + b"1" * 100_000 + b"x,2\n", "is no integer"),
-        (b"n,x\n1,1_0\n", "'1_0' is no number"),
-        (b"n,x\n1,\n", "row 0, column 'x': null is no number"),
-        (b"n,x\n1,0x10\n", "no number"),
-        (b"n\n1\n", "missing column 'x'"),
-        (b"n,x,y\n1,2,3\n", "unknown column 'y'"),
-        (b"n,x,x\n1,2,3\n", "'x' is there twice"),
-        (b"n,x\n", "no rows"),
-        (b"n,x\n" + b"1,2\n" * 11, "at most 10"),
-    ],
-)
-def test_csv_that_is_wrong_is_named(body: bytes, message: str) -> None:
-    protocol = Invocations(Schema((Column("n", "int64"), Column("x", "float64"))), 10)
-    with pytest.raises(BadInput) as raised:
-        protocol.decode(body, CSV)
-    assert message in raised.value.message
-
-
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        "",
-        "text/plain",
-        "not_a_supported_content_type",
-        f"{JSON}; something=else",
-        f"{JSON}; charset=latin-1",
-        "application/vnd.apache.parquet",
-    ],
-)
-def test_other_content_types_are_refused(content_type: str) -> None:
-    protocol = Invocations(Schema((Column("x", "float64"),)), 10)
-    with pytest.raises(Unsupported, match="content type"):
-        protocol.decode(b'{"inputs": [1]}', content_type)
-    assert protocol.decode(b'{"inputs": [1]}', "Application/JSON;charset=UTF-8").batch.size == 1
 
 
 def test_predictions() -> None:
