@@ -14,6 +14,7 @@ from starlette.requests import Request
 from bentos.bento.native import LISTS, call
 from bentos.bento.service import OPTIONS, Served
 from bentos.serving.release import Contract, Release
+from bentos.serving.slot import Slot
 from bentos.settings import Settings
 from bentos.web.app import App
 from bentos.web.auth.gate import Gate
@@ -72,9 +73,14 @@ DESCRIPTION = (
 def build(settings: Settings, gate: Gate | None = None) -> App:
     """The service, by these settings."""
     slot = tracked(settings, MODEL, CONTRACT, estimate)
+    endpoints = predictions(slot, settings.services.request_timeout_seconds)
+    return App("spotify", endpoints, Following([slot]), gate or Gate(settings))
+
+
+def predictions(slot: Slot[Song, Estimate], seconds: float) -> list[Endpoint]:
+    """Where a song is asked for, by its body or by its query."""
     hot, unslashed = (
-        Hot("spotify", path, slot, Song, settings.services.request_timeout_seconds)
-        for path in ("/predict/", "/predict")
+        Hot("spotify", path, slot, Song, seconds) for path in ("/predict/", "/predict")
     )
     predict = Endpoint(
         "POST",
@@ -97,7 +103,7 @@ def build(settings: Settings, gate: Gate | None = None) -> App:
         query=Song,
         examples={"one": EXAMPLE},
     )
-    return App("spotify", [predict, also, spelled], Following([slot]), gate or Gate(settings))
+    return [predict, also, spelled]
 
 
 @bentoml.service(name="spotify", **OPTIONS)

@@ -32,6 +32,7 @@ from bentos.web.headers import PAGE_HEADERS
 from bentos.web.slots import tabled
 
 RUN_SECONDS = 2.0  # that a page waits for MLflow
+MISSING = {404: Answer("No such model is promoted; those that are", Failure)}
 
 
 class Pages:
@@ -46,7 +47,6 @@ class Pages:
     @property
     def endpoints(self) -> list[Endpoint]:
         """What lies below a model's name."""
-        missing = {404: Answer("No such model is promoted; those that are", Failure)}
         return [
             Endpoint("GET", "/", self.listed, "The models", {200: Answer("A page")}),
             Endpoint(
@@ -54,7 +54,7 @@ class Pages:
                 "/{name}/predict",
                 self.unknown,  # Doors answers for the models that are
                 "Answers of a model to rows of its columns",
-                {200: Answer("One answer or a list, in order"), **missing, **NOT_READY},
+                {200: Answer("One answer or a list, in order"), **MISSING, **NOT_READY},
                 description="One row or a list of rows, by the model's schema: see /{name}/docs.",
                 body=Any,
                 examples={"one": {"x": 1.5}},
@@ -64,21 +64,21 @@ class Pages:
                 "/{name}/releases",
                 self.releases,
                 "What serves of a model, since when, and who was refused why",
-                {200: Answer("As one of /releases"), **missing},
+                {200: Answer("As one of /releases"), **MISSING},
             ),
             Endpoint(
                 "GET",
                 "/{name}/history",
                 self.history,
                 "What served of a model when",
-                {200: Answer("As /history, of which it takes `at` and `limit`"), **missing},
+                {200: Answer("As /history, of which it takes `at` and `limit`"), **MISSING},
             ),
             Endpoint(
                 "GET",
                 "/{name}/openapi.json",
                 self.described,
                 "The OpenAPI document of a model",
-                {200: Answer("It"), **missing, **NOT_READY},
+                {200: Answer("It"), **MISSING, **NOT_READY},
             ),
             Endpoint(
                 "GET",
@@ -95,8 +95,7 @@ class Pages:
     @property
     def last(self) -> Endpoint:
         """The page of a model, whose path is that of anything."""
-        missing = Answer("No such model is promoted; those that are", Failure)
-        answers = {200: Answer("A page"), 404: missing}
+        answers = {200: Answer("A page"), **MISSING}
         return Endpoint("GET", "/{name}", self.model, "What a model takes and gives", answers)
 
     async def unknown(self, request: Request) -> Response:
@@ -155,7 +154,7 @@ def _by_name(door: ByName) -> Endpoint:
         "Answers of a model, as BentoML's clients ask for them",
         {
             200: Answer("One answer or a list, in order"),
-            404: Answer("No such model is promoted; those that are", Failure),
+            **MISSING,
             **NOT_READY,
         },
         body=Any,

@@ -65,7 +65,7 @@ def resolve(
 
 
 def served_last(versions: Sequence[Version], channel: Channel) -> list[Version]:
-    """What the registry says that serves in a channel, or did to the last; the latest first."""
+    """What serves in a channel by the registry's tags, or served last; the latest first."""
     found = [
         version
         for version in versions

@@ -115,7 +115,7 @@ class Follower:
                 self._bring_back()
 
     def retry(self) -> None:
-        """Forget refusals and back-off, so that the next look tries again."""
+        """Forget refusals and pauses, so that the next look tries again."""
         self._rejected = self._vain = None
         self.hurry()
 
@@ -176,14 +176,14 @@ class Follower:
 
     @property
     def _lacking(self) -> bool:
-        """Whether nothing serves, although something may have: the channel's version cannot."""
+        """Whether nothing serves here, though another version may have: the channel's cannot."""
         waits = self._target is not None or not self.slot.vacates
         tried = self._seen is None or self._seen == self._vain
         lacks = self.slot.live is None and self._trial is None
         return lacks and waits and not tried and self._patience.over
 
     def _bring_back(self) -> None:
-        """Serve what served last, as a process does that was there then."""
+        """Serve what served last, as the processes do that were running then."""
         seen = self._seen
         try:
             for version in served_last(self._registry.versions(self.slot.name), self.slot.channel):

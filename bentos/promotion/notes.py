@@ -37,7 +37,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Note:
-    """What this process has to say of a version that a channel led it to."""
+    """What this process says of a version that its channel pointed to."""
 
     version: Version
     state: State
@@ -84,7 +84,7 @@ class Notes:
     def see(
         self, models: Mapping[str, Model], followed: Collection[str], whole: bool = True
     ) -> None:
-        """Note from a look, at all models if `whole`, what others left behind; asks nobody."""
+        """See what others left behind, from a look (at all models if `whole`); asks nobody."""
         if self._cleaner.see(models, followed, whole):
             held = [name for name, said in self._recorded.items() if said]
             self._lost = [name for name in held if self._cleaner.lacks(name)]
@@ -110,7 +110,7 @@ class Notes:
         self._locks.close()
 
     def _write_pending(self) -> None:
-        """Write all; one that the registry does not take keeps no other waiting."""
+        """Write all; a note that the registry does not take delays no other."""
         with self._lock:
             taken, self._pending = list(self._pending.values()), {}
         failed: list[CallFailed] = []

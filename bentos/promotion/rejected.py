@@ -14,7 +14,7 @@ LONGEST_SECONDS = 600.0
 class Rejected:
     """The last version that a channel led to and that was refused.
 
-    A version in a stage is tried again when it is promoted again, which its time tells. An alias
+    A version in a stage is tried again when it is promoted again, which changes its time. An alias
     that is set to where it pointed leaves no trace: there the version's files tell, now and then.
     """
 

@@ -34,7 +34,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What a process does with the versions of a model, and when it last said so."""
+    """What a process does with the versions of a model, and when it last wrote that."""
 
     at: str
     said: dict[str, Said]
@@ -94,7 +94,7 @@ class Beats:
         return {replica for replica, last in self._last.items() if last < limit}
 
     def see(self, seen: Iterable[Mapping[str, Record]], whole: bool) -> None:
-        """Take notice of the records of models, of all that there are if `whole`."""
+        """Read the records of these models, which are all that there are if `whole`."""
         if whole:
             self._last, self._whole_at = {}, datetime.now(UTC)
         for known in seen:

@@ -1,4 +1,4 @@
-"""Says what happens to a slot wherever it must be known: ledger, registry, metrics, log."""
+"""Reports what happens to a slot: to the ledger, the registry, the metrics and the log."""
 
 import logging
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Puts right what nobody stands by any more: tags of dead processes, and of copied versions."""
+"""Corrects tags that nobody keeps up any more: of dead processes, and of copied versions."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -32,7 +32,7 @@ AT_ONCE = 10  # models between two looks
 
 
 class TagCleaner:
-    """Sees in each look which models have wrong tags, and puts them right when asked to."""
+    """Finds in each look the models that have wrong tags, and corrects them when asked to."""
 
     def __init__(self, registry: Registry, locks: ReplicaLocks, writer: TagWriter) -> None:
         self._registry = registry
@@ -132,7 +132,7 @@ class TagCleaner:
         return (self._beats.quiet | self._dead) - {self._locks.me}
 
     def _look_everywhere(self) -> None:
-        """See when each process last wrote, on whatever model, unless that was just seen."""
+        """See when each process last wrote, on any model, unless that was just seen."""
         if not self._beats.is_whole:
             self._beats.see(map(records, self._registry.models().values()), whole=True)
 

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Transitions:
-    """The changes of one slot. What `last` is true of is served again after a restart."""
+    """The changes of one slot. If `last`, what it serves is served again after a restart."""
 
     def __init__(
         self,

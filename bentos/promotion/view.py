@@ -1,8 +1,8 @@
 """What a look at the registry shows, and what has changed since the last one.
 
-MLflow takes about a millisecond for each model that it tells of. So of many models it is asked
-each time for those that moved last: promoting by stage moves a model. Aliases, tags and deletions
-leave its time alone: they are seen when all are asked for, a twentieth of the time.
+MLflow takes about a millisecond for each model that it answers with. So where there are many,
+each look asks for those that moved last: a promotion by stage moves a model. Aliases, tags and
+deletions do not: they are seen when all are asked for, which may take a twentieth of the time.
 """
 
 import time
@@ -46,7 +46,7 @@ class View:
         self._due = 0.0
 
     def look(self) -> Mapping[str, Model]:
-        """The models now, as far as they moved. Raises RegistryUnavailable."""
+        """The models now, as far as it is known. Raises RegistryUnavailable."""
         found = self._found()
         if found is self.models:
             return found

@@ -119,7 +119,7 @@ class Watcher:
         self._loop.wake()
 
     async def looked_anew(self) -> None:
-        """Return once a look has begun and ended, or cannot be had soon."""
+        """Return once a new look has begun and ended, or when none succeeds soon."""
         asked = time.time()
         if asked - self._asked > ASKED_PAUSE:  # whoever asks for names that are none wakes nobody
             self._asked = asked
@@ -172,7 +172,7 @@ class Watcher:
         return model.name in self._named or not model.kept_out
 
     def _follow(self, follower: Follower, model: Model | None) -> None:
-        """Follow one channel; what stands in its way keeps no other waiting."""
+        """Follow one channel; what goes wrong there delays no other."""
         if follower.is_settled(model):
             return
         try:

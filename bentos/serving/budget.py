@@ -67,8 +67,8 @@ class Closable:
 class Budget:
     """The open models, of `limit` bytes at most, but for one of them. Thread-safe.
 
-    A model that has no room beside hotter ones is opened all the same, and the coldest of all goes
-    when the next one is opened: so no one has to go for a colder one.
+    A model for which hotter ones leave no room is opened all the same; when the next one is
+    opened, the coldest of all is closed. So no model is closed for a colder one.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -138,7 +138,7 @@ class Budget:
         one.heat = high + math.log1p(math.exp(low - high))
 
     def _has_room(self, one: Closable) -> bool:
-        """Make room for a model by closing colder ones; without any, one may be too much."""
+        """Make room for a model by closing colder ones; where none is, one may be too much."""
         others = sorted(self._open, key=lambda other: other.heat)
         coldest_is_busy = False
         for other in others:

@@ -123,9 +123,9 @@ class Decoder(Generic[T]):
 def decode_query(
     pairs: Iterable[tuple[str, str]], target: type[S], where: Literal["query", "body"] = "query"
 ) -> S:
-    """The struct that query parameters spell, `target`'s numbers and booleans from their text.
+    """The struct of query parameters; numbers and booleans of `target` are read from their texts.
 
-    The fields of a form are spelled so in the `body`. Raises UnprocessableBody naming the field.
+    The fields of a form are read so from the `body`. Raises UnprocessableBody naming the field.
     """
     texts: dict[str, str] = {}
     for name, text in pairs:
@@ -182,7 +182,7 @@ def _not_finite(problem: Problem, got: str) -> Problem:
 
 
 def _with_text(problem: Problem, texts: dict[str, str]) -> Problem:
-    """In a query every value is text, so "got `str`" tells nothing: tell which text."""
+    """In a query every value is text, so "got `str`" does not help: say which text."""
     text = texts.get(str(problem.loc[-1]))
     mistyped = _MISTYPED.match(problem.msg)
     if text is None or mistyped is None:

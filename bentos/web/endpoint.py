@@ -1,4 +1,4 @@
-"""One place of a service, said once: routes, guard and OpenAPI are made from this record."""
+"""One place of a service, written once: routes, guard and OpenAPI are made from this record."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping

@@ -79,7 +79,7 @@ DEGRADED = Gauge(
 
 
 class Metrics:
-    """Counts what the serving side tells; an Observer.
+    """Counts what the serving side reports; an Observer.
 
     Of a model that is known from the start, refusals count from 0, so that the first is seen.
     """

@@ -1,4 +1,4 @@
-"""Bodies that come packed: gzip is unpacked piece by piece, as far as the limit of a body."""
+"""Bodies that come packed: gzip is unpacked piece by piece, up to the limit of a body."""
 
 import zlib
 from typing import Any

@@ -1,8 +1,8 @@
 """Counts of calls as plain numbers, which are handed to Prometheus when it asks.
 
 `prometheus_client` finds a child by its labels and writes to a mapped file at every count, which
-takes as long as all else of a small call. Here a worker counts in its own memory, lays its numbers
-beside those of the others now and then, and the worker that is asked adds them up.
+takes as long as all else of a small call. Here a worker counts in its own memory and writes its
+numbers to a folder now and then; the worker that is asked adds up those of all.
 """
 
 import os
@@ -115,7 +115,7 @@ class Numbers(Collector):
         self._shared = b""
 
     def share(self, folder: Path) -> None:
-        """Lay the numbers of this process into a folder, if they are others than before."""
+        """Write the numbers of this process to a folder, if they have changed."""
         own = {metric.name: list(metric.values.copy().items()) for metric in self.metrics}
         content = msgspec.msgpack.encode(own)
         if content != self._shared:

@@ -39,7 +39,7 @@ class Gate:
         self._failures = rate(security.login_rate, "security.login_rate")
 
     def caller(self, scope: Scope) -> Caller:
-        """Whose token came with a request. Raises Unauthorized, or Insecure without a key."""
+        """Whose token came with a request. Raises Unauthorized; Insecure where there is no key."""
         claims = self.tokens.read(_token(scope))
         user = self.users.get(claims.sub)
         if user is None or user.mark != claims.mark:

@@ -65,7 +65,7 @@ class Guard:
         return await self._gate.login.log_in(request)
 
     def around(self, app: ASGIApp, refused: Refused) -> ASGIApp:
-        """`app` behind this door, which pages of the listed origins may call.
+        """`app` behind this door; pages of the listed origins may call it.
 
         `refused` has an error in the form that callers of a path know.
         """
@@ -130,7 +130,7 @@ class Guard:
 
 
 class _Places:
-    """Where endpoints are; a method and a path that lead to one are in it."""
+    """Where endpoints are: it contains the methods and paths that lead to one."""
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         self._endpoints = list(endpoints)

@@ -46,7 +46,7 @@ class Throttle:
             raise await self._too_many(rate, *who)
 
     async def count(self, rate: RateLimitItem, *who: str) -> None:
-        """Count once, as far as the rate; for what must not be refused any more."""
+        """Count once, up to the rate; for a call that is answered in any case."""
         await self._ask("hit", rate, *who)
 
     async def check(self, rate: RateLimitItem, *who: str) -> None:
@@ -86,7 +86,7 @@ def rate(text: str, setting: str) -> RateLimitItem:
 
 
 def address(scope: Scope) -> str:
-    """Where a request comes from; of IPv6 the network, for each of those has 2**64 addresses.
+    """Where a request comes from; of IPv6 the network, as each caller has 2**64 addresses there.
 
     It is the socket's, or what a proxy tells that uvicorn trusts (FORWARDED_ALLOW_IPS).
     """

@@ -34,7 +34,7 @@ class Unauthorized(HTTPError):
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a token says: whose it is, what for, until when, and what password it was got with."""
+    """What a token says: whose it is, what for, until when, and for which password."""
 
     sub: str
     mark: str
