@@ -1,6 +1,7 @@
 """Who may import whom: arrows run downward only, and there are no circles."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -20,11 +21,10 @@ BELOW = {
     "bento": "web promotion serving",
     "web": "promotion protocols serving tensors registry",
     "promotion": "admission serving flavors registry database",
-    "admission": "protocols serving flavors environments sandbox registry tensors",
+    "admission": "protocols serving flavors sandbox registry tensors",
     "protocols": "tensors",
     "serving": "tensors",
     "flavors": "tensors",
-    "environments": "",
     "sandbox": "",
     "registry": "",
     "tensors": "",
@@ -86,6 +86,15 @@ def test_arrows_run_downward_only() -> None:
         for name, other in crossings()
         if room(other) not in allowed[room(name)]
     ] == []
+
+
+def test_the_map_shows_every_room_and_no_other() -> None:
+    table = (ROOT / "docs" / "code.md").read_text().partition("## The rooms of bentos")[2]
+    first = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    shown = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
+    rooms = {name.split(".")[1] for name in BENTOS if "." in name}
+    assert shown == rooms
+    assert {*BELOW, *BASE.split()} - {"services"} <= rooms
 
 
 @pytest.mark.parametrize("package", ["bentos", "training"])

@@ -1,0 +1,1 @@
+"""What binds services to BentoML, and the way past it: no other room imports it."""

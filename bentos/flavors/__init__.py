@@ -1,0 +1,1 @@
+"""One way for each flavor to open a model without running its code."""

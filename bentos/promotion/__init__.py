@@ -1,0 +1,1 @@
+"""From a click in the registry to a swap: noticed, decided, written down."""

@@ -1,0 +1,1 @@
+"""The one client of MLflow, and the names of our tags."""

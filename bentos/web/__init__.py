@@ -1,0 +1,1 @@
+"""HTTP: endpoints that are checked, guarded, described and counted."""
