@@ -17,7 +17,6 @@ Reason = Literal[
     "memory",
     "deadline",
     "crash",
-    "watch",
 ]
 
 
@@ -31,3 +30,13 @@ class Refusal(Exception):
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}"
+
+
+OF_MEMORY = Refusal("memory", "it asks for more memory than it may (admission.memory_mb)")
+
+
+def lacked_memory(error: BaseException | None) -> bool:
+    """Whether a want of memory is at the beginning of it."""
+    if error is None:
+        return False
+    return isinstance(error, MemoryError) or lacked_memory(error.__cause__)

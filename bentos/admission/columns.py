@@ -16,6 +16,7 @@ from bentos.admission.forms import leave_opened
 from bentos.admission.judge import check_digests
 from bentos.admission.making import Asked, Made, by_graph
 from bentos.admission.pins import check_answers, check_files, sent
+from bentos.admission.quarantine import in_quarantine, permits
 from bentos.admission.verdict import Admitted, Case
 from bentos.flavors.graphs import NoGraph, compile_model
 from bentos.flavors.mlmodel import MLmodel
@@ -37,8 +38,6 @@ def admit_by_schema(case: Case, settings: AdmissionSettings, place: Path) -> Adm
     """
     version, folder = case.version, case.folder
     mlmodel = MLmodel(folder)
-    if version.name not in settings.allow_code:
-        mlmodel.refuse_code()
     if settings.pickles == "refuse":
         mlmodel.refuse_pickles()
     if version.digest:  # as training signed it, whatever lies in the store now
@@ -61,7 +60,19 @@ def admit_by_schema(case: Case, settings: AdmissionSettings, place: Path) -> Adm
 
 
 def _tried(case: Case, mlmodel: MLmodel, settings: AdmissionSettings, place: Path) -> Tried:
-    """What answers, of the releases that the version was trained with."""
+    """What answers; in quarantine, where that is permitted and needed."""
+    try:
+        if case.version.name not in settings.allow_code:
+            mlmodel.refuse_code()
+        return _read(case, mlmodel, settings, place)
+    except Refusal as error:
+        if not permits(case.version.name, error, settings):
+            raise
+        return in_quarantine(case.environment, mlmodel, settings, place, error)
+
+
+def _read(case: Case, mlmodel: MLmodel, settings: AdmissionSettings, place: Path) -> Tried:
+    """What answers, read by the releases that the version was trained with."""
     if case.environment:
         with elsewhere(case.environment, case.folder, settings) as there:
             return serve(there, mlmodel, settings, place)

@@ -1,7 +1,8 @@
-"""Versions of other releases: opened in an environment of theirs, and served here.
+"""Versions that another process opens, with releases of its own or shut in, and that serve here.
 
 The model is asked there, and compiled there. What serves here was held against those answers: the
-graph, or, where there is none, the same files opened by the releases that run here.
+graph, or, where there is none, the same files opened by the releases that run here. Nothing
+that is said there is taken for true.
 """
 
 import signal
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
 from bentos.admission import probes
 from bentos.admission.compiling import PROOF_SECONDS
@@ -20,9 +21,11 @@ from bentos.admission.making import Asked, Made, by_graph
 from bentos.admission.proof import prove
 from bentos.admission.verdict import PACKAGE
 from bentos.flavors.elsewhere import wire
+from bentos.flavors.elsewhere.graph_checks import Strange, parsed
 from bentos.flavors.elsewhere.start import START
 from bentos.flavors.graphs import Compiled, NoGraph
 from bentos.flavors.mlmodel import MLmodel
+from bentos.flavors.natives import Predict
 from bentos.flavors.opening import open_model
 from bentos.flavors.probabilities import shares_of
 from bentos.refusal import Refusal
@@ -32,6 +35,9 @@ from bentos.tensors import BadInput, Batch
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 ANY_REPLY: Any = wire.Reply
+LONGEST = 2000  # letters of what is said there
+ENDING = 10.0  # seconds that a process may take to end, once it says nothing any more
+OF_SHELLS = 128  # and the signal's number: a status, where another process waited for it
 
 
 class Tried(NamedTuple):
@@ -47,20 +53,31 @@ class Failure(Exception):
 
 
 class Elsewhere:
-    """A version that is open in another environment. Raises Refusal where it cannot be."""
+    """A version that is open in another process; `how` says it in words.
+
+    Raises Refusal where it cannot be opened, and where that process ends or says no answer.
+    """
 
     def __init__(
-        self, process: "subprocess.Popen[bytes]", questions: BinaryIO, answers: BinaryIO
+        self,
+        process: "subprocess.Popen[bytes]",
+        questions: BinaryIO,
+        answers: BinaryIO,
+        how: str,
     ) -> None:
         self._process, self._questions, self._answers = process, questions, answers
-        self.opened = self._told(wire.Opened)
+        self._how = how
+        try:
+            self.opened: wire.Opened = self._told(wire.Opened)
+        except (Failure, BadInput) as error:
+            raise self._garbled(str(error)) from error
 
     def asked(self) -> Asked:
         """It, with its own answers."""
         opened = self.opened
         shares = partial(self.predict, probabilities=True) if opened.shares else None
         return Asked(
-            opened.schema, Batch(wire.unpacked(opened.samples)), self.predict,
+            opened.schema, self._batch(opened.samples), self.predict,
             Probabilities(opened.classes, shares, opened.lacks), opened.made_up,
         )  # fmt: skip
 
@@ -72,24 +89,33 @@ class Elsewhere:
     @property
     def releases(self) -> str:
         """Those that answer there."""
-        return ", ".join(f"{name} {release}" for name, release in self.opened.releases.items())
+        told = (f"{name} {release}" for name, release in self.opened.releases.items())
+        return line(", ".join(told))
 
     def predict(self, rows: Batch, probabilities: bool = False) -> Batch:
         """The model's own answers. Raises BadInput."""
         self._ask(wire.Ask(wire.packed(rows), probabilities))
-        return Batch(wire.unpacked(self._told(wire.Answers).rows))
+        answers = self._batch(self._told(wire.Answers).rows)
+        if answers.size != rows.size:
+            raise self._garbled(f"it answers {rows.size} rows with {answers.size}")
+        return answers
 
     def compiled(self, probabilities: bool) -> Compiled:
         """The model as a graph. Raises NoGraph."""
-        from onnx import ModelProto
-
         self._ask(wire.Compile(probabilities))
         try:
             graph = self._told(wire.Graph)
         except Failure as error:
             raise NoGraph(str(error)) from error
-        proto = ModelProto.FromString(graph.proto)
-        return Compiled(proto, wire.unpacked(graph.critical), graph.kind)
+        try:
+            return Compiled(parsed(graph.proto), wire.unpacked(graph.critical), graph.kind)
+        except (Strange, wire.Garbled) as error:
+            raise self._garbled(f"its graph is refused: {error}") from error
+
+    def written(self) -> bytes:
+        """The model as a file of skops, which may hold anything. Raises Failure."""
+        self._ask(wire.Write())
+        return bytes(self._told(wire.Written).skops)
 
     def _ask(self, question: wire.Question) -> None:
         try:
@@ -98,47 +124,82 @@ class Elsewhere:
             raise self._ended() from None
 
     def _told(self, kind: type[Any]) -> Any:
-        said: Any = wire.read(self._answers, ANY_REPLY)
+        try:
+            said: Any = wire.read(self._answers, ANY_REPLY)
+        except wire.Garbled as error:
+            raise self._garbled(str(error)) from error
         match said:
             case None:
                 raise self._ended()
             case wire.Refused():
-                raise Refusal(said.reason, said.message)
+                raise Refusal(said.reason, line(said.message))
             case wire.Bad():
-                raise BadInput(said.message, said.column, said.row)
+                raise BadInput(line(said.message), line(said.column), said.row)
             case wire.Failed():
-                raise Failure(said.message)
+                raise Failure(line(said.message))
         if not isinstance(said, kind):
-            raise Failure(f"{type(said).__name__} is no answer to that")
+            raise self._garbled(f"{type(said).__name__} is no answer to that")
         return said
 
+    def _batch(self, columns: dict[str, wire.Packed]) -> Batch:
+        try:
+            return Batch(wire.unpacked(columns))
+        except ValueError as error:
+            raise self._garbled(str(error)) from error
+
+    def _garbled(self, what: str) -> Refusal:
+        return Refusal("crash", line(f"opened {self._how}, it does not do as it should: {what}"))
+
     def _ended(self) -> Refusal:
-        status = self._process.wait()
-        if status in (-signal.SIGXCPU, -signal.SIGKILL):
+        try:
+            status = self._process.wait(ENDING)
+        except subprocess.TimeoutExpired:
+            return self._garbled("it says nothing any more")
+        number = -status if status < 0 else status - OF_SHELLS
+        if number in (signal.SIGXCPU, signal.SIGKILL):
             return Refusal(
                 "deadline",
-                "opened with its own releases, it took more time than it may "
+                f"opened {self._how}, it took more time than it may "
                 "(admission.deadline_seconds): a smaller model, or more time",
             )
-        how = signal.Signals(-status).name if status < 0 else f"the exit status {status}"
-        return Refusal("crash", f"opening it with its own releases ended with {how}")
+        known = number in set(signal.Signals)
+        ended = signal.Signals(number).name if known else f"the exit status {status}"
+        return Refusal("crash", f"opening it {self._how} ended with {ended}")
 
 
 @contextmanager
 def elsewhere(python: Path, folder: Path, settings: AdmissionSettings) -> Iterator[Elsewhere]:
     """A version, open in an environment until the block ends."""
-    seconds = str(max(1, round(settings.deadline_seconds)))
-    command = [str(python), "-s", "-W", "ignore", "-c", START]
     process = subprocess.Popen(  # noqa: S603
-        [*command, str(PACKAGE.parent), str(folder), seconds],
+        program(python, folder, settings, "read"),
         env=ONE_THREAD,
         cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
+    with asking(process, "with its own releases") as there:
+        yield there
+
+
+def program(
+    python: Path, folder: Path, settings: AdmissionSettings, way: Literal["read", "run"]
+) -> list[str]:
+    """What opens a version for another process, and answers on its standard output."""
+    command = [str(python), "-s", "-W", "ignore", "-c", START]
+    return [*command, str(PACKAGE.parent), str(folder), str(seconds(settings)), way]
+
+
+def seconds(settings: AdmissionSettings) -> int:
+    """Of a processor, that it may take."""
+    return max(1, round(settings.deadline_seconds))
+
+
+@contextmanager
+def asking(process: "subprocess.Popen[bytes]", how: str) -> Iterator[Elsewhere]:
+    """A version that this process opens, until the block ends."""
     with process as started:
         try:
             if started.stdin and started.stdout:
                 yield Elsewhere(
-                    started, cast(BinaryIO, started.stdin), cast(BinaryIO, started.stdout)
+                    started, cast(BinaryIO, started.stdin), cast(BinaryIO, started.stdout), how
                 )
         finally:
             process.kill()
@@ -146,15 +207,41 @@ def elsewhere(python: Path, folder: Path, settings: AdmissionSettings) -> Iterat
 
 def serve(there: Elsewhere, mlmodel: MLmodel, settings: AdmissionSettings, place: Path) -> Tried:
     """What serves a version here with the answers that it gives there. Raises Refusal."""
-    asked, kind = there.asked(), there.opened.kind
+    asked = there.asked()
+    try:
+        made = graph_of(there, asked, settings, place)
+    except NoGraph as error:
+        there.check()
+        made = _opened_here(asked, mlmodel, place, str(error))
+    note = line(there.opened.note)
+    return Tried(asked, made, f"{note}, with {there.releases}".lstrip(", "))
+
+
+def graph_of(there: Elsewhere, asked: Asked, settings: AdmissionSettings, place: Path) -> Made:
+    """A graph that is proved. Raises NoGraph, which says whose."""
     try:
         if not settings.compile:
             raise NoGraph("admission.compile is off")
-        made = by_graph(asked, there.compiled, place)
+        return by_graph(asked, there.compiled, place)
     except NoGraph as error:
-        there.check()
-        made = _opened_here(asked, mlmodel, place, f"{kind} has no graph there: {error}")
-    return Tried(asked, made, f"{there.opened.note}, with {there.releases}".lstrip(", "))
+        raise NoGraph(f"{line(there.opened.kind)} has no graph there: {error}") from error
+
+
+def line(text: str) -> str:
+    """What was said there, as one line that may stand in a note."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * LONGEST])
+    return " ".join(plain.split())[:LONGEST]
+
+
+def proved(asked: Asked, predict: Predict, shares: Probabilities) -> str:
+    """What was found when this was held against what was asked. Raises Refusal."""
+    wanted, found = asked.predict, predict
+    if asked.probabilities.predict and shares.predict:
+        wanted, found = asked.probabilities.predict, shares.predict
+    proof = prove(wanted, found, _probes(asked), seconds=PROOF_SECONDS)
+    if not proof.holds:
+        raise Refusal("library", str(proof))
+    return str(proof)
 
 
 def _probes(asked: Asked) -> Batch:
@@ -172,13 +259,10 @@ def _opened_here(asked: Asked, mlmodel: MLmodel, place: Path, why: str) -> Made:
         if opened.schema != asked.schema:
             raise Refusal("library", f"its columns are others: train it again with {here}")
         shares = Probabilities(*shares_of(opened, asked.samples))
-        rows = _probes(asked)
-        wanted, found = asked.predict, opened.predict
-        if asked.probabilities.predict and shares.predict:
-            wanted, found = asked.probabilities.predict, shares.predict
-        proof = prove(wanted, found, rows, seconds=PROOF_SECONDS)
-        if not proof.holds:
-            raise Refusal("library", f"{proof}: train it again with {here}")
+        try:
+            proof = proved(asked, opened.predict, shares)
+        except Refusal as error:
+            raise Refusal("library", f"{error.message}: train it again with {here}") from error
         native = leave_opened(mlmodel, opened, asked.samples, place)
     except Refusal as error:
         message = f"{why}; and scikit-learn {here} cannot stand in for it: {error.message}"

@@ -5,6 +5,7 @@ A pickle is written again, as skops or pt2, which is held against what was read.
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,30 @@ def leave_opened(mlmodel: MLmodel, opened: Opened, samples: Batch, place: Path) 
 
 
 def _written_again(mlmodel: MLmodel, model: Any, place: Path) -> MLmodel:
-    folder, flavor = place / NATIVE, mlmodel.flavor
-    folder.mkdir()
-    write = _program if flavor == "pytorch" else _skops
+    write = _program if mlmodel.flavor == "pytorch" else _skops
     try:
-        options = mlmodel.options | write(mlmodel, model, folder)
+        return _left(mlmodel, place, lambda folder: write(mlmodel, model, folder))
     except OSError:
         raise
     except Exception as error:
         raise Refusal("pickle", f"{type(error).__name__} while writing: {error}") from error
+
+
+def leave_skops(mlmodel: MLmodel, content: bytes, place: Path) -> MLmodel:
+    """Leave a file of skops in the place of a version's own."""
+
+    def write(folder: Path) -> dict[str, str]:
+        (folder / SKOPS).write_bytes(content)
+        return _names_skops(mlmodel)
+
+    return _left(mlmodel, place, write)
+
+
+def _left(mlmodel: MLmodel, place: Path, write: Callable[[Path], dict[str, str]]) -> MLmodel:
+    """A version whose model is written anew, which gives what its flavor says of that."""
+    folder, flavor = place / NATIVE, mlmodel.flavor
+    folder.mkdir()
+    options = mlmodel.options | write(folder)
     flavors = {name: known for name, known in mlmodel.flavors.items() if name == "python_function"}
     content = mlmodel.content | {"flavors": flavors | {flavor: options}}
     (folder / "MLmodel").write_text(yaml.safe_dump(content))
@@ -63,8 +79,12 @@ def _written_again(mlmodel: MLmodel, model: Any, place: Path) -> MLmodel:
 
 def _skops(mlmodel: MLmodel, model: Any, folder: Path) -> dict[str, str]:
     """Write an estimator; give what its flavor says of that."""
-    named = "pickled_model" if mlmodel.flavor == "sklearn" else "data"
     skops_io().dump(model, folder / SKOPS)
+    return _names_skops(mlmodel)
+
+
+def _names_skops(mlmodel: MLmodel) -> dict[str, str]:
+    named = "pickled_model" if mlmodel.flavor == "sklearn" else "data"
     return {named: SKOPS, "serialization_format": "skops"}
 
 

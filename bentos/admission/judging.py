@@ -12,10 +12,8 @@ from bentos.admission.columns import admit_by_schema
 from bentos.admission.judge import admit
 from bentos.admission.releases import open_release
 from bentos.admission.verdict import Admitted, Case, Refused, Verdict, digests, write
-from bentos.refusal import Refusal
+from bentos.refusal import OF_MEMORY, Refusal, lacked_memory
 from bentos.settings import AdmissionSettings
-
-OF_MEMORY = Refusal("memory", "it asks for more memory than it may (admission.memory_mb)")
 
 
 def judge(case: Case) -> Verdict:
@@ -35,17 +33,10 @@ def _judged(case: Case, place: Path) -> Verdict:
     except MemoryError:
         refusal = OF_MEMORY
     except Refusal as error:
-        refusal = OF_MEMORY if _lacked_memory(error) else error
+        refusal = OF_MEMORY if lacked_memory(error) else error
     for path in place.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return Refused(case.key, refusal.reason, refusal.message)
-
-
-def _lacked_memory(error: BaseException | None) -> bool:
-    """Whether a want of memory is at the beginning of it."""
-    if error is None:
-        return False
-    return isinstance(error, MemoryError) or _lacked_memory(error.__cause__)
 
 
 def _admitted(case: Case, place: Path) -> Admitted:

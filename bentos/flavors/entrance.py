@@ -15,6 +15,8 @@ from bentos.flavors.schemas import MEND
 from bentos.refusal import Refusal
 from bentos.tensors import BadInput, Batch, Column, Schema
 
+LIBRARIES = frozenset({"sklearn", "catboost", "xgboost", "lightgbm", "training"})
+
 
 class Texts:
     """The one text of each row."""
@@ -201,8 +203,17 @@ def entrance(model: Any, schema: Schema, carried: Carried | None) -> Any:
     if carried is not None and carried.form == "objects":
         return Objects(schema)
     names = getattr(model, "feature_names_in_", None)
+    if names is None and _is_somebodys(model) and schema.single is None and not schema.positional:
+        names = schema.names
     if names is None:
         return Matrix(schema)
     given = {column.name for column in schema.inputs}
     unused = {known.name for known in carried.columns if known.unused} if carried else set()
     return PandasTable(schema, [name for name in map(str, names) if name not in unused - given])
+
+
+def _is_somebodys(model: Any) -> bool:
+    """Whether what sees the columns first is a class of its author, which may want a table."""
+    while steps := getattr(model, "steps", None):
+        model = steps[0][1]
+    return type(model).__module__.partition(".")[0] not in LIBRARIES

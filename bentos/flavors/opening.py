@@ -52,6 +52,11 @@ def open_model(mlmodel: MLmodel) -> Opened:
     return _open(mlmodel, lambda found: _opened(mlmodel, found))
 
 
+def open_found(mlmodel: MLmodel, find: Callable[[], object]) -> Opened:
+    """Open a version whose estimator is found otherwise than by reading. Raises Refusal."""
+    return _open(mlmodel, lambda found: _opened(mlmodel, found), find=lambda _: Found(find()))
+
+
 def reopen(mlmodel: MLmodel, schema: Schema) -> Opened:
     """Open what an admission left, of which the schema is known. Raises Refusal.
 
@@ -61,7 +66,10 @@ def reopen(mlmodel: MLmodel, schema: Schema) -> Opened:
 
 
 def _open(
-    mlmodel: MLmodel, finish: Callable[[Found], Opened], written_here: bool = False
+    mlmodel: MLmodel,
+    finish: Callable[[Found], Opened],
+    written_here: bool = False,
+    find: Callable[[MLmodel], Found] | None = None,
 ) -> Opened:
     openers: Mapping[str, Callable[[MLmodel], Found]] = {
         "sklearn": partial(_sklearn, written_here=written_here),
@@ -75,7 +83,7 @@ def _open(
     }
     flavor = mlmodel.flavor
     try:
-        return finish(openers[flavor](mlmodel))
+        return finish((find or openers[flavor])(mlmodel))
     except Refusal:
         raise
     except ModuleNotFoundError as error:

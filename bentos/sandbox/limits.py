@@ -1,5 +1,9 @@
 """What a program in a sandbox may use, and the lines that see to it before it runs."""
 
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 MEGABYTE = 1 << 20
@@ -25,6 +29,17 @@ class Limits(msgspec.Struct, frozen=True):
         """The arguments of a Python that sets these limits and becomes the program."""
         return ["-I", "-S", "-c", START, msgspec.json.encode(self).decode(), *program]
 
+    def start(
+        self, program: Sequence[str], environment: Mapping[str, str]
+    ) -> "subprocess.Popen[bytes]":
+        """Start a program without a sandbox: with these limits, but of how many processes."""
+        counted = msgspec.structs.replace(self, processes=0)
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, *counted.started(*program)],
+            env=dict(environment), cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
 
 # Set within the sandbox: how many processes there are is counted in its own user namespace.
 START = """
@@ -36,12 +51,16 @@ for name, most in {
     "DATA": limits["memory"],
     "AS": limits["memory"] + MAPPED,
     "CPU": limits["seconds"],
-    "NPROC": limits["processes"] + limits["threads"],
+    "NPROC": limits["processes"] and limits["processes"] + limits["threads"],
     "NOFILE": limits["files"],
     "FSIZE": limits["file"],
     "MEMLOCK": 0,
     "MSGQUEUE": 0,
 }.items():
-    resource.setrlimit(getattr(resource, "RLIMIT_" + name), (most, most))
+    kind = getattr(resource, "RLIMIT_" + name)
+    already = resource.getrlimit(kind)[1]
+    most = most if already == resource.RLIM_INFINITY else min(most, already)
+    if name != "NPROC" or most:  # outside of a namespace all of the user's would count
+        resource.setrlimit(kind, (most, most))
 os.execv(program[0], program)
 """

@@ -72,20 +72,6 @@ class RegistrySettings(Section):
         return self
 
 
-class WatchSettings(Section):
-    """How a release is watched after its swap."""
-
-    seconds: Annotated[float, Field(ge=0)] = 600.0
-    errors: bool = True
-    latency: bool = True
-
-
-class PromotionSettings(Section):
-    """What happens after a version was promoted."""
-
-    watch: WatchSettings = WatchSettings()
-
-
 class AdmissionSettings(Section):
     """What a version must show before it may serve."""
 
@@ -99,6 +85,8 @@ class AdmissionSettings(Section):
     allow_code: list[str] = []
     pickles: Literal["reviewed", "refuse"] = "reviewed"
     environments: bool = True
+    quarantine: list[str] = []
+    quarantine_without_sandbox: bool = False
     libraries: dict[str, Literal["exact", "minor", "any"]] = {"default": "minor"}
 
 

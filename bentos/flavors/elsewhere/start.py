@@ -1,6 +1,6 @@
 """How the teller is started, where nothing but its own releases is installed."""
 
-# python -c START PLACE FOLDER SECONDS; the place is where this project's packages are.
+# python -c START PLACE FOLDER SECONDS read|run; this project's packages are at the place.
 START = """
 import sys
 from importlib.util import module_from_spec, spec_from_file_location

@@ -1,7 +1,7 @@
 """Opens a version, answers rows of it and compiles it, in an environment of its own releases.
 
 `start.START` starts it: of where this project is installed it has our own packages and no more.
-Before anything of the version is read, it has limits.
+Before anything of the version is read, it has limits. In quarantine the version's own code runs.
 """
 
 import ctypes
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from bentos.flavors.elsewhere import wire
+from bentos.flavors.elsewhere.running import as_skops, open_by_running
 from bentos.flavors.graphs import NoGraph, compile_model
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.natives import Predict
@@ -22,24 +23,29 @@ from bentos.flavors.opened import Opened
 from bentos.flavors.opening import open_model
 from bentos.flavors.probabilities import shares_of
 from bentos.flavors.samples import samples_of
-from bentos.refusal import Refusal
+from bentos.refusal import OF_MEMORY, Refusal, lacked_memory
 from bentos.tensors import BadInput, Batch
 
 PDEATHSIG = 1
 TOLD = ("scikit-learn", "numpy", "scipy", "pandas", "xgboost", "xgboost-cpu", "lightgbm")
-Reply: TypeAlias = wire.Answers | wire.Graph | wire.Bad | wire.Refused | wire.Failed
+Reply: TypeAlias = wire.Answers | wire.Graph | wire.Written | wire.Bad | wire.Refused | wire.Failed
+OPENERS = {"read": open_model, "run": open_by_running}
 
 
 def main() -> None:
     """Serve who started this, until that is gone."""
-    folder, seconds = Path(sys.argv[2]), int(sys.argv[3])
+    folder, seconds, how = Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     _limit(seconds)
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     try:
-        told = Teller(MLmodel(folder))
+        told = Teller(OPENERS[how](MLmodel(folder)), MLmodel(folder))
+    except MemoryError:
+        wire.write(out, wire.Refused(OF_MEMORY.reason, OF_MEMORY.message))
+        return
     except Refusal as error:
-        wire.write(out, wire.Refused(error.reason, error.message))
+        refusal = OF_MEMORY if lacked_memory(error) else error
+        wire.write(out, wire.Refused(refusal.reason, refusal.message))
         return
     wire.write(out, told.hello())
     told.serve(sys.stdin.buffer, out)
@@ -48,8 +54,8 @@ def main() -> None:
 class Teller:
     """An open version. Raises Refusal where it cannot be opened or asked."""
 
-    def __init__(self, mlmodel: MLmodel) -> None:
-        self.opened: Opened = open_model(mlmodel)
+    def __init__(self, opened: Opened, mlmodel: MLmodel) -> None:
+        self.opened = opened
         self.samples, self.made_up = samples_of(mlmodel, self.opened)
         try:
             self.opened.predict(self.samples)
@@ -77,6 +83,8 @@ class Teller:
         try:
             if isinstance(question, wire.Compile):
                 return self._graph(question.probabilities)
+            if isinstance(question, wire.Write):
+                return wire.Written(as_skops(self.opened.model))
             rows = Batch(wire.unpacked(question.rows))
             return wire.Answers(wire.packed(self._predict(question.probabilities)(rows)))
         except BadInput as error:

@@ -1,6 +1,7 @@
 """What two processes of different releases say to each other: frames of msgpack.
 
-Neither takes more from the other than numbers, texts and arrays of them.
+Neither takes more from the other than numbers, texts and arrays of them, and no more than `MOST`
+bytes at a time.
 """
 
 from collections.abc import Mapping
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 
 from bentos.flavors.graphs.compiled import Kind
 from bentos.refusal import Reason
-from bentos.tensors import Schema
+from bentos.tensors import BadSchema, Schema
 
 T = TypeVar("T")
 PLAIN = "biufcUSMm"  # kinds of arrays that are nothing but their bytes
 LENGTH = 8
+MOST = 512 << 20  # bytes of a message; a graph of 1,000 deep trees has 200 MB
+LAST_LETTER, SURROGATES = 0x10FFFF, 0xD800  # of Unicode
 Packed: TypeAlias = tuple[str, tuple[int, ...], Any]
 
 
@@ -31,6 +34,10 @@ class Compile(msgspec.Struct, tag=True):
     """Make a graph, with the probabilities if so."""
 
     probabilities: bool
+
+
+class Write(msgspec.Struct, tag=True):
+    """Write the model as skops."""
 
 
 class Opened(msgspec.Struct, tag=True):
@@ -61,6 +68,12 @@ class Graph(msgspec.Struct, tag=True):
     kind: Kind
 
 
+class Written(msgspec.Struct, tag=True):
+    """The model as a file of skops, which may hold anything."""
+
+    skops: bytes
+
+
 class Bad(msgspec.Struct, tag=True):
     """A row that the model cannot take."""
 
@@ -82,8 +95,12 @@ class Failed(msgspec.Struct, tag=True):
     message: str
 
 
-Question: TypeAlias = Ask | Compile
-Reply: TypeAlias = Opened | Answers | Graph | Bad | Refused | Failed
+Question: TypeAlias = Ask | Compile | Write
+Reply: TypeAlias = Opened | Answers | Graph | Written | Bad | Refused | Failed
+
+
+class Garbled(ValueError):
+    """What the other says is no message."""
 
 
 def packed(columns: Mapping[str, NDArray[Any]]) -> dict[str, Packed]:
@@ -92,8 +109,11 @@ def packed(columns: Mapping[str, NDArray[Any]]) -> dict[str, Packed]:
 
 
 def unpacked(columns: Mapping[str, Packed]) -> dict[str, NDArray[Any]]:
-    """The arrays of a frame. Raises ValueError for what is none."""
-    return {name: _unpacked(*column) for name, column in columns.items()}
+    """The arrays of a frame. Raises Garbled for what is none."""
+    try:
+        return {name: _unpacked(*column) for name, column in columns.items()}
+    except (TypeError, ValueError) as error:
+        raise Garbled(f"it sends what is no array: {error}") from error
 
 
 def write(file: BinaryIO, message: Question | Reply) -> None:
@@ -104,12 +124,17 @@ def write(file: BinaryIO, message: Question | Reply) -> None:
 
 
 def read(file: BinaryIO, kind: type[T]) -> T | None:
-    """The next message, or None where the other is gone."""
-    size = file.read(LENGTH)
-    if len(size) < LENGTH:
+    """The next message, or None where the other is gone. Raises Garbled."""
+    head = file.read(LENGTH)
+    if len(head) < LENGTH:
         return None
-    frame = file.read(int.from_bytes(size, "little"))
-    return msgspec.msgpack.decode(frame, type=kind)
+    size = int.from_bytes(head, "little")
+    if size > MOST:
+        raise Garbled(f"it sends a message of {size:,} bytes; {MOST:,} are read")
+    try:
+        return msgspec.msgpack.decode(file.read(size), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadSchema) as error:
+        raise Garbled(f"it sends what is no message: {error}") from error
 
 
 def _packed(array: NDArray[Any]) -> Packed:
@@ -120,10 +145,22 @@ def _packed(array: NDArray[Any]) -> Packed:
 
 def _unpacked(dtype: str, shape: tuple[int, ...], content: Any) -> NDArray[Any]:
     if dtype != "O":
-        return np.frombuffer(content, np.dtype(dtype)).reshape(shape)
+        return _plain_array(np.dtype(dtype), content).reshape(shape)
+    if not isinstance(content, list):
+        raise ValueError("its objects are no list")
     made = np.empty(len(content), dtype=object)
     made[:] = content
     return made.reshape(shape)
+
+
+def _plain_array(dtype: "np.dtype[Any]", content: Any) -> NDArray[Any]:
+    if dtype.kind not in PLAIN or dtype.fields or dtype.subdtype:
+        raise ValueError(f"{dtype} is more than numbers or texts")
+    if dtype.kind == "U":  # numpy looks at no letter
+        letters = np.frombuffer(content, np.uint32)
+        if np.any((letters > LAST_LETTER) | (letters >> 11 == SURROGATES >> 11)):
+            raise ValueError("its texts are none")
+    return np.frombuffer(content, dtype)
 
 
 def _plain(value: Any) -> Any:
