@@ -65,8 +65,8 @@ def graph(*nodes, **more):
     )
     ids = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 5)]
     proto = helper.make_model(made, opset_imports=ids, ir_version=10)
-    told = door.Door((door.Entry("a"),), 1e30, (door.Output("prediction"),), flat=True)
-    helper.set_model_props(proto, {door.PROPERTY: msgspec.json.encode(told).decode()})
+    entrance = door.Door((door.Entry("a"),), 1e30, (door.Output("prediction"),), flat=True)
+    helper.set_model_props(proto, {door.PROPERTY: msgspec.json.encode(entrance).decode()})
     return wire.Graph(proto.SerializeToString(), {}, "exact")
 def trees(**changed):
     from onnx import helper, numpy_helper

@@ -27,7 +27,7 @@ from bentos.refusal import OF_MEMORY, Refusal, lacked_memory
 from bentos.tensors import BadInput, Batch
 
 PDEATHSIG = 1
-TOLD = ("scikit-learn", "numpy", "scipy", "pandas", "xgboost", "xgboost-cpu", "lightgbm")
+REPORTED = ("scikit-learn", "numpy", "scipy", "pandas", "xgboost", "xgboost-cpu", "lightgbm")
 Reply: TypeAlias = wire.Answers | wire.Graph | wire.Written | wire.Bad | wire.Refused | wire.Failed
 OPENERS = {"read": open_model, "run": open_by_running}
 
@@ -39,7 +39,7 @@ def main() -> None:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     try:
-        told = Teller(OPENERS[how](MLmodel(folder)), MLmodel(folder))
+        opened = Teller(OPENERS[how](MLmodel(folder)), MLmodel(folder))
     except MemoryError:
         wire.write(out, wire.Refused(OF_MEMORY.reason, OF_MEMORY.message))
         return
@@ -47,8 +47,8 @@ def main() -> None:
         refusal = OF_MEMORY if lacked_memory(error) else error
         wire.write(out, wire.Refused(refusal.reason, refusal.message))
         return
-    wire.write(out, told.hello())
-    told.serve(sys.stdin.buffer, out)
+    wire.write(out, opened.hello())
+    opened.serve(sys.stdin.buffer, out)
 
 
 class Teller:
@@ -116,7 +116,7 @@ def _limit(seconds: int) -> None:
 
 def _releases() -> list[tuple[str, str]]:
     found = []
-    for name in TOLD:
+    for name in REPORTED:
         try:
             found.append((name, installed(name)))
         except PackageNotFoundError:
