@@ -2,6 +2,7 @@
 
 import click
 
+from bentos.cli.admit import admit
 from bentos.cli.doctor import doctor
 from bentos.cli.errors import EXIT_CODES
 from bentos.cli.history import history
@@ -24,5 +25,16 @@ def main() -> None:
     """
 
 
-for command in (status, promote, rollback, history, score, webhook, user, import_, doctor):
+for command in (
+    status,
+    promote,
+    rollback,
+    history,
+    admit,
+    score,
+    webhook,
+    user,
+    import_,
+    doctor,
+):
     main.add_command(command)

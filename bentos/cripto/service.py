@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from bentos.bento.service import OPTIONS, Served
 from bentos.cripto.coins import Coin, Coins, Row
+from bentos.cripto.contracts import CONTRACTS
 from bentos.cripto.messages import (
     MODELS,
     NO_PRICES,
@@ -26,7 +27,7 @@ from bentos.cripto.messages import (
     Reloaded,
 )
 from bentos.cripto.mirror import Mirror
-from bentos.serving.release import Contract, Release
+from bentos.serving.release import Release
 from bentos.settings import Settings
 from bentos.web.app import App, to_json
 from bentos.web.auth.gate import Gate
@@ -36,7 +37,6 @@ from bentos.web.following import Following
 from bentos.web.hot import predict
 from bentos.web.slots import tracked
 from training.cripto import names
-from training.cripto.names import FEATURES, OUTPUTS
 
 
 def forecast(release: Release, rows: Sequence[Row]) -> list[float]:
@@ -51,16 +51,8 @@ class Outlooks:
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.services.request_timeout_seconds
         self.slots = {
-            name: tracked(
-                settings,
-                f"cripto-{name.replace('_', '-')}",
-                Contract(
-                    inputs=dict.fromkeys(FEATURES, "double"),
-                    outputs=dict.fromkeys(OUTPUTS[kind], "double"),
-                ),
-                forecast,
-            )
-            for name, kind in MODELS.items()
+            name: tracked(settings, model, contract, forecast)
+            for name, (model, contract) in zip(MODELS, CONTRACTS.items(), strict=True)
         }
         self.coins = Coins(names.root())
         mirror = Mirror(

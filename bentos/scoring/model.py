@@ -1,6 +1,7 @@
 """The version that scores: found in the registry, admitted as a service admits it."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from fnmatch import fnmatchcase
 
 from bentos.admission.cache import Artifacts
@@ -37,13 +38,25 @@ def admitted(
     It is fetched to the disk of this machine unless it is there. Raises Refusal where a service
     would refuse it, Unfit where its columns cannot be those of a table.
     """
-    artifacts = Artifacts(settings.home / "cache", settings.cache)
     version = signed(registry, version)
-    name = version.name
+    wanted = contract_of(version.name, settings)
+    with judging(registry, settings) as store:
+        release = store.admit(wanted, version)
+        if wanted.by_schema:
+            return release, SchemaColumns.of(release, keep)
+        return release, Columns.of(MLmodel(store.fetched(version)), keep)
+
+
+def contract_of(model: str, settings: Settings) -> Contract:
+    """What the service of a registered model asks of its versions."""
+    if any(fnmatchcase(model, pattern) for pattern in settings.models.exclude):
+        return contract(model)
+    return Contract(None, None, by_schema=True)
+
+
+@contextmanager
+def judging(registry: Registry, settings: Settings) -> Iterator[ReleaseStore]:
+    """The versions at hand on this machine, as the services have them."""
+    artifacts = Artifacts(settings.home / "cache", settings.cache)
     with closing(Office()) as office:
-        store = ReleaseStore(registry, artifacts, settings, Budget(settings.open_bytes), office)
-        if any(fnmatchcase(name, pattern) for pattern in settings.models.exclude):
-            release = store.admit(contract(name), version)
-            return release, Columns.of(MLmodel(store.fetched(version)), keep)
-        release = store.admit(Contract(None, None, by_schema=True), version)
-        return release, SchemaColumns.of(release, keep)
+        yield ReleaseStore(registry, artifacts, settings, Budget(settings.open_bytes), office)

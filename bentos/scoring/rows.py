@@ -41,8 +41,11 @@ class RowService(NamedTuple):
 
 def contract(model: str) -> Contract:
     """What a version of this model must take and give."""
-    service = _service(model)
-    return service.contract if service else Contract(None, None)
+    if service := _service(model):
+        return service.contract
+    from bentos.cripto.contracts import CONTRACTS
+
+    return CONTRACTS.get(model, Contract(None, None))
 
 
 @dataclass(frozen=True)

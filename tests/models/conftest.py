@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +33,7 @@ class Models:
     url: str
     grpc: str
     client: MlflowClient
+    home: Path
 
     def log(self, model: Any, name: str, flavor: Any, **options: Any) -> None:
         """Register a version as a notebook does."""
@@ -94,7 +96,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
         patch.setenv("MLFLOW_TRACKING_URI", server.url)
         mlflow.set_tracking_uri(server.url)
         mlflow.set_experiment("any model")
-        yield Models(url, f"127.0.0.1:{port}", MlflowClient())
+        yield Models(url, f"127.0.0.1:{port}", MlflowClient(), folder / "home")
 
 
 @pytest.fixture(scope="package")
