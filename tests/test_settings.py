@@ -153,7 +153,7 @@ def test_a_wrong_file_stops_the_start(tmp_path: Path, text: str, place: str) -> 
 
 @pytest.mark.parametrize(
     "file",
-    ["docker-compose.yml", "deploy/k8s/base/kustomization.yaml", "deploy/systemd/services.env"],
+    ["docker-compose.yml", "deploy/systemd/services.env"],
 )
 def test_who_may_only_register_moves_nothing_in_a_company(
     monkeypatch: pytest.MonkeyPatch, file: str

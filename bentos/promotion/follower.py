@@ -5,12 +5,14 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any
 
-from bentos.promotion.channel import BY_ALIAS, Promotions, cause, lack, resolve, served_last
+from bentos.promotion.channel import BY_ALIAS, Promotions, cause, lack, resolve
 from bentos.promotion.pauses import Patience, longest
 from bentos.promotion.rejected import Rejected, same
 from bentos.promotion.release_store import PASSING, ReleaseStore
 from bentos.promotion.reporter import Reporter
+from bentos.promotion.revival import Revival
 from bentos.promotion.transitions import Transitions
+from bentos.promotion.watch import Watch
 from bentos.refusal import Refusal
 from bentos.registry.client import Model, Registry, Version
 from bentos.registry.digests import signed
@@ -48,6 +50,9 @@ class Follower:
         self._seen = reporter.recall()
         self._target: Version | None = None
         self._rejected: Rejected | None = None
+        self._revival = Revival(slot, registry, store, self._transitions)
+        self._watch = Watch(slot, registry, settings.promotion.watch)
+        self._evidence = ""  # against what serves
         self._vain: Promotions | None = None  # with it, nothing was found that served last
         self._patience = Patience(longest(settings))
         self._settled: Model | None = None  # by the last look that left nothing to do
@@ -62,23 +67,19 @@ class Follower:
 
         A challenger waits until the registry says that it is one still.
         """
-        version = self._store.artifacts.last_good(self.slot.name)
-        if self._trial or version is None:
-            return
-        try:
-            release = self._store.admit(self.slot.contract, version)
-        except (Refusal, *PASSING) as error:
-            log.warning("%s was the last good version, but cannot serve now: %s", version, error)
-            return
-        self._transitions.swap(release, "restore", "the last good version on disk")
+        if not self._trial:
+            self._revival.from_disk()
 
     def follow(self, model: Model | None) -> bool:
         """Look where the channel points now. Returns whether there is something to bring."""
         wanted = self._follow(model)
         tried = self._trial is not None and self._target is not None
         again = self._rejected is not None and self._by_alias
-        self._settled = None if wanted or tried or again or not self._patience.calm else model
-        return wanted
+        watched = not self._trial and self._watch.ongoing
+        self._evidence = self._watch.evidence() if watched else ""
+        busy = wanted or tried or again or watched or not self._patience.calm
+        self._settled = None if busy else model
+        return wanted or bool(self._evidence)
 
     def _follow(self, model: Model | None) -> bool:
         if model is None:
@@ -86,13 +87,15 @@ class Follower:
             return self._nothing(f"{self.slot.name} is not in the registry")
         channel, before = self.slot.channel, self._seen
         seen = resolve(model, channel, lambda: self._registry.versions(model.name), before)
-        if seen != before and self._by_alias:
-            self._rejected = None  # it moved, perhaps away and back
+        moved = seen != before and self._by_alias  # perhaps away and back
+        if moved:
+            self._rejected = None
         if seen.target is None:
             self._seen = seen
             return self._nothing(lack(channel, model.name))
         if seen != before or self._target is None:
             self._target = self._read(model.name, seen.target)
+            self._heed(self._target, anew=moved and before is not None)
             self._seen = seen
             self._reporter.keep(seen)
         self.slot.promise()
@@ -108,6 +111,8 @@ class Follower:
     def bring(self) -> None:
         """Admit the target and swap to it, or note why not; nothing if nothing is wanted."""
         with self._bringing:
+            if self._evidence:
+                self._withdraw(self._evidence)
             target = self._target
             if target and self._wanted(target):
                 self._bring(target)
@@ -126,6 +131,23 @@ class Follower:
 
     def _read(self, name: str, number: str) -> Version:
         return signed(self._registry, self._registry.version(name, number))
+
+    def _heed(self, target: Version, anew: bool) -> None:
+        """Leave a version alone that was withdrawn, unless it is promoted anew."""
+        if anew or self._trial:
+            self._watch.forgive(target)
+        elif evidence := self._watch.withdrawn(target):
+            self._rejected = Rejected(target, folder=None)
+            self.slot.refuse(target, Refusal("watch", evidence))
+
+    def _withdraw(self, evidence: str) -> None:
+        """Go back from the target, which serves, to the release before it."""
+        self._evidence = ""
+        bad, target = self.slot.live, self._target
+        serves = bad and target and same(bad.version, target)
+        if target and serves and self._transitions.withdraw(Refusal("watch", evidence)):
+            self._rejected = Rejected(target, folder=None)
+            self._watch.note(target, evidence)
 
     def _bring(self, target: Version) -> None:
         try:
@@ -186,22 +208,11 @@ class Follower:
         """Serve what served last, as the processes do that were running then."""
         seen = self._seen
         try:
-            for version in served_last(self._registry.versions(self.slot.name), self.slot.channel):
-                if not (self._target and same(self._target, version)) and self._revive(version):
-                    return
-            self._vain = seen
+            if not self._revival.from_registry(self._target, self._hindrance()):
+                self._vain = seen
         except PASSING as error:
             seconds = self._patience.fail()
             log.warning("what served last of %s waits %.1f s: %s", self.slot.name, seconds, error)
-
-    def _revive(self, version: Version) -> bool:
-        try:
-            release = self._store.admit(self.slot.contract, signed(self._registry, version))
-        except Refusal as refusal:
-            log.warning("%s served last, but is refused now: %s", version, refusal)
-            return False
-        self._transitions.swap(release, "restore", f"it served last; {self._hindrance()}")
-        return True
 
     def _hindrance(self) -> str:
         if self._target is None:
@@ -220,7 +231,7 @@ class Follower:
             self.slot.consider(None)
             return False
         if rejected and rejected.is_same_promotion(target):
-            return self._by_alias and rejected.patience.over
+            return self._by_alias and rejected.may_be_repaired
         return self._patience.over
 
     def _is_repaired(self, rejected: Rejected, version: Version) -> bool:

@@ -20,7 +20,7 @@ from bentos.promotion.channel import Promotions
 from bentos.promotion.event import Event, joined
 from bentos.registry.client import Version
 
-What = Literal["swap", "rollback", "refusal", "restore", "vacated"]
+What = Literal["swap", "rollback", "refusal", "restore", "withdrawal", "vacated"]
 REPLICA = f"{socket.gethostname()}-{os.getpid()}"
 PATIENCE_SECONDS = 10.0  # for other processes
 SCHEMA = """

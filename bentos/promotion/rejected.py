@@ -18,11 +18,17 @@ class Rejected:
     that is set to where it pointed leaves no trace: there the version's files tell, now and then.
     """
 
-    def __init__(self, version: Version, folder: Path) -> None:
+    def __init__(self, version: Version, folder: Path | None) -> None:
+        """`folder` has its files; without them, no repair is looked for."""
         self.version = version
-        self._files = fingerprint(folder)
+        self._files = fingerprint(folder) if folder else None
         self.patience = Patience(LONGEST_SECONDS, FIRST_SECONDS)
         self.patience.fail()
+
+    @property
+    def may_be_repaired(self) -> bool:
+        """Whether it is time to look for a repair."""
+        return self._files is not None and self.patience.over
 
     def is_same_promotion(self, version: Version) -> bool:
         """Whether it is this version, not promoted again since."""

@@ -56,6 +56,13 @@ class Reporter:
         self.note(version, "refused", str(refusal))
         log.warning("%s is refused; %s goes on serving: %s", version, self._slot.live, refusal)
 
+    def withdrawn(self, bad: Release, refusal: Refusal) -> None:
+        """A release that served did worse than the one before."""
+        self._slot.observer.vacated(self._channel, bad)
+        self._slot.observer.refused(self._slot.name, refusal)
+        self.note(bad.version, "withdrawn", str(refusal))
+        log.warning("%s is withdrawn; %s serves again: %s", bad, self._slot.live, refusal)
+
     def vacated(self, gone: Release, why: str) -> None:
         """Nothing serves any more."""
         self._slot.observer.vacated(self._channel, gone)

@@ -39,6 +39,7 @@ PHRASES: dict[State, str] = {
     "live": "live since {at} on {replicas}",
     "challenger": "challenger since {at}",
     "refused": "refused {at}",
+    "withdrawn": "withdrawn {at}",
     "retired": "retired {at}",
     "stopped": "stopped {at}: no replica runs; the next one brings it back",
 }

@@ -12,6 +12,8 @@ from bentos.promotion.reporter import Reporter
 from bentos.refusal import Refusal
 from bentos.registry.client import Version
 from bentos.registry.sources import StoreUnavailable
+from bentos.serving.budget import CannotOpen
+from bentos.serving.record import Record
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 
@@ -38,7 +40,7 @@ class Transitions:
     def swap(self, release: Release, what: What, why: str) -> None:
         """Let a release serve from now on."""
         before = self._slot.live
-        release = replace(release, since=datetime.now(UTC))
+        release = replace(release, since=datetime.now(UTC), record=Record())
         self._reporter.record(what, release.version, why)
         self._slot.swap(release, self._keep_previous)
         self._reporter.swapped(before, release, what, why)
@@ -50,6 +52,32 @@ class Transitions:
         self._slot.refuse(version, refusal)
         self._reporter.refused(version, refusal)
         self._store.artifacts.discard(version)
+
+    def withdraw(self, refusal: Refusal) -> bool:
+        """Let the release before serve again, as the live one does worse; whether it could."""
+        bad, back = self._slot.live, self._slot.previous
+        if not (bad and back):
+            return False
+        try:
+            back.open()
+        except CannotOpen as error:
+            log.warning("%s does worse than %s, which cannot be opened: %s", bad, back, error)
+            return False
+        try:
+            self._go_back(bad, replace(back, since=datetime.now(UTC)), refusal)
+        finally:
+            back.free()
+        return True
+
+    def _go_back(self, bad: Release, back: Release, refusal: Refusal) -> None:
+        why = f"{bad} is withdrawn: {refusal.message}"
+        self._reporter.record("refusal", bad.version, str(refusal))
+        self._reporter.record("withdrawal", back.version, why)
+        self._slot.swap(back, keep_previous=False)
+        self._reporter.swapped(None, back, "withdrawal", why)
+        self._store.keep(back, [back.version], last=self._last)
+        self._slot.refuse(bad.version, refusal)
+        self._reporter.withdrawn(bad, refusal)
 
     def overtake(self, target: Version | None) -> None:
         """Let a candidate go that the channel points to no more."""

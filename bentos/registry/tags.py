@@ -19,7 +19,7 @@ PROMOTED_BY_TAG = "ascenso.promoted_by"
 
 # What the services write.
 PIN_TAG = "serving.digest"  # what the files were at the first admission; copies keep it
-State = Literal["admitting", "live", "stopped", "retired", "refused", "challenger"]
+State = Literal["admitting", "live", "stopped", "retired", "refused", "withdrawn", "challenger"]
 WORDS_TAG = "ascenso"
 STATE_TAG = "serving.state"
 REASON_TAG = "serving.reason"
@@ -28,9 +28,10 @@ REPLICAS_TAG = "serving.replicas"
 HIDDEN = "mlflow.ascenso."
 ANSWERS_TAG = f"{HIDDEN}answers"  # of samples at the first admission; copies keep it
 OWNER_TAG = f"{HIDDEN}owner"
+WITHDRAWN_TAG = f"{HIDDEN}withdrawn"
 RECORD_TAG = f"{HIDDEN}replica."  # on the registered model, one for each process that serves
 OLD_RECORD_TAG = "serving.replica."  # on the version, where these records were before
-OURS = (WORDS_TAG, STATE_TAG, REASON_TAG, SINCE_TAG, REPLICAS_TAG, OWNER_TAG)
+OURS = (WORDS_TAG, STATE_TAG, REASON_TAG, SINCE_TAG, REPLICAS_TAG, OWNER_TAG, WITHDRAWN_TAG)
 STATES = get_args(State)
 APART = timedelta(minutes=1)  # of the clocks of a service and of MLflow
 

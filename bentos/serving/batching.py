@@ -14,6 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from bentos.serving.observer import Observer
 from bentos.serving.release import Release
+from bentos.tensors import BadInput
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
@@ -163,9 +164,11 @@ class Batcher(Generic[Row, Answer]):
         """Answer the calls in one batch; when that fails, each by itself: none fails another."""
         try:
             rows = self._join([call.rows for call in calls]) if len(calls) > 1 else calls[0].rows
-            answers = self._timed(release, rows)
+            answers = self._timed(release, rows, len(calls))
         except BaseException as error:  # a panic in a Rust library is no Exception
             if len(calls) == 1:
+                if not isinstance(error, BadInput):
+                    release.record.failed()
                 return [_for_future(release, error)]
             return [outcome for call in calls for outcome in self._outcomes(release, [call])]
         outcomes: list[_Outcome[Answer]] = []
@@ -175,13 +178,14 @@ class Batcher(Generic[Row, Answer]):
             start += len(call.rows)
         return outcomes
 
-    def _timed(self, release: Release, rows: Sequence[Row]) -> Sequence[Answer]:
+    def _timed(self, release: Release, rows: Sequence[Row], calls: int) -> Sequence[Answer]:
         started = time.perf_counter()
         answers = self._run(release, rows)
         seconds = time.perf_counter() - started
         if len(answers) != len(rows):
             raise RuntimeError(f"{release} gave {len(answers)} answers to {len(rows)} rows")
         self._pace.note(release, seconds)
+        release.record.answered(calls, seconds)
         self._observer.batched(release, len(rows), seconds)
         return answers
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from bentos.serving.budget import Closable
+from bentos.serving.record import Record
 from bentos.tensors import Schema
 from bentos.version import Version
 
@@ -65,6 +66,7 @@ class Release:
     files: str = ""
     answers: str = ""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    record: Record = field(default_factory=Record)
 
     def __str__(self) -> str:
         return str(self.version)

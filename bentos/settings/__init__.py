@@ -28,7 +28,9 @@ from bentos.settings.promotion import (
     CacheSettings,
     ChallengerSettings,
     Channel,
+    PromotionSettings,
     RegistrySettings,
+    WatchSettings,
 )
 from bentos.settings.security import AdminSettings, SecuritySettings
 from bentos.settings.serving import (
@@ -40,10 +42,26 @@ from bentos.settings.serving import (
 )
 
 __all__ = [
-    "CONFIGS", "TRAINING",
-    "AdminSettings", "AdmissionSettings", "AnswerSettings", "CacheSettings", "ChallengerSettings",
-    "Channel", "GrpcSettings", "JobSettings", "LimitSettings", "ModelSettings", "RegistrySettings",
-    "SecuritySettings", "ServiceSettings", "Settings", "UploadSettings", "settings",
+    "CONFIGS",
+    "TRAINING",
+    "AdminSettings",
+    "AdmissionSettings",
+    "AnswerSettings",
+    "CacheSettings",
+    "ChallengerSettings",
+    "Channel",
+    "GrpcSettings",
+    "JobSettings",
+    "LimitSettings",
+    "ModelSettings",
+    "PromotionSettings",
+    "RegistrySettings",
+    "SecuritySettings",
+    "ServiceSettings",
+    "Settings",
+    "UploadSettings",
+    "WatchSettings",
+    "settings",
 ]  # fmt: skip
 
 CONFIGS = Path(os.environ.get("ASCENSO_CONFIGS", Path(__file__).parents[2] / "configs"))
@@ -80,6 +98,7 @@ class Settings(BaseSettings):
     grpc: GrpcSettings = GrpcSettings()
     models: ModelSettings = ModelSettings()
     admission: AdmissionSettings = AdmissionSettings()
+    promotion: PromotionSettings = PromotionSettings()
     cache: CacheSettings = CacheSettings()
     answers: AnswerSettings = AnswerSettings()
     security: SecuritySettings = SecuritySettings()

@@ -72,6 +72,20 @@ class RegistrySettings(Section):
         return self
 
 
+class WatchSettings(Section):
+    """How a release is watched after its swap."""
+
+    seconds: Annotated[float, Field(ge=0)] = 600.0
+    errors: bool = True
+    latency: bool = True
+
+
+class PromotionSettings(Section):
+    """What happens after a version was promoted."""
+
+    watch: WatchSettings = WatchSettings()
+
+
 class AdmissionSettings(Section):
     """What a version must show before it may serve."""
 

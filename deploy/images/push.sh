@@ -1,6 +1,6 @@
 #!/bin/sh
 # push.sh REGISTRY: builds the images of this commit, pushes them under its name, and writes that name
-# into the production overlay. A registry that takes a tag only once never holds two of one name.
+# into deploy/helm/production.yaml. A registry that takes a tag only once never holds two of one name.
 set -eu
 registry=${1:?give the registry, such as 000000000000.dkr.ecr.us-east-1.amazonaws.com}
 cd "$(dirname "$0")/../.."
@@ -15,7 +15,7 @@ for target in mlflow services stack trainers; do
     docker build -f deploy/images/Dockerfile --target "$target" -t "$image" .
     docker push "$image"
 done
-overlay=deploy/k8s/overlays/production/kustomization.yaml
-sed "s|newTag: [^}]*}|newTag: $tag}|" "$overlay" >"$overlay.new"
-mv "$overlay.new" "$overlay"
+values=deploy/helm/production.yaml
+sed "s|^  tag: .*|  tag: $tag|" "$values" >"$values.new"
+mv "$values.new" "$values"
 echo "$tag"

@@ -1,5 +1,5 @@
-# What each kind of pod may do in AWS, by its service account (IRSA). Services read their data and
-# get artifacts through MLflow.
+# What each kind of pod may do in AWS, by its service account (IRSA). Services read their data, and
+# get artifacts through MLflow, or by themselves (direct_artifacts).
 resource "aws_iam_openid_connect_provider" "this" {
   url            = aws_eks_cluster.this.identity[0].oidc[0].issuer
   client_id_list = ["sts.amazonaws.com"]
@@ -8,9 +8,9 @@ resource "aws_iam_openid_connect_provider" "this" {
 locals {
   issuer = trimprefix(aws_eks_cluster.this.identity[0].oidc[0].issuer, "https://")
   pods = {
-    mlflow  = { prefix = "mlflow", actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"] }
-    service = { prefix = "data", actions = ["s3:GetObject"] }
-    trainer = { prefix = "data", actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"] }
+    mlflow  = { prefixes = ["mlflow"], actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"] }
+    service = { prefixes = var.direct_artifacts ? ["data", "mlflow"] : ["data"], actions = ["s3:GetObject"] }
+    trainer = { prefixes = ["data"], actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"] }
   }
   accounts = merge(
     { for name, _ in local.pods : name => "${var.namespace}:${name}" },
@@ -44,7 +44,7 @@ data "aws_iam_policy_document" "pod" {
   statement {
     sid       = "Objects"
     actions   = each.value.actions
-    resources = ["${aws_s3_bucket.this.arn}/${each.value.prefix}/*"]
+    resources = [for prefix in each.value.prefixes : "${aws_s3_bucket.this.arn}/${prefix}/*"]
   }
   statement {
     sid       = "Names"
@@ -53,7 +53,7 @@ data "aws_iam_policy_document" "pod" {
     condition {
       test     = "StringLike"
       variable = "s3:prefix"
-      values   = [each.value.prefix, "${each.value.prefix}/*"]
+      values   = flatten([for prefix in each.value.prefixes : [prefix, "${prefix}/*"]])
     }
   }
   statement {

@@ -4,12 +4,12 @@ output "cluster" {
 }
 
 output "bucket" {
-  description = "For MLFLOW_ARTIFACTS_DESTINATION and ASCENSO_DATA."
+  description = "For store.bucket."
   value       = aws_s3_bucket.this.bucket
 }
 
 output "database" {
-  description = "For PGHOST."
+  description = "For database.host."
   value       = aws_db_instance.this.address
 }
 
@@ -19,11 +19,11 @@ output "database_secret" {
 }
 
 output "repositories" {
-  description = "For `images` of deploy/k8s/overlays/production."
+  description = "For images.registry of deploy/helm/production.yaml."
   value       = { for name, repository in aws_ecr_repository.this : name => repository.repository_url }
 }
 
 output "roles" {
-  description = "For the annotations of the service accounts."
+  description = "For accounts, the annotations of the service accounts."
   value       = { for name, role in aws_iam_role.pod : name => role.arn }
 }

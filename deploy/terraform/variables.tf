@@ -36,9 +36,15 @@ variable "public_api_cidrs" {
 }
 
 variable "namespace" {
-  description = "The namespace of deploy/k8s/overlays/production."
+  description = "The namespace of the chart (deploy/helm/namespace.yaml)."
   type        = string
   default     = "ascenso"
+}
+
+variable "direct_artifacts" {
+  description = "Let services fetch artifacts from the bucket, as the chart's store.artifacts: s3 wants."
+  type        = bool
+  default     = false
 }
 
 variable "kubernetes_version" {

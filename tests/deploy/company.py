@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.settings import ROOT
-from tests.deploy.judges import literals
 from tests.postgres import Postgres, postgres
 from tests.serving.servers import BUCKET, SCRIPTS, Server, Store, storing
 from tests.stack import free_ports
 
 START = str(ROOT / "mlflow" / "start.sh")
 ACCOUNTS = str(ROOT / "mlflow" / "accounts.yaml")
-SITE = "mlflow.ascenso.example.com"  # the name of the UI, as production has it
-PRODUCTION = literals("mlflow-env")
+SITE = "mlflow.ascenso.example.com"  # the name of the UI, as deploy/helm/production.yaml has it
 PEOPLE = ("trainer", "promoter", "service", "forecaster")
 
 
@@ -58,7 +56,7 @@ class Company:
             "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{BUCKET}/artifacts",
             "MLFLOW_PORT": str(self.port),
             "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{self.port},{SITE}",
-            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": PRODUCTION["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"],
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"https://{SITE}",
             "MLFLOW_AUTH_CONFIG_PATH": str(ROOT / "mlflow" / "auth.ini"),
             "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
             "MLFLOW_AUTH_ADMIN_PASSWORD": self.passwords["admin"],

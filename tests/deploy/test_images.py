@@ -17,7 +17,7 @@ from tests.e2e.service import status
 from tests.stack import free_ports, wait_for
 
 IMAGES = ROOT / "deploy" / "images"
-OVERLAY = "deploy/k8s/overlays/production/kustomization.yaml"
+VALUES = "deploy/helm/production.yaml"
 DOCKERFILE = (IMAGES / "Dockerfile").read_text()
 LOCKED = set(
     re.findall(r"^([a-z0-9.-]+)(?:\[[^]]+\])?==", (ROOT / "requirements.lock").read_text(), re.M)
@@ -154,8 +154,8 @@ def test_the_folders_of_an_image_are_enough_to_serve(stage: str, tmp_path: Path)
 
 @pytest.fixture
 def commits(tmp_path: Path) -> Path:
-    """A repository with what push.sh reads, and a docker that writes down what it is calls."""
-    names = ("deploy/images/push.sh", "deploy/images/Dockerfile", OVERLAY)
+    """A repository with what push.sh reads, and a docker that writes down what it is asked."""
+    names = ("deploy/images/push.sh", "deploy/images/Dockerfile", VALUES)
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -194,7 +194,7 @@ def test_no_tag_is_pushed_twice(commits: Path) -> None:
     pushed = re.findall(r"^push (\S+)$", calls, re.M)
     assert len(pushed) == len(set(pushed)) == 8
     tag = second.stdout.split()[-1]
-    assert (commits / OVERLAY).read_text().count(f"newTag: {tag}}}") == 4
+    assert (commits / VALUES).read_text().count(f"\n  tag: {tag}\n") == 1
     assert f"push registry.example/ascenso-mlflow:{tag}\n" in calls
 
 

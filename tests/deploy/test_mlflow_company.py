@@ -64,7 +64,7 @@ def test_a_strange_host_is_refused(server: Company) -> None:
 def test_only_the_page_of_its_own_promotes_by_mouse(
     server: Company, page: str, status: int
 ) -> None:
-    """With the origins of Kubernetes' overlay, behind the host name that it has there."""
+    """With the origins of Helm's production, behind the host name that it has there."""
     body = {"name": MODEL, "version": "1", "stage": "None"}
     with client(server, "promoter") as http:
         answer = http.post(
@@ -230,6 +230,19 @@ def test_migrating_again_changes_nothing(server: Company) -> None:
     before = server.database.run("psql", "-Atc", REVISIONS)
     server.migrate()
     assert server.database.run("psql", "-Atc", REVISIONS) == before
+
+
+def test_of_servers_that_migrate_at_once_each_is_done_in_the_end(server: Company) -> None:
+    """As the pods of a first day do: what fails is started again, and finds nothing to do."""
+    server.database.run("createdb", "fresh")
+    env = os.environ | server.env("fresh")
+    both = [subprocess.Popen([START, "migrate"], env=env, cwd=ROOT) for _ in range(2)]
+    ended = [one.wait(280) for one in both]
+    assert 0 in ended
+    if any(ended):
+        server.migrate("fresh")
+    head = server.database.run("psql", "-Atc", REVISIONS)
+    assert server.database.run("psql", "-Atc", REVISIONS, database="fresh") == head
 
 
 def test_an_old_schema_is_brought_up_to_date(server: Company) -> None:

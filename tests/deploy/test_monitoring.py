@@ -11,6 +11,7 @@ import yaml
 import bentos.web.metrics as metrics
 from bentos.web.plain import Plain
 from deploy.local.settings import ROOT
+from tests.deploy.chart import of, parsed, services
 from tests.deploy.judges import judge, load
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -91,9 +92,15 @@ def test_the_parts_find_each_other() -> None:
 
 
 def test_kubernetes_has_the_same_alerts_and_labels() -> None:
-    folder = ROOT / "deploy" / "k8s" / "monitoring"
-    assert load(folder / "rules.yaml")["spec"] == ALERTS
-    (endpoint,) = load(folder / "monitor.yaml")["spec"]["endpoints"]
+    (rule,) = of(parsed("production"), "PrometheusRule")
+    assert rule["spec"] == ALERTS
+    (monitor,) = of(parsed("production"), "ServiceMonitor")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    (wanted,) = [monitor["spec"]["selector"]["matchLabels"].items()]
+    found = [
+        s for s in of(parsed("production"), "Service") if wanted <= s["metadata"]["labels"].items()
+    ]
+    assert {s["metadata"]["name"] for s in found} == services(parsed("production")).keys()
     assert endpoint["honorLabels"] is True
     made = {relabeling["targetLabel"] for relabeling in endpoint["relabelings"]}
     (job,) = load(PROMETHEUS / "prometheus.yml")["scrape_configs"]

@@ -1,4 +1,4 @@
-"""docs/operations.md names what exists."""
+"""docs/operations.md and docs/kubernetes.md name what exists."""
 
 import re
 
@@ -8,7 +8,7 @@ from bentos.cli import main
 from deploy.local.settings import ROOT
 from tests.deploy.environment import ENVIRONMENT
 
-PAGE = (ROOT / "docs" / "operations.md").read_text()
+PAGE = "".join((ROOT / "docs" / f"{n}.md").read_text() for n in ("operations", "kubernetes"))
 PATHS = set(re.findall(r"(?<!/)\b(?:deploy|mlflow|configs|tests)/[\w./-]*\w", PAGE))
 
 

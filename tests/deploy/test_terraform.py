@@ -15,7 +15,8 @@ import hcl2
 import pytest
 
 from deploy.local.settings import ROOT
-from tests.deploy.judges import judge, load
+from tests.deploy.chart import containers, named, parsed, pods
+from tests.deploy.judges import judge
 
 FOLDER = ROOT / "deploy" / "terraform"
 FILES = sorted(FOLDER.glob("*.tf"))
@@ -110,12 +111,24 @@ def test_an_addon_that_is_there_already_is_taken_over() -> None:
     assert addon["resolve_conflicts_on_create"] == '"OVERWRITE"'
 
 
+def test_services_read_artifacts_where_they_fetch_them_themselves() -> None:
+    """The chart's `store.artifacts: s3` is denied without."""
+    assert 'service = { prefixes = var.direct_artifacts ? ["data", "mlflow"] : ["data"]' in TEXT
+    (policy,) = [c for kind, name, c in blocks() if kind.startswith("data") and name == "pod"]
+    objects, names, _ = policy["statement"]
+    assert "each.value.prefixes" in str(objects["resources"])
+    assert "each.value.prefixes" in str(names["condition"])
+
+
 def test_kubernetes_takes_the_roles_that_are_made() -> None:
-    roles = set(re.findall(r"^    (\w+) += \{ prefix", TEXT, re.M))
-    accounts = (ROOT / "deploy/k8s/base/accounts.yaml").read_text()
-    assert set(re.findall(r"metadata: \{name: (\w+)", accounts)) == roles
-    overlay = load(ROOT / "deploy/k8s/overlays/production/kustomization.yaml")
-    annotated = re.findall(r"role/ascenso-(\w+)", str(overlay["patches"]))
-    assert set(annotated) == roles
+    roles = set(re.findall(r"^    (\w+) += \{ prefixes", TEXT, re.M))
+    made = parsed("production")
+    annotated = {
+        name: re.findall(r"role/ascenso-(\w+)", str(account["metadata"]["annotations"]))
+        for name, account in named(made, "ServiceAccount").items()
+    }
+    assert annotated == {role: [role] for role in roles}
     (images,) = re.findall(r"toset\((\[.*\])\)\n  name  ", TEXT)
-    assert {i["name"] for i in overlay["images"]} == {f"ascenso-{n}" for n in json.loads(images)}
+    used = {c["image"] for _, pod, _ in pods(made) for c in containers(pod)}
+    own = {re.findall(r"/ascenso-(\w+):", image)[0] for image in used if "/ascenso-" in image}
+    assert own == set(json.loads(images))

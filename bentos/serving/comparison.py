@@ -1,0 +1,69 @@
+"""Whether a release does worse than the one before it, beyond what chance explains.
+
+One bad second is none: failures must come in several, and of times a second counts once, however
+many batches it had.
+"""
+
+from collections.abc import Sequence
+from statistics import median
+
+from bentos.serving.record import Record, Second
+
+CHANCE = 0.001  # the probability that a release which does as well is taken for worse
+FEWEST_FAILURES, FEWEST_SECONDS = 5, 3
+FAILING = 0.01  # more of the calls than before may fail
+FEWEST_TIMES = 10  # seconds with batches, of both
+MOST_TIMES = 60
+SLOWER, SLOWER_SECONDS = 3.0, 0.01  # a batch may take so many times as long, or so much longer
+
+
+def failing(new: Record, old: Record) -> str:
+    """How many calls fail, if that are more than before; else nothing.
+
+    A binomial test against what failed before, and one in a hundred more.
+    """
+    seconds = new.seconds()
+    calls, failed = _counted(seconds)
+    calls_before, failed_before = _counted(old.seconds())
+    allowed = min(1.0, (failed_before / calls_before if calls_before else 0.0) + FAILING)
+    bad = sum(second.failed > 0 for second in seconds)
+    if failed < FEWEST_FAILURES or bad < FEWEST_SECONDS or failed <= allowed * calls:
+        return ""
+    from scipy.stats import binomtest
+
+    if binomtest(failed, calls, allowed, "greater").pvalue >= CHANCE:
+        return ""
+    before = f"of the release before, {failed_before} of {calls_before}"
+    return f"{failed} of {calls} calls failed; {before}"
+
+
+def slower(new: Record, old: Record) -> str:
+    """How long batches take, if that is much longer than before; else nothing.
+
+    A rank test of Mann and Whitney of the seconds' means against three times those before.
+    """
+    now, before = _times(new), _times(old)
+    if min(len(now), len(before)) < FEWEST_TIMES:
+        return ""
+    middle, middle_before = median(now), median(before)
+    if middle <= SLOWER * middle_before or middle - middle_before <= SLOWER_SECONDS:
+        return ""
+    from scipy.stats import mannwhitneyu
+
+    bounds = [SLOWER * seconds for seconds in before]
+    if mannwhitneyu(now, bounds, alternative="greater").pvalue >= CHANCE:
+        return ""
+    return (
+        f"a batch takes {1000 * middle:.3g} ms; of the release before, "
+        f"{1000 * middle_before:.3g} ms"
+    )
+
+
+def _counted(seconds: Sequence[Second]) -> tuple[int, int]:
+    return sum(second.calls for second in seconds), sum(second.failed for second in seconds)
+
+
+def _times(record: Record) -> list[float]:
+    """Means of the last seconds in which batches ran."""
+    ran = [second for second in record.seconds() if second.batches]
+    return [second.busy / second.batches for second in ran[-MOST_TIMES:]]

@@ -1,0 +1,169 @@
+{{/* One helper a thing that several templates have. */}}
+
+{{- define "ascenso.labels" -}}
+app.kubernetes.io/part-of: ascenso
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* The image of a target of deploy/images/Dockerfile: list root target. */}}
+{{- define "ascenso.image" -}}
+{{- $root := index . 0 }}{{ $target := index . 1 }}
+{{- $images := $root.Values.images }}
+{{- with $images.registry }}{{ . }}/{{ end }}ascenso-{{ $target }}
+{{- with index $images.digests $target }}@{{ . }}{{ else }}:{{ $images.tag }}{{ end }}
+{{- end }}
+
+{{/* A pod's own part, of the user that its image has: list user. */}}
+{{- define "ascenso.pod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false # a service named mlflow would set MLFLOW_PORT
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ . }}
+  runAsGroup: {{ . }}
+  fsGroup: {{ . }}
+  seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "ascenso.container" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* A dictionary as variables. */}}
+{{- define "ascenso.env" -}}
+{{- range $name, $value := . -}}
+- {name: {{ $name }}, value: {{ $value | toString | quote }}}
+{{ end }}
+{{- end }}
+
+{{/* Keys of the secret as files, which with-secrets makes variables: list root {variable: key}. */}}
+{{- define "ascenso.keys" -}}
+{{- $root := index . 0 -}}
+- name: keys
+  secret:
+    secretName: {{ $root.Values.secret.name }}
+    items:
+    {{- range $variable, $key := index . 1 }}
+      - {key: {{ $key }}, path: {{ $variable }}}
+    {{- end }}
+{{- end }}
+
+{{/* What whoever calls the bucket needs. */}}
+{{- define "ascenso.storeEnv" -}}
+AWS_DEFAULT_REGION: {{ .Values.store.region }}
+{{- with include "ascenso.endpoint" . }}
+AWS_ENDPOINT_URL: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "ascenso.endpoint" -}}
+{{ .Values.store.own | ternary "http://s3:9000" .Values.store.endpoint }}
+{{- end }}
+
+{{- define "ascenso.storeKeys" -}}
+{{- if or .Values.store.own .Values.store.keys -}}
+AWS_ACCESS_KEY_ID: AWS_ACCESS_KEY_ID
+AWS_SECRET_ACCESS_KEY: AWS_SECRET_ACCESS_KEY
+{{- end }}
+{{- end }}
+
+{{/* What whoever asks the registry needs, as an account of it: list root account. */}}
+{{- define "ascenso.clientEnv" -}}
+{{- $root := index . 0 -}}
+MLFLOW_TRACKING_URI: {{ default "http://mlflow:5000" $root.Values.registry.uri }}
+MLFLOW_TRACKING_USERNAME: {{ index . 1 }}
+ASCENSO_DATA: s3://{{ $root.Values.store.bucket }}/data
+{{- if $root.Values.configs }}
+ASCENSO_CONFIGS: /etc/ascenso/configs
+{{- end }}
+{{ include "ascenso.storeEnv" $root }}
+{{- end }}
+
+{{/* A variable for each section of the settings, the service's own last: list root service. */}}
+{{- define "ascenso.settings" -}}
+{{- $root := index . 0 }}{{ $service := index . 1 }}
+{{- $made := dict
+  "services" (dict "workers" $service.workers)
+  "cache" (dict "bytes" (div (mul $service.disk.state 4 1073741824) 5))
+  "security" (dict "guarded" $root.Values.guarded) }}
+{{- if $service.grpc }}
+{{- $_ := set $made "grpc" (dict "port" 8001) }}
+{{- end }}
+{{- if eq $root.Values.store.artifacts "s3" }}
+{{- $_ := set $made "registry" (dict "artifacts" "s3" "s3_root" (printf "s3://%s/mlflow" $root.Values.store.bucket)) }}
+{{- end }}
+{{- range $section, $keys := mergeOverwrite $made (deepCopy $root.Values.settings) $service.settings }}
+ASCENSO_{{ upper $section }}: {{ toJson $keys | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "ascenso.resources" -}}
+requests: {cpu: {{ .cpu.request }}, memory: {{ .memory.request }}}
+limits: {cpu: {{ .cpu.limit }}, memory: {{ .memory.limit }}}
+{{- end }}
+
+{{/* A volume that a StatefulSet asks for: list root name GiB. */}}
+{{- define "ascenso.claim" -}}
+- metadata: {name: {{ index . 1 }}}
+  spec:
+    accessModes: [ReadWriteOnce]
+    {{- with (index . 0).Values.storage.class }}
+    storageClassName: {{ . }}
+    {{- end }}
+    resources: {requests: {storage: {{ index . 2 }}Gi}}
+{{- end }}
+
+{{/* What MLflow's server and its migration are configured by. */}}
+{{- define "ascenso.mlflowEnv" -}}
+{{- $hosts := list "mlflow:5000" (printf "mlflow.%s:5000" .Release.Namespace) "localhost:5000" -}}
+MLFLOW_BACKEND_STORE_URI: postgresql+psycopg2://
+MLFLOW_ARTIFACTS_DESTINATION: s3://{{ .Values.store.bucket }}/mlflow
+MLFLOW_AUTH_CONFIG_PATH: /app/mlflow/auth.ini
+MLFLOW_AUTH_ADMIN_USERNAME: admin
+MLFLOW_WORKERS: {{ .Values.registry.workers }}
+MLFLOW_UVICORN_OPTS: --timeout-keep-alive 160 # above the load balancer's 150 s
+MLFLOW_SERVER_ALLOWED_HOSTS: {{ join "," (without (append $hosts .Values.registry.host) "") }}
+{{- with .Values.registry.host }}
+MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: https://{{ . }} # else its own pages may change nothing
+{{- end }}
+# The services are at a private address without TLS, which MLflow refuses otherwise.
+MLFLOW_WEBHOOK_ALLOWED_SCHEMES: http,https
+MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS: "true"
+PGHOST: {{ .Values.database.own | ternary "postgres" .Values.database.host }}
+PGDATABASE: {{ .Values.database.name }}
+PGUSER: {{ .Values.database.user }}
+{{- if not .Values.database.own }}
+PGSSLMODE: {{ .Values.database.sslmode }}
+{{- if include "ascenso.verified" . }}
+PGSSLROOTCERT: /etc/ascenso/database/{{ .Values.database.ca.file }}
+{{- end }}
+{{- end }}
+{{ include "ascenso.storeEnv" . }}
+{{- end }}
+
+{{/* Whether the database must show whose it is. */}}
+{{- define "ascenso.verified" -}}
+{{- if and (not .Values.database.own) (hasPrefix "verify-" .Values.database.sslmode) }}true{{ end }}
+{{- end }}
+
+{{- define "ascenso.mlflowMounts" -}}
+- {name: tmp, mountPath: /tmp}
+- {name: keys, mountPath: /run/secrets, readOnly: true}
+{{- if include "ascenso.verified" . }}
+- {name: database-ca, mountPath: /etc/ascenso/database, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{/* The way to MLflow: this release's own, or the one at registry.uri. */}}
+{{- define "ascenso.toRegistry" -}}
+{{- with .Values.registry.uri -}}
+- ports: [{port: {{ regexFind ":[0-9]+" (urlParse .).host | trimPrefix ":" | default (hasPrefix "https:" . | ternary "443" "80") }}}]
+{{- else -}}
+- ports: [{port: 5000}]
+  to: [{podSelector: {matchLabels: {ascenso/part: mlflow}}}]
+{{- end }}
+{{- end }}

@@ -1,0 +1,190 @@
+"""A release that does worse than the one before it is taken back, and chance alone takes none."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from bentos.promotion import watch
+from bentos.registry.tags import WITHDRAWN_TAG
+from bentos.serving.comparison import failing, slower
+from bentos.serving.record import Record, Second
+from bentos.serving.release import Release
+from bentos.settings import Channel
+from tests.serving.service import Open, Service, run
+from tests.serving.versions import Shelf, state
+from tests.stack import wait_for
+
+UNKNOWN = 0.123
+
+
+def failed(*seconds: tuple[int, int]) -> Record:
+    """In each second so many calls, and so many of them that failed."""
+    return recorded(Second(at, calls, bad) for at, (calls, bad) in enumerate(seconds))
+
+
+def took(*milliseconds: float) -> Record:
+    """In each second one batch."""
+    return recorded(
+        Second(at, 1, 0, 1, each / 1000) for at, each in enumerate(map(float, milliseconds))
+    )
+
+
+def recorded(seconds: Iterable[Second]) -> Record:
+    record = Record()
+    record._seconds.extend(seconds)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "worse"),
+    [
+        (failed((2, 2), (2, 2), (1, 1)), failed((100, 0)), True),
+        (failed((2, 2), (2, 2), (1, 1)), failed(), True),
+        (failed((500, 500), (500, 0)), failed((100, 0)), False),  # one bad second
+        (failed(*[(100, 1)] * 60), failed(*[(100, 0)] * 60), False),  # one in a hundred may
+        (failed(*[(100, 3)] * 60), failed(*[(100, 0)] * 60), True),
+        (failed(*[(100, 3)] * 60), failed(*[(100, 3)] * 60), False),  # as before
+        (failed(*[(2, 2)] * 2), failed((100, 0)), False),  # too few
+        (failed(*[(10, 10)] * 60), failed(*[(10, 10)] * 60), False),
+    ],
+)
+def test_what_counts_as_failing(new: Record, old: Record, worse: bool) -> None:
+    assert bool(failing(new, old)) == worse
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "worse"),
+    [
+        (took(*[60] * 10), took(*[10] * 10), True),
+        (took(*[60] * 9), took(*[10] * 10), False),
+        (took(*[60] * 10), took(*[10] * 9), False),
+        (took(*[1] * 30, 9000), took(*[1] * 30), False),  # one bad second
+        (took(*[25] * 60), took(*[10] * 60), False),  # less than three times
+        (took(*[5] * 60), took(*[1] * 60), False),  # 4 ms more are no matter
+        (took(*[60, 10] * 10), took(*[10] * 20), False),
+        (took(*[60] * 60), took(*[10] * 600), True),
+    ],
+)
+def test_what_counts_as_slower(new: Record, old: Record, worse: bool) -> None:
+    assert bool(slower(new, old)) == worse
+
+
+def test_what_is_said_has_both_figures() -> None:
+    said = failing(failed((2, 2), (2, 2), (2, 1)), failed((100, 1)))
+    assert said == "5 of 6 calls failed; of the release before, 1 of 100"
+    said = slower(took(*[60] * 10), took(*[10] * 10))
+    assert said == "a batch takes 60 ms; of the release before, 10 ms"
+
+
+def test_chance_takes_nothing_back() -> None:
+    """Of releases that do just as well, each looked at every second for five minutes."""
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        times = random.lognormal(3, 1, size=(2, 300))
+        errors = random.binomial(20, 0.02, size=(2, 300))
+        old, before = took(*times[0]), failed(*[(20, int(bad)) for bad in errors[0]])
+        for until in range(1, 300, 7):
+            assert not slower(took(*times[1][:until]), old)
+            now = failed(*[(20, int(bad)) for bad in errors[1][:until]])
+            assert not failing(now, before)
+
+
+def spoiled(service: Service, version: str) -> Service:
+    """A version that fails at some rows, as a library does without memory."""
+
+    def ask(release: Release, rows: Sequence[float]) -> list[float]:
+        if release.version.version == version and UNKNOWN in rows:
+            raise RuntimeError("bad allocation")
+        return run(release, rows)
+
+    service.slot.batcher._run = ask
+    return service
+
+
+def call(service: Service) -> None:
+    with suppress(RuntimeError):
+        service.ask(UNKNOWN)
+
+
+def withdrawn(service: Service) -> bool:
+    """Whether version 1 serves again, after a call and a look more."""
+    call(service)
+    service.look()
+    return service.live == "1"
+
+
+@pytest.fixture
+def bad(shelf: Shelf) -> str:
+    """The second of two versions."""
+    shelf.add(1.0)
+    return shelf.add(2.0).version
+
+
+def test_a_release_that_fails_goes_back_by_itself(
+    shelf: Shelf, bad: str, open_service: Open
+) -> None:
+    service = spoiled(open_service(), bad)
+    for number in ("1", bad):
+        shelf.promote(number, archive=True)
+        service.look()
+        assert service.live == number, service.slot.refused
+        call(service)
+    wait_for(lambda: withdrawn(service), 60)
+    assert service.ask(UNKNOWN) == (UNKNOWN, "1")
+    assert [state(shelf, number) for number in (1, 2)] == ["live", "withdrawn"]
+    assert "calls failed; of the release before" in shelf.version(2).tag("ascenso")
+    assert service.slot.report()["refused"].reason == "watch"
+    history = [("swap", "1"), ("swap", "2"), ("refusal", "2"), ("withdrawal", "1")]
+    assert service.history() == history
+    service.look()
+    assert service.live == "1", "it is not taken again"
+    fresh = open_service(home="fresh")
+    fresh.look()
+    assert fresh.live == "1", "nor by a process that was not there"
+    shelf.promote(bad)
+    service.look()
+    assert service.live == bad, "until it is promoted anew"
+
+
+def test_an_alias_that_moves_away_and_back_promotes_anew(
+    shelf: Shelf, bad: str, open_service: Open
+) -> None:
+    service = spoiled(open_service(Channel(alias="champion")), bad)
+    for number in ("1", bad):
+        shelf.registry.set_alias(shelf.name, number, "champion")
+        service.look()
+    wait_for(lambda: withdrawn(service), 60)
+    for number in ("1", bad):
+        shelf.registry.set_alias(shelf.name, number, "champion")
+        service.look()
+    assert service.live == bad
+    assert not shelf.version(2).tag(WITHDRAWN_TAG)
+
+
+def test_what_one_process_takes_back_all_do(
+    shelf: Shelf, bad: str, open_service: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "ASKED_AGAIN", 0.0)
+    service, other = spoiled(open_service(), bad), open_service(home="other")
+    for number in ("1", bad):
+        shelf.promote(number, archive=True)
+        for one in (service, other):
+            one.look()
+    wait_for(lambda: withdrawn(service), 60)
+    other.look()
+    assert other.live == "1"
+    assert state(shelf, 2) == "withdrawn"
+
+
+def test_it_may_be_switched_off(shelf: Shelf, bad: str, open_service: Open) -> None:
+    service = open_service(promotion={"watch": {"errors": False}})
+    for number in ("1", bad):
+        shelf.promote(number, archive=True)
+        service.look()
+    live = service.slot.live
+    assert live
+    live.record._seconds.extend(Second(at, 9, 9) for at in range(9))
+    service.look()
+    assert service.live == bad
