@@ -9,10 +9,12 @@ from pathlib import Path
 
 import msgspec
 
+from bentos.admission import isolated
 from bentos.admission.budgets import MemoryBudget, check_latency, warm_up
 from bentos.admission.compiling import COMPILED
 from bentos.admission.elsewhere import Tried, elsewhere, serve
 from bentos.admission.forms import leave_opened
+from bentos.admission.isolated import PYFUNC
 from bentos.admission.judge import check_digests
 from bentos.admission.making import Asked, Made, by_graph
 from bentos.admission.pins import check_answers, check_files, sent
@@ -38,7 +40,7 @@ def admit_by_schema(case: Case, settings: AdmissionSettings, place: Path) -> Adm
     """
     version, folder = case.version, case.folder
     mlmodel = MLmodel(folder)
-    if settings.pickles == "refuse":
+    if settings.pickles == "refuse" and not case.house:
         mlmodel.refuse_pickles()
     if version.digest:  # as training signed it, whatever lies in the store now
         check_digests(version, folder)
@@ -51,16 +53,20 @@ def admit_by_schema(case: Case, settings: AdmissionSettings, place: Path) -> Adm
     answers = check_answers(version, schema, made.predict, samples)
     memory.check()
     return Admitted(
-        case.key, mlmodel.flavor, made.runs, "; ".join(filter(None, (tried.note, made.note))),
-        seconds, metadata=mlmodel.metadata, schema=schema,
+        case.key, PYFUNC if case.house else mlmodel.flavor, made.runs,
+        "; ".join(filter(None, (tried.note, made.note))), seconds, metadata=mlmodel.metadata,
+        schema=schema,
         example=msgspec.json.encode(sent(schema, samples.rows(0, 1))[0]),
         made_up=tried.asked.made_up, files=files, answers=answers,
         classes=made.probabilities.classes, lacks=made.probabilities.lacks,
+        python=tried.python, apart=tried.apart,
     )  # fmt: skip
 
 
 def _tried(case: Case, mlmodel: MLmodel, settings: AdmissionSettings, place: Path) -> Tried:
-    """What answers; in quarantine, where that is permitted and needed."""
+    """What answers; in quarantine or isolated, where that is permitted and needed."""
+    if case.house:
+        return isolated.tried(case, case.house, mlmodel, settings, place)
     try:
         if case.version.name not in settings.allow_code:
             mlmodel.refuse_code()
@@ -75,7 +81,7 @@ def _read(case: Case, mlmodel: MLmodel, settings: AdmissionSettings, place: Path
     """What answers, read by the releases that the version was trained with."""
     if case.environment:
         with elsewhere(case.environment, case.folder, settings) as there:
-            return serve(there, mlmodel, settings, place)
+            return serve(there, case.environment, mlmodel, settings, place)
     opened = open_model(mlmodel)
     samples, made_up = _samples(mlmodel, opened, settings)
     shares = Probabilities(*shares_of(opened, samples))

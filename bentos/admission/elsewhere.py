@@ -1,14 +1,17 @@
 """Versions that another process opens, with releases of its own or shut in, and that serve here.
 
 The model is asked there, and compiled there. What serves here was held against those answers: the
-graph, or, where there is none, the same files opened by the releases that run here. Nothing
-that is said there is taken for true.
+graph, or, where there is none, the same files opened by the releases that run here. Where neither
+answers alike, a runner does: its own releases, in a process of each worker. Nothing that is said
+there is taken for true.
 """
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -16,10 +19,11 @@ from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
 from bentos.admission import probes
 from bentos.admission.compiling import PROOF_SECONDS
-from bentos.admission.forms import leave_opened
+from bentos.admission.forms import leave, leave_opened
+from bentos.admission.housing import run
 from bentos.admission.making import Asked, Made, by_graph
 from bentos.admission.proof import prove
-from bentos.admission.verdict import PACKAGE
+from bentos.admission.verdict import NATIVE, PACKAGE, Apart
 from bentos.flavors.elsewhere import wire
 from bentos.flavors.elsewhere.graph_checks import Strange, parsed
 from bentos.flavors.elsewhere.start import START
@@ -41,11 +45,16 @@ OF_SHELLS = 128  # and the signal's number: a status, where another process wait
 
 
 class Tried(NamedTuple):
-    """A model that was tried, and what serves of it; `note` tells how it was opened."""
+    """A model that was tried, and what serves of it; `note` tells how it was opened.
+
+    What runs in a process of its own has the `python` of that, and what it is `apart` in.
+    """
 
     asked: Asked
     made: Made
     note: str
+    python: str = ""
+    apart: Apart = "shut"
 
 
 class Failure(Exception):
@@ -205,16 +214,30 @@ def asking(process: "subprocess.Popen[bytes]", how: str) -> Iterator[Elsewhere]:
             process.kill()
 
 
-def serve(there: Elsewhere, mlmodel: MLmodel, settings: AdmissionSettings, place: Path) -> Tried:
-    """What serves a version here with the answers that it gives there. Raises Refusal."""
-    asked = there.asked()
+def serve(
+    there: Elsewhere, python: Path, mlmodel: MLmodel, settings: AdmissionSettings, place: Path
+) -> Tried:
+    """What serves a version with the answers that it gives there. Raises Refusal."""
+    asked, used = there.asked(), ""
     try:
         made = graph_of(there, asked, settings, place)
     except NoGraph as error:
         there.check()
-        made = _opened_here(asked, mlmodel, place, str(error))
+        try:
+            made = _opened_here(asked, mlmodel, place, str(error))
+        except Refusal as refusal:
+            there.check()
+            made, used = _by_runner(python, asked, mlmodel, place, refusal.message), str(python)
     note = line(there.opened.note)
-    return Tried(asked, made, f"{note}, with {there.releases}".lstrip(", "))
+    return Tried(asked, made, f"{note}, with {there.releases}".lstrip(", "), used)
+
+
+def _by_runner(python: Path, asked: Asked, mlmodel: MLmodel, place: Path, why: str) -> Made:
+    """The same files, opened once more by their own releases, as each worker will."""
+    shutil.rmtree(place / NATIVE, ignore_errors=True)
+    found = run(python, leave(mlmodel, place).folder, asked.schema)
+    shares = replace(asked.probabilities, predict=found.shares)
+    return Made(found.predict, "runner", f"{why}; so its own releases go on", shares)
 
 
 def graph_of(there: Elsewhere, asked: Asked, settings: AdmissionSettings, place: Path) -> Made:
@@ -265,6 +288,6 @@ def _opened_here(asked: Asked, mlmodel: MLmodel, place: Path, why: str) -> Made:
             raise Refusal("library", f"{error.message}: train it again with {here}") from error
         native = leave_opened(mlmodel, opened, asked.samples, place)
     except Refusal as error:
-        message = f"{why}; and scikit-learn {here} cannot stand in for it: {error.message}"
+        message = f"{why}; scikit-learn {here} cannot stand in for it: {error.message}"
         raise Refusal("library", message) from error
     return Made(native, "native", f"{why}; opened here, {proof}", shares)

@@ -2,23 +2,26 @@
 
 <root>/<digest>/   an environment, whole or not there at all
 
-Only wheels of reviewed packages are installed: nothing of them runs before a version is read.
+Only wheels are installed: nothing of them runs before a version is read. They are of reviewed
+packages, or of those that a version with code names, for which it takes permission.
 """
 
+import fcntl
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import version as installed
 from pathlib import Path
 from platform import python_version
+from typing import BinaryIO
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
+from bentos.admission import requirements
+from bentos.admission.installing import Site, size
 from bentos.admission.wanted import (
     BESIDE,
     BROUGHT,
@@ -33,15 +36,11 @@ from bentos.admission.wanted import (
 from bentos.refusal import Refusal
 from bentos.registry.sources import StoreUnavailable
 
-SECONDS = 600.0  # to build one
 BYTES = 3 * 1024**3  # that one may have
-LOOK = 0.5  # seconds between looks at how large it is
+NAMED_BYTES = 10 * 1024**3  # one of packages that a version names: torch, and more
+CACHE_BYTES = 10 * 1024**3  # what uv keeps to build others; what they share with them, too
+MARK = "pyvenv.cfg"  # which every environment has
 KEPT = 10  # environments; of more, those that were used longest ago go
-# What uv may need to reach an index. No credential of ours is among them.
-ENVIRONMENT = ("ALL_PROXY", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "NO_PROXY", "PATH",
-               "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "https_proxy", "http_proxy",
-               "no_proxy")  # fmt: skip
-CANNOT = ("No solution found", "not found in the package registry", "has no wheels")
 OFF = "admission.environments: false has such versions tried with the release that runs here"
 
 
@@ -50,6 +49,7 @@ class Environments:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.cache = root / "cache"  # uv's
 
     def of(self, folder: Path) -> Path | None:
         """The Python in which a fetched version is opened; None is for the one that runs here.
@@ -66,26 +66,63 @@ class Environments:
 
     def python(self, found: Wanted) -> Path:
         """The Python of an environment, which is built unless it is there."""
-        place = self.root / digest(found)
+        return self._made(digest(found), lambda place: self._build(found, place))
+
+    def named(self, folder: Path) -> Path:
+        """The Python with the packages that a version names, which may be the one that runs here.
+
+        Raises StoreUnavailable as `of` does.
+        """
+        needed = requirements.needed(folder)
+        if requirements.are_here(needed):
+            return Path(sys.executable)
+        lines = requirements.lines(needed)
+        try:
+            return self._made(_digest(lines), lambda place: self._build_named(lines, place))
+        except OSError as error:
+            raise StoreUnavailable(f"cannot make an environment: {error}") from error
+
+    def _made(self, name: str, build: Callable[[Path], None]) -> Path:
+        place = self.root / name
         python = place / "bin" / "python"
         self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / f"{place.name}.lock"):
+        with self._locked(place):
             if not python.exists():  # also one whose own Python is gone
                 shutil.rmtree(place, ignore_errors=True)
-                self._build(found, place)
+                build(place)
+                self._trim()
             os.utime(place)
         self._evict()
         return python
 
+    def _locked(self, place: Path, seconds: float = -1) -> FileLock:
+        return FileLock(self.root / f"{place.name}.lock", timeout=seconds)
+
+    def _build_named(self, lines: Sequence[str], place: Path) -> None:
+        """With all that a version names, whatever that brings along."""
+        partial = place.with_name(f"partial-{place.name}")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700)
+        try:
+            if said := Site(partial, self.cache, NAMED_BYTES).install(lines):
+                raise Refusal(
+                    "library",
+                    f"an environment of the packages in its {requirements.REQUIREMENTS} cannot be "
+                    f"had for Python {python_version()}, of wheels alone: {said}",
+                )
+            partial.rename(place)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
     def _build(self, found: Wanted, place: Path) -> None:
         """As the version stored it, or with others beside the releases that decide the answers."""
-        ends = time.monotonic() + SECONDS
         said, partial = "", place.with_name(f"partial-{place.name}")
+        site = Site(partial, self.cache, BYTES, f"; {OFF}")
         for all_stored in (True, False):
             shutil.rmtree(partial, ignore_errors=True)  # also what a killed process left
             partial.mkdir(mode=0o700)
             try:
-                said = self._installed(partial, found.lines(all_stored), ends)
+                said = site.install(found.lines(all_stored), UNWANTED)
                 if not said:
                     _check_packages(partial)
                     partial.rename(place)
@@ -99,96 +136,49 @@ class Environments:
             f"{minor(installed('scikit-learn'))}, or {OFF}",
         )
 
-    def _installed(self, place: Path, lines: Sequence[str], ends: float) -> str:
-        """Nothing where all is installed, or why these releases cannot be."""
-        overrides = place / "unwanted.txt"
-        overrides.write_text("".join(f"{name} ; python_version < '0'\n" for name in UNWANTED))
-        self._run(
-            ["venv", "--allow-existing", "--python", sys.executable, str(place)], place, ends
-        )
-        command = ["pip", "install", "--python", str(place / "bin" / "python")]
-        return self._run(
-            [*command, "--only-binary", ":all:", "--overrides", str(overrides), *lines],
-            place,
-            ends,
-        )
-
-    def _run(self, arguments: Sequence[str], place: Path, ends: float) -> str:
-        """What uv says against it, in one line; nothing where it is done."""
-        quiet = ["--quiet", "--cache-dir", str(self.root / "cache")]
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name in ENVIRONMENT or name.startswith("UV_")
-        }
-        with tempfile.TemporaryFile() as said:
-            running = subprocess.Popen(  # noqa: S603
-                [uv(), *arguments, *quiet], env=kept, stdin=subprocess.DEVNULL, stdout=said,
-                stderr=said,
-            )  # fmt: skip
-            try:
-                _wait(running, place, ends)
-            finally:
-                running.kill()
-                running.wait()
-            said.seek(0)
-            text = " ".join(said.read().decode(errors="replace").split())
-        if running.returncode and not any(reason in text for reason in CANNOT):
-            raise StoreUnavailable(f"uv cannot build an environment: {text[-500:]}; {OFF}")
-        return text[:500] or "uv failed" if running.returncode else ""
-
     def _evict(self) -> None:
         """Remove those that were used longest ago, beyond so many."""
-        made = [path for path in self.root.iterdir() if (path / "pyvenv.cfg").exists()]
+        made = [path for path in self.root.iterdir() if (path / MARK).exists()]
         whole = [path for path in made if not path.name.startswith("partial-")]
         for path in sorted(whole, key=lambda one: one.stat().st_mtime, reverse=True)[KEPT:]:
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(Timeout), self._locked(path, 0):
+                if not _is_used(path):
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def _trim(self) -> None:
+        """Empty uv's cache, once it is too large; what environments have of it stays theirs."""
+        if size(self.cache) > CACHE_BYTES:
+            with suppress(StoreUnavailable):  # the next one tries again
+                Site(self.cache, self.cache, sys.maxsize).run("cache", "clean")
+
+
+def used(python: Path) -> BinaryIO | None:
+    """A file that keeps an environment from being removed while it is open; None of no other."""
+    try:
+        file = (python.parents[1] / MARK).open("rb")
+    except OSError:
+        return None
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
+def _is_used(place: Path) -> bool:
+    with (place / MARK).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def digest(found: Wanted) -> str:
     """The same for versions that share an environment."""
-    content = "\n".join([python_version(), *found.lines(), *found.lines(False)])
+    return _digest([*found.lines(), *found.lines(False)])
+
+
+def _digest(lines: Sequence[str]) -> str:
+    content = "\n".join([python_version(), *lines])
     return sha256(content.encode()).hexdigest()[:32]
-
-
-def uv() -> str:
-    """Where uv is. Raises Refusal."""
-    beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
-    if not found:
-        raise Refusal(
-            "library",
-            f"uv is not installed here, which builds environments: pip install uv, or {OFF}",
-        )
-    return found
-
-
-def _wait(running: "subprocess.Popen[bytes]", place: Path, ends: float) -> None:
-    """Until uv is done, unless that takes too long or too much."""
-    while running.poll() is None:
-        try:
-            running.wait(LOOK)
-        except subprocess.TimeoutExpired:
-            if time.monotonic() > ends:
-                raise StoreUnavailable(
-                    f"an environment is not built after {SECONDS:g} s; {OFF}"
-                ) from None
-            if size(place) > BYTES:
-                raise Refusal(
-                    "library", f"its environment takes more than {BYTES:,} bytes; {OFF}"
-                ) from None
-
-
-def size(place: Path) -> int:
-    """In bytes, of a folder that may change meanwhile."""
-    total = 0
-    for folder, _, files in os.walk(place):
-        for name in files:
-            try:
-                total += (Path(folder) / name).lstat().st_size
-            except OSError:
-                continue
-    return total
 
 
 def _check_packages(place: Path) -> None:

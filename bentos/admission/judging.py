@@ -13,7 +13,8 @@ from bentos.admission.judge import admit
 from bentos.admission.releases import open_release
 from bentos.admission.verdict import Admitted, Case, Refused, Verdict, digests, write
 from bentos.refusal import OF_MEMORY, Refusal, lacked_memory
-from bentos.settings import AdmissionSettings
+from bentos.serving.failures import REASONS, Failing
+from bentos.settings import AdmissionSettings, ProcessSettings
 
 
 def judge(case: Case) -> Verdict:
@@ -32,6 +33,8 @@ def _judged(case: Case, place: Path) -> Verdict:
         return _admitted(case, place)
     except MemoryError:
         refusal = OF_MEMORY
+    except Failing as error:
+        refusal = Refusal(REASONS[error.how], str(error))
     except Refusal as error:
         refusal = OF_MEMORY if lacked_memory(error) else error
     for path in place.iterdir():
@@ -45,7 +48,10 @@ def _admitted(case: Case, place: Path) -> Admitted:
     settings = AdmissionSettings.model_validate_json(case.rules)
     kind = admit_by_schema if case.contract.by_schema else admit
     admitted = kind(case, settings, place)
-    _, grown = grown_by(lambda: open_release(case.version, admitted, place))
+    processes = ProcessSettings.model_validate_json(case.processes)
+    release, grown = grown_by(lambda: open_release(case.version, admitted, place, processes))
+    if release.process:
+        grown += release.process.memory
     memory = max(grown, weight(place, admitted.runs))
     seconds = time.perf_counter() - started
     return structs.replace(admitted, opens=digests(place), memory=memory, seconds=seconds)

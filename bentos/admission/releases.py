@@ -6,10 +6,12 @@ Nothing is judged here, no pickle read, no model compiled.
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from bentos.admission.compiling import Graph
+from bentos.admission.housing import USUAL, isolate, run
 from bentos.admission.manifest import Samples
+from bentos.admission.processes import Process
 from bentos.admission.verdict import GRAPH, NATIVE, Admitted
 from bentos.flavors.graphs import Session
 from bentos.flavors.loading import load
@@ -19,10 +21,26 @@ from bentos.flavors.probabilities import with_probabilities
 from bentos.protocols.rows import Rows
 from bentos.registry.client import Version
 from bentos.serving.release import Probabilities, Release
+from bentos.settings import ProcessSettings
 from bentos.tensors import BadInput, Schema
 
+Call: TypeAlias = Callable[[Any], Any]
 
-def open_release(version: Version, admitted: Admitted, place: Path) -> Release:
+
+class Found(NamedTuple):
+    """What answers, and gives probabilities; `process` is what it runs in, if that is its own."""
+
+    predict: Call
+    shares: Call | None = None
+    process: Process | None = None
+
+
+def open_release(
+    version: Version,
+    admitted: Admitted,
+    place: Path,
+    processes: ProcessSettings = USUAL,
+) -> Release:
     """Open what was left at `place`, and ask it once.
 
     It takes milliseconds for a graph, and as long as its library needs for a native form. To close
@@ -32,34 +50,44 @@ def open_release(version: Version, admitted: Admitted, place: Path) -> Release:
     """
     schema = admitted.schema
     if schema is None:
-        predict, shares = _by_rows(admitted, place), Probabilities()
+        found, shares = Found(_by_rows(admitted, place)), Probabilities()
     else:
-        predict, shares = _by_schema(admitted, schema, place)
+        found = _by_schema(admitted, schema, place, processes)
+        shares = Probabilities(admitted.classes, found.shares, admitted.lacks)
+    predict = found.predict
     return Release(
         version, predict, admitted.runs, admitted.row_seconds, admitted.seconds,
         admitted.warnings, admitted.row_shape, admitted.metadata, admitted.note,
         schema, admitted.example, admitted.made_up, shares, admitted.files,
-        admitted.answers,
+        admitted.answers, process=found.process,
     )  # fmt: skip
 
 
 def _by_schema(
-    admitted: Admitted, schema: Schema, place: Path
-) -> tuple[Callable[[Any], Any], Probabilities]:
-    predict: Callable[[Any], Any]
-    shares: Callable[[Any], Any] | None = None
+    admitted: Admitted, schema: Schema, place: Path, processes: ProcessSettings
+) -> Found:
     if admitted.runs == "onnx":
-        predict = graph = Session((place / GRAPH).read_bytes())
-        if graph.gives_probabilities:
-            shares = graph.with_probabilities
+        graph = Session((place / GRAPH).read_bytes())
+        found = Found(graph, graph.with_probabilities if graph.gives_probabilities else None)
+    elif admitted.python:
+        found = _in_process(admitted, schema, place / NATIVE, processes)
     else:
         opened = reopen(MLmodel(place / NATIVE), schema)
-        predict = opened.predict
-        if not admitted.lacks:
-            shares = with_probabilities(opened)
+        found = Found(opened.predict, None if admitted.lacks else with_probabilities(opened))
     with suppress(BadInput):  # an example that a caller could not write, as one of NaN
-        predict(Rows(schema, 1).decode(admitted.example).batch)
-    return predict, Probabilities(admitted.classes, shares, admitted.lacks)
+        found.predict(Rows(schema, 1).decode(admitted.example).batch)
+    return found
+
+
+def _in_process(
+    admitted: Admitted, schema: Schema, folder: Path, processes: ProcessSettings
+) -> Found:
+    python = Path(admitted.python)
+    if admitted.runs == "isolated":
+        housed = isolate(python, folder, schema, admitted.apart, processes)
+    else:
+        housed = run(python, folder, schema, processes)
+    return Found(housed.predict, housed.shares, housed.process)
 
 
 def _by_rows(admitted: Admitted, place: Path) -> Callable[[Any], Any]:

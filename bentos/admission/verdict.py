@@ -2,6 +2,7 @@
 
 A folder that is there whole or not at all: `verdict.json`, and, of a version that may serve, the
 files that workers open: `model.onnx`, or `model/` as its library wrote it, with no pickle in it.
+Of one that runs in a process of its own, `model/` is what that opens.
 """
 
 from functools import cache
@@ -10,7 +11,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 from platform import python_version
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -20,6 +21,8 @@ from bentos.registry.client import Version
 from bentos.serving.release import Contract, Runs
 from bentos.tensors import Schema
 
+Code: TypeAlias = Literal["none", "isolated", "network"]  # of a version that may bring some
+Apart: TypeAlias = Literal["shut", "network", "nothing"]  # in: a sandbox, or nothing but a process
 VERDICT = "verdict.json"
 GRAPH = "model.onnx"
 NATIVE = "model"
@@ -33,7 +36,9 @@ class Case(msgspec.Struct, frozen=True):
     """What is judged: a version, fetched to `folder`, for a service; `rules` are its settings.
 
     `rules` are AdmissionSettings as JSON. What the admission ends in is left at `place`. It is
-    opened by the Python of an `environment`, if one of its own releases was made.
+    opened by the Python of an `environment`, if one of its own releases was made, or as one with
+    code by the Python of a `house`. That it may be is said by `code`; `processes` are
+    ProcessSettings as JSON.
     """
 
     version: Version
@@ -42,6 +47,9 @@ class Case(msgspec.Struct, frozen=True):
     contract: Contract
     rules: str
     environment: Path | None = None
+    house: Path | None = None
+    code: Code = "none"
+    processes: str = "{}"
 
     def encode(self) -> bytes:
         """As `decode` takes it."""
@@ -57,7 +65,8 @@ class Case(msgspec.Struct, frozen=True):
         """The same for what is judged alike, by this code and these libraries."""
         version = self.version
         which = version.name, version.version, version.creation_timestamp, version.run_id
-        asked = msgspec.json.encode([which, version.digest, self.contract, self.rules, runtime()])
+        rules = (self.rules, self.code) if self.code != "none" else (self.rules,)
+        asked = msgspec.json.encode([which, version.digest, self.contract, *rules, runtime()])
         return sha256(asked).hexdigest()
 
 
@@ -68,7 +77,8 @@ class Admitted(msgspec.Struct, frozen=True, tag="admitted"):
     own, `answers` what its samples are answered with. `row` is one row of the samples, of a
     version that is asked without a schema; the `example` of one that is asked by it may be
     `made_up`. `classes` and `lacks` are those of its probabilities. `memory` is how many bytes a
-    process grew by when it opened them.
+    process grew by when it opened them. One that runs in a process of its own has the `python` of
+    that, and what it is `apart` in.
     """
 
     key: str
@@ -90,9 +100,13 @@ class Admitted(msgspec.Struct, frozen=True, tag="admitted"):
     lacks: str = ""
     files: str = ""
     answers: str = ""
+    python: str = ""
+    apart: Apart = "shut"
 
     def holds(self, place: Path) -> bool:
-        """Whether the files at a place are still those that were admitted."""
+        """Whether the files at a place are those that were admitted, and its Python is there."""
+        if self.python and not Path(self.python).exists():
+            return False
         try:
             return digests(place) == self.opens
         except OSError:

@@ -39,7 +39,7 @@ def schema_of(mlmodel: MLmodel, carried: Carried | None) -> Schema:
         )
     outputs = (signed and signed.outputs) or (carried.outputs if carried else ())
     params = (signed and signed.params) or ()
-    if mlmodel.flavor == "xgboost":
+    if "xgboost" in mlmodel.flavors:
         params = tuple(map(_fixed, params))
     found = msgspec.structs.replace(found, outputs=_named(outputs), params=params)
     return found if carried is None else _with_model(found, carried)

@@ -2,17 +2,23 @@
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from bentos.models.calls import has_flag
 from bentos.registry.runs import Run
-from bentos.serving.release import Release
+from bentos.serving.release import Release, Runs
 from bentos.serving.slot import Slot
 from bentos.web.headers import PAGE_HEADERS, allowed
 
 MOST_METRICS = 100
+RUNS: Mapping[Runs, str] = {
+    "native": "as native",
+    "onnx": "as onnx",
+    "runner": "in a process with releases of its own",
+    "isolated": "in a process of its own, isolated",
+}
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -108,7 +114,7 @@ def _release(release: Release, address: str, run: Run | None) -> list[str]:
     outputs = [(str(column), "") for column in schema.outputs] or [("prediction", "")]
     name = html.escape(quote(release.version.name, safe=""))
     return [
-        f"<p>It runs as {release.runs}. {html.escape(release.note)}</p>",
+        f"<p>It runs {RUNS[release.runs]}. {html.escape(release.note)}</p>",
         *_run(release.version.run_id, run),
         f"<h2>Takes</h2><p>as its {schema.source} says</p>{_table(columns)}",
         f"<h2>Gives</h2>{_table(outputs)}",

@@ -18,6 +18,7 @@ from bentos.registry.client import Model, Registry, Version
 from bentos.registry.digests import signed
 from bentos.registry.tags import TRAFFIC_TAG
 from bentos.serving.budget import CannotOpen
+from bentos.serving.failures import FailedTooOften, Failing
 from bentos.serving.slot import Slot
 from bentos.serving.trial import Trial
 from bentos.settings import Settings
@@ -52,7 +53,7 @@ class Follower:
         self._rejected: Rejected | None = None
         self._revival = Revival(slot, registry, store, self._transitions)
         self._watch = Watch(slot, registry, settings.promotion.watch)
-        self._evidence = ""  # against what serves
+        self._evidence: Refusal | None = None  # against what serves
         self._vain: Promotions | None = None  # with it, nothing was found that served last
         self._patience = Patience(longest(settings))
         self._settled: Model | None = None  # by the last look that left nothing to do
@@ -60,7 +61,8 @@ class Follower:
 
     def is_settled(self, model: Model | None) -> bool:
         """Whether a look that shows this very model has nothing to do."""
-        return model is not None and model is self._settled
+        unfit = self.slot.live and self.slot.live.unfit
+        return model is not None and model is self._settled and not unfit
 
     def restore(self) -> None:
         """Serve the last good version from disk, whatever the registry and the store are doing.
@@ -76,7 +78,7 @@ class Follower:
         tried = self._trial is not None and self._target is not None
         again = self._rejected is not None and self._by_alias
         watched = not self._trial and self._watch.ongoing
-        self._evidence = self._watch.evidence() if watched else ""
+        self._evidence = self._watch.against(compared=watched)
         busy = wanted or tried or again or watched or not self._patience.calm
         self._settled = None if busy else model
         return wanted or bool(self._evidence)
@@ -140,14 +142,17 @@ class Follower:
             self._rejected = Rejected(target, folder=None)
             self.slot.refuse(target, Refusal("watch", evidence))
 
-    def _withdraw(self, evidence: str) -> None:
-        """Go back from the target, which serves, to the release before it."""
-        self._evidence = ""
+    def _withdraw(self, refusal: Refusal) -> None:
+        """Go back from what serves to the release before it."""
+        self._evidence = None
         bad, target = self.slot.live, self._target
         serves = bad and target and same(bad.version, target)
-        if target and serves and self._transitions.withdraw(Refusal("watch", evidence)):
+        if not (serves or (bad and bad.unfit)) or not self._transitions.withdraw(refusal):
+            return
+        if target and serves:
             self._rejected = Rejected(target, folder=None)
-            self._watch.note(target, evidence)
+            if not self._trial:
+                self._watch.note(target, refusal.message)
 
     def _bring(self, target: Version) -> None:
         try:
@@ -173,7 +178,7 @@ class Follower:
             return False
         try:
             previous.open()
-        except CannotOpen:
+        except (CannotOpen, Failing, FailedTooOften):
             return False  # it is admitted as if it were new, which tells why
         again = replace(previous, version=target)  # its tags name who promoted it now
         try:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Collection
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from msgspec import structs
 from bentos.admission import verdict as verdicts
 from bentos.admission.cache import Artifacts
 from bentos.admission.environments import Environments
+from bentos.admission.isolated import OTHERWISE
 from bentos.admission.office import Office
 from bentos.admission.releases import open_release
-from bentos.admission.verdict import Admitted, Case, Refused, Verdict
+from bentos.admission.verdict import Admitted, Case, Code, Refused, Verdict
 from bentos.refusal import Refusal
 from bentos.registry.client import (
     CallFailed,
@@ -27,6 +29,7 @@ from bentos.registry.client import (
 from bentos.registry.sources import FileMissing, StoreUnavailable, open_source
 from bentos.registry.tags import ANSWERS_TAG, PIN_TAG
 from bentos.serving.budget import Budget, CannotOpen, Closable, Model
+from bentos.serving.failures import REASONS, Failing, Failures, Patience
 from bentos.serving.release import Contract, Release
 from bentos.settings import Settings
 
@@ -51,6 +54,8 @@ class ReleaseStore:
         self._registry = registry
         self._settings = settings
         self._office = office
+        processes = settings.processes
+        self._patience = Patience(processes.failures, processes.failures_seconds)
         self._environments = Environments(settings.home.absolute() / "environments")
 
     def fetched(self, version: Version) -> Path:
@@ -69,7 +74,10 @@ class ReleaseStore:
         """
         case = self._case(contract, version)
         verdict = self._verdict(case)
-        release = _opened(case, verdict)
+        try:
+            release = self._opened(case, verdict)
+        except Failing as error:
+            raise Refusal(REASONS[error.how], str(error)) from error
         if isinstance(verdict, Admitted) and contract.by_schema:
             return self._closable(case, verdict, release)
         return release
@@ -81,20 +89,29 @@ class ReleaseStore:
             case.version, tags=(Tag(PIN_TAG, admitted.files), *case.version.tags)
         )
         reopen = partial(self._reopen, structs.replace(case, version=pinned))
-        model = Model(release.predict, shares.predict)
-        one = Closable(self._budget, admitted.memory, model, reopen)
+        one = Closable(
+            self._budget, admitted.memory, _model(release), reopen, Failures(self._patience)
+        )
         if shares.predict:
             shares = replace(shares, predict=one.probable)
-        return replace(release, predict=one, probabilities=shares)
+        return replace(release, predict=one, probabilities=shares, process=None)
 
     def _reopen(self, case: Case) -> Model:
-        """The model of a version, as it was admitted. Raises CannotOpen."""
+        """The model of a version, as it was admitted. Raises CannotOpen and Failing."""
         try:
-            release = _opened(case, self._verdict(case))
+            release = self._opened(case, self._verdict(case))
         except (Refusal, *PASSING) as error:
             log.warning("%s cannot be opened again: %s", case.version, error)
             raise CannotOpen(str(error)) from error
-        return Model(release.predict, release.probabilities.predict)
+        return _model(release)
+
+    def _opened(self, case: Case, verdict: Verdict) -> Release:
+        if isinstance(verdict, Refused):
+            raise Refusal(verdict.reason, verdict.message)
+        try:
+            return open_release(case.version, verdict, case.place, self._settings.processes)
+        except FileNotFoundError as error:
+            raise StoreUnavailable(f"{case.place} was removed meanwhile") from error
 
     def keep(self, release: Release, kept: Collection[Version], last: bool) -> None:
         """Keep a release on disk, as the last good one if it is, and throw away the oldest."""
@@ -117,7 +134,20 @@ class ReleaseStore:
     def _case(self, contract: Contract, version: Version) -> Case:
         folder, place = self.artifacts.folder(version), self.artifacts.place(version)
         rules = self._settings.admission.model_dump_json()
-        return Case(version, folder.absolute(), place.absolute(), contract, rules)
+        code = self._code(version.name) if contract.by_schema else "none"
+        processes = self._settings.processes.model_dump_json()
+        return Case(
+            version, folder.absolute(), place.absolute(), contract, rules,
+            code=code, processes=processes,
+        )  # fmt: skip
+
+    def _code(self, name: str) -> Code:
+        """Whether a model may bring code along."""
+        models = self._settings.models
+        if not any(fnmatchcase(name, pattern) for pattern in models.isolated):
+            return "none"
+        network = any(fnmatchcase(name, pattern) for pattern in models.isolated_network)
+        return "network" if network else "isolated"
 
     def _verdict(self, case: Case) -> Verdict:
         """One that was left before, one that was waited for, or a new one."""
@@ -131,7 +161,7 @@ class ReleaseStore:
     def _judged(self, case: Case) -> Verdict:
         for last_try in (False, True):
             folder = self.fetched(case.version)
-            verdict = self._office.judge(self._housed(case))
+            verdict = self._tried(case)
             if isinstance(verdict, Admitted):
                 return verdict
             if not folder.is_dir():  # removed by another process, so that the reason may be wrong
@@ -142,6 +172,18 @@ class ReleaseStore:
             self.artifacts.discard(case.version)
         raise AssertionError("unreachable")
 
+    def _tried(self, case: Case) -> Verdict:
+        """As data, or else, where that is permitted, with its code. Raises Refusal."""
+        try:
+            verdict = self._office.judge(self._housed(case))
+        except Refusal as error:
+            verdict = Refused(case.key, error.reason, error.message)
+        refused = isinstance(verdict, Refused) and verdict.reason in OTHERWISE
+        if case.code == "none" or not refused:
+            return verdict
+        house = self._environments.named(case.folder)
+        return self._office.judge(structs.replace(case, house=house))
+
     def _housed(self, case: Case) -> Case:
         """With the environment of a version that another release wrote. Raises Refusal."""
         if not (case.contract.by_schema and self._settings.admission.environments):
@@ -149,13 +191,9 @@ class ReleaseStore:
         return structs.replace(case, environment=self._environments.of(case.folder))
 
 
-def _opened(case: Case, verdict: Verdict) -> Release:
-    if isinstance(verdict, Refused):
-        raise Refusal(verdict.reason, verdict.message)
-    try:
-        return open_release(case.version, verdict, case.place)
-    except FileNotFoundError as error:
-        raise StoreUnavailable(f"{case.place} was removed meanwhile") from error
+def _model(release: Release) -> Model:
+    check = release.process.check if release.process else None
+    return Model(release.predict, release.probabilities.predict, check)
 
 
 def _admitted(case: Case) -> Admitted | None:

@@ -13,6 +13,7 @@ from bentos.refusal import Refusal
 from bentos.registry.client import Version
 from bentos.registry.sources import StoreUnavailable
 from bentos.serving.budget import CannotOpen
+from bentos.serving.failures import FailedTooOften, Failing
 from bentos.serving.record import Record
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -54,13 +55,23 @@ class Transitions:
         self._store.artifacts.discard(version)
 
     def withdraw(self, refusal: Refusal) -> bool:
-        """Let the release before serve again, as the live one does worse; whether it could."""
-        bad, back = self._slot.live, self._slot.previous
-        if not (bad and back):
+        """Let the release before serve again, as the live one does worse; whether that is gone.
+
+        One that may not serve at all goes at any rate.
+        """
+        bad = self._slot.live
+        if bad and not self._went_back(bad, refusal) and bad.unfit:
+            self.vacate(bad, f"{bad} is withdrawn: {refusal.message}")
+            self.refuse(bad.version, refusal)
+        return bad is not None and self._slot.live is not bad
+
+    def _went_back(self, bad: Release, refusal: Refusal) -> bool:
+        back = self._slot.previous
+        if back is None:
             return False
         try:
             back.open()
-        except CannotOpen as error:
+        except (CannotOpen, Failing, FailedTooOften) as error:
             log.warning("%s does worse than %s, which cannot be opened: %s", bad, back, error)
             return False
         try:

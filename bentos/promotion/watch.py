@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from bentos.promotion.rejected import same
+from bentos.refusal import Refusal
 from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable, Version
 from bentos.registry.tags import WITHDRAWN_TAG
 from bentos.serving.comparison import failing, slower
@@ -57,6 +58,13 @@ class Watch:
         seen = self._settings.errors and failing(new, old)
         seen = seen or (self._settings.latency and slower(new, old))
         return seen or self._elsewhere(live.version)
+
+    def against(self, compared: bool) -> Refusal | None:
+        """Why what serves should not: its process fails, or it does worse than the one before."""
+        if self._slot.live and self._slot.live.unfit:
+            return self._slot.live.unfit
+        evidence = self.evidence() if compared else ""
+        return Refusal("watch", evidence) if evidence else None
 
     def withdrawn(self, version: Version) -> str:
         """Why a version was withdrawn since it was promoted; else nothing."""

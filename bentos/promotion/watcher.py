@@ -163,6 +163,7 @@ class Watcher:
                 self._followed = {follower.slot.name for follower in self.followers}
             self.notes.see(models, self._followed, self.view.is_whole)
             self._looked_over = models
+        self.budget.rest(self.settings.processes.idle_seconds)
         for rack in self.racks:
             rack.known = True
         self.looked_at = began

@@ -31,9 +31,9 @@ TRIED = 30.0  # seconds
 class Sandbox:
     """What a program may see and use.
 
-    Of the machine's files: the system's, `readable`, and `writable`, each where it lies. Its
-    temporary folder, where it starts, goes with it. It has no variable but `environment`, and no
-    network but its own, unless so.
+    Of the machine's files: the system's, `readable`, and `writable`, each where it lies, and what
+    is `placed` by other names. Its temporary folder, where it starts, goes with it. It has no
+    variable but `environment`, and no network but its own, unless so.
     """
 
     limits: Limits
@@ -41,6 +41,7 @@ class Sandbox:
     writable: Sequence[Path] = ()
     environment: Mapping[str, str] | None = None
     network: bool = False
+    placed: Mapping[str, Path] | None = None
 
     def start(
         self,
@@ -67,6 +68,7 @@ class Sandbox:
             _bwrap() or "bwrap", *APART, *(["--share-net"] if self.network else ()),
             *_system(self.network), *self._empty(),
             *_bound("--ro-bind", seen), *_bound("--bind", self.writable),
+            *_placed(self.placed or {}),
             "--remount-ro", "/", *self._variables(),
             "--seccomp", str(calls), "--", python, *self.limits.started(*program),
         ]  # fmt: skip
@@ -146,6 +148,11 @@ def _system(network: bool) -> Iterator[str]:
             yield from ("--ro-bind", name, name)
     for name in (*OF_ETC, *(OF_NETWORK if network else ())):
         yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
+
+
+def _placed(paths: Mapping[str, Path]) -> Iterator[str]:
+    for name, path in paths.items():
+        yield from ("--ro-bind", str(path.absolute()), name)
 
 
 def _bound(how: str, paths: Sequence[Path]) -> Iterator[str]:

@@ -15,8 +15,11 @@ from bentos.registry.client import Registry
 from bentos.scoring.job import Job, result
 from bentos.scoring.model import admitted
 from bentos.scoring.tables import TROUBLES, Folder
+from bentos.serving.budget import CannotOpen
+from bentos.serving.failures import FailedTooOften, Failing
 from bentos.settings import settings
 
+OF_PROCESSES = (CannotOpen, Failing, FailedTooOften)  # that models run in
 STORE_BYTES = 100 * 1024 * 1024  # nothing but names and numbers goes between the processes
 
 
@@ -43,8 +46,12 @@ class Worker:
         """Write the scored form of a part."""
         started = time.perf_counter()
         try:
-            rows = self._write(part)
-        except TROUBLES as error:
+            self._release.open()
+            try:
+                rows = self._write(part)
+            finally:
+                self._release.free()
+        except (*TROUBLES, *OF_PROCESSES) as error:
             return Scored(part, trouble=f"{part}: {error}")
         return Scored(part, rows, time.perf_counter() - started)
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
+from bentos.serving.failures import Failing
 from bentos.serving.observer import Observer
 from bentos.serving.release import Release
 from bentos.tensors import BadInput
@@ -148,10 +149,17 @@ class Batcher(Generic[Row, Answer]):
     def _opened(self, release: Release, calls: _Calls[Row, Answer]) -> list[_Outcome[Answer]]:
         """Answer the calls by a release whose model may be closed."""
         try:
-            release.open()
+            self._open(release)
         except BaseException as error:
             return [_for_future(release, error)] * len(calls)
         return self._answered(release, calls)
+
+    def _open(self, release: Release) -> None:
+        try:
+            release.open()
+        except Failing as error:  # it ended since the last batch
+            self._observer.failed(release, error.how)
+            release.open()
 
     def _answered(self, release: Release, calls: _Calls[Row, Answer]) -> list[_Outcome[Answer]]:
         """Answer the calls by a release that is held open, and free it."""
@@ -165,6 +173,11 @@ class Batcher(Generic[Row, Answer]):
         try:
             rows = self._join([call.rows for call in calls]) if len(calls) > 1 else calls[0].rows
             answers = self._timed(release, rows, len(calls))
+        except Failing as error:
+            self._observer.failed(release, error.how)
+            for _ in calls:
+                release.record.failed()
+            return [error] * len(calls)
         except BaseException as error:  # a panic in a Rust library is no Exception
             if len(calls) == 1:
                 if not isinstance(error, BadInput):

@@ -13,6 +13,8 @@ from threading import Condition, Lock
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
+from bentos.serving.failures import Failing, Failures
+
 LIFE = 600.0  # seconds until a call counts 1/e
 LOST_PAUSE = 1.0  # seconds; nobody says which models nobody has any more
 
@@ -24,42 +26,83 @@ class CannotOpen(Exception):
 
 
 class Model(NamedTuple):
-    """A model in memory: its answers, and where it has them, those with probabilities."""
+    """A model in memory: its answers, and where it has them, those with probabilities.
+
+    One in a process of its own has `check`, which raises Failing where that has ended.
+    """
 
     predict: Predict
     probable: Predict | None = None
+    check: Callable[[], None] | None = None
 
 
 class Closable:
     """The model of a release while it is open, and what opens it again.
 
     `size` is in bytes. It is called between `Budget.hold`, or `Budget.open`, and `Budget.free`.
+    One whose process fails is closed: the next call opens it again, unless it failed too often.
     """
 
     def __init__(
-        self, budget: "Budget", size: int, model: Model, reopen: Callable[[], Model]
+        self,
+        budget: "Budget",
+        size: int,
+        model: Model,
+        reopen: Callable[[], Model],
+        failures: Failures | None = None,
     ) -> None:
         self.budget = budget
         self.size = size
         self.model: Model | None = model
         self.reopen = reopen
+        self.failures = failures or Failures()
         self.heat = -math.inf
         self.held = 0  # batches that run
         self.opening = Lock()
+        self.called = budget.now()
 
     def __call__(self, batch: Any) -> Any:
-        """Answer a batch."""
-        return self._opened.predict(batch)
+        """Answer a batch. Raises Failing."""
+        model = self._opened
+        return self._asked(model, model.predict, batch)
 
     def probable(self, batch: Any) -> Any:
-        """Answer a batch with probabilities."""
-        if self._opened.probable is None:
+        """Answer a batch with probabilities. Raises Failing."""
+        model = self._opened
+        if model.probable is None:
             raise RuntimeError("a model was asked for probabilities that has none")
-        return self._opened.probable(batch)
+        return self._asked(model, model.probable, batch)
+
+    def reopened(self) -> Model:
+        """The model, opened if it is not, or if its process ended before. Raises Failing."""
+        with self.opening:
+            self.failures.check()
+            try:
+                if self.model and self.model.check:
+                    self.model.check()
+                return self.model or self.reopen()
+            except Failing as error:
+                self._failed(self.model, error)
+                raise
+
+    def _asked(self, model: Model, predict: Predict, batch: Any) -> Any:
+        try:
+            return predict(batch)
+        except Failing as error:
+            self._failed(model, error)
+            raise
+
+    def _failed(self, model: Model | None, error: Failing) -> None:
+        """Note it, and let the model go, unless there is another one by now."""
+        self.failures.note(error)
+        if self.model is model:
+            self.model = None
 
     @property
     def _opened(self) -> Model:
         if self.model is None:
+            if self.failures.any:  # at a call of another thread
+                raise Failing("crash", "its process failed meanwhile")
             raise RuntimeError("a model was called that is closed")
         return self.model
 
@@ -96,10 +139,22 @@ class Budget:
             else:
                 self._close(one)
 
-    def hold(self, one: Closable) -> bool:
-        """Keep a model open until `free`, if it is open now."""
+    def now(self) -> float:
+        """Seconds of the clock that all heats count by."""
+        return self._clock()
+
+    def rest(self, seconds: float) -> None:
+        """Let go of models in processes of their own that nobody called for so long."""
         with self._changed:
-            if one.model is None:
+            idle = self._clock() - seconds
+            for one in list(self._open):
+                if one.model and one.model.check and not one.held and one.called < idle:
+                    self._close(one)
+
+    def hold(self, one: Closable) -> bool:
+        """Keep a model open until `free`, if it is open now and in this process."""
+        with self._changed:
+            if one.model is None or one.model.check:
                 return False
             self._warm(one)
             one.held += 1
@@ -108,7 +163,7 @@ class Budget:
     def open(self, one: Closable) -> None:
         """Keep a model open until `free`; a closed one waits for room and is opened.
 
-        Raises CannotOpen.
+        Raises CannotOpen, Failing where its process ended, or FailedTooOften.
         """
         with self._changed:
             self._warm(one)
@@ -117,8 +172,7 @@ class Budget:
             one.held += 1
             self._open.add(one)
         try:
-            with one.opening:
-                one.model = one.model or one.reopen()
+            one.model = one.reopened()
         except BaseException:
             self.free(one)
             raise
@@ -133,7 +187,8 @@ class Budget:
 
     def _warm(self, one: Closable) -> None:
         """Count a call."""
-        now = self._clock() / LIFE
+        one.called = self._clock()
+        now = one.called / LIFE
         high, low = max(one.heat, now), min(one.heat, now)
         one.heat = high + math.log1p(math.exp(low - high))
 

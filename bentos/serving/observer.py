@@ -17,6 +17,10 @@ class Observer(Protocol):
         """A batch ran."""
         ...
 
+    def failed(self, release: Release, how: str) -> None:
+        """The process of a release failed."""
+        ...
+
     def swapped(self, channel: str, before: Release | None, release: Release, what: str) -> None:
         """A release serves now, after a swap, a rollback or a restore."""
         ...

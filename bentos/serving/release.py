@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
+from bentos.refusal import Refusal
 from bentos.serving.budget import Closable
 from bentos.serving.record import Record
 from bentos.tensors import Schema
 from bentos.version import Version
 
-Runs = Literal["native", "onnx"]
+# A runner is a process with the version's own releases; isolated is one in a sandbox, with code.
+Runs = Literal["native", "onnx", "runner", "isolated"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,19 @@ class Probabilities:
     lacks: str = ""
 
 
+class Foreign(Protocol):
+    """A process that a model runs in."""
+
+    @property
+    def memory(self) -> int:
+        """The bytes that it takes."""
+        ...
+
+    def check(self) -> None:
+        """Raise Failing where it has ended."""
+        ...
+
+
 @dataclass(frozen=True)
 class Release:
     """A version that was admitted.
@@ -47,7 +62,8 @@ class Release:
     `row_shape` is that of one input row, -1 where it may vary; `metadata` is what training noted
     in the MLmodel file; `note` says how its graph was proved, or why it has none.
     One that is asked by its `schema` has an `example` of a call, `made_up` where the version
-    stored none, the digest of its `files`, and what its samples are answered with.
+    stored none, the digest of its `files`, and what its samples are answered with. `process` is
+    what it runs in, if that is not this one.
     """
 
     version: Version
@@ -65,6 +81,7 @@ class Release:
     probabilities: Probabilities = Probabilities()
     files: str = ""
     answers: str = ""
+    process: Foreign | None = None
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     record: Record = field(default_factory=Record)
 
@@ -76,12 +93,17 @@ class Release:
         """Whether its model is in memory."""
         return not isinstance(self.predict, Closable) or self.predict.model is not None
 
+    @property
+    def unfit(self) -> Refusal | None:
+        """Why it may not serve any more, of a model whose process failed too often."""
+        return self.predict.failures.refusal if isinstance(self.predict, Closable) else None
+
     def hold(self) -> bool:
         """Keep the model open until `free`, if it is open now."""
         return not isinstance(self.predict, Closable) or self.predict.budget.hold(self.predict)
 
     def open(self) -> None:
-        """Keep the model open until `free`; may take its time. Raises CannotOpen."""
+        """Keep the model open until `free`; may take its time. Raises as `Budget.open`."""
         if isinstance(self.predict, Closable):
             self.predict.budget.open(self.predict)
 

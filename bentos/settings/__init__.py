@@ -38,6 +38,7 @@ from bentos.settings.serving import (
     GrpcSettings,
     LimitSettings,
     ModelSettings,
+    ProcessSettings,
     ServiceSettings,
 )
 
@@ -54,6 +55,7 @@ __all__ = [
     "JobSettings",
     "LimitSettings",
     "ModelSettings",
+    "ProcessSettings",
     "PromotionSettings",
     "RegistrySettings",
     "SecuritySettings",
@@ -97,6 +99,7 @@ class Settings(BaseSettings):
     services: ServiceSettings = ServiceSettings()
     grpc: GrpcSettings = GrpcSettings()
     models: ModelSettings = ModelSettings()
+    processes: ProcessSettings = ProcessSettings()
     admission: AdmissionSettings = AdmissionSettings()
     promotion: PromotionSettings = PromotionSettings()
     cache: CacheSettings = CacheSettings()

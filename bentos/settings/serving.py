@@ -52,15 +52,28 @@ class GrpcSettings(Section):
 class ModelSettings(Section):
     """Which registered models are served without a service of their own.
 
-    With `alone` it is that one, which also answers where `mlflow models serve` does.
+    With `alone` it is that one, which also answers where `mlflow models serve` does. Those that
+    are `isolated` may bring code, which runs in a sandbox.
     """
 
     include: list[str] = ["*"]
     alone: str = ""
     memory_mb: PositiveInt | None = None
+    isolated: list[str] = []
+    isolated_network: list[str] = []
     exclude: list[str] = [
         "contugas-anomaly", "spotify-popularity", "cripto-*", "keras-*", "itransformer-*",
     ]  # fmt: skip
+
+
+class ProcessSettings(Section):
+    """What a model may do that runs in a process of its own."""
+
+    memory_mb: PositiveInt = 2048
+    batch_seconds: PositiveFloat = 10.0
+    idle_seconds: PositiveFloat = 600.0
+    failures: Annotated[int, Field(ge=1)] = 5
+    failures_seconds: PositiveFloat = 600.0
 
 
 class AnswerSettings(Section):

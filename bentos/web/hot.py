@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from bentos.serving.batching import Answer, Answered, NoRelease, QueueFull, Row
 from bentos.serving.budget import CannotOpen
+from bentos.serving.failures import FailedTooOften, Failing
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.tensors import BadInput, Mismatch
@@ -179,6 +180,8 @@ async def ask(
         raise Overloaded(f"{slot.name} is overloaded: {error}") from None
     except BadInput as error:
         raise unfit(error) from None
+    except (Failing, FailedTooOften) as error:
+        raise NotReady(f"{slot.label}: {error}") from None
     except CannotOpen as error:
         said = "is closed to make room for others, and cannot be opened again"
         raise NotReady(f"{slot.label} {said}: {error}") from None

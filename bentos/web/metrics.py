@@ -55,6 +55,9 @@ LIVE = Gauge(
 )
 SWAPS = Counter("ascenso_swaps", "Changes of the live version", ["model", "what"])
 REFUSALS = Counter("ascenso_refusals", "Candidates turned down", ["model", "reason"])
+FAILURES = Counter(
+    "ascenso_process_failures", "Times that the process of a model failed", ["model", "how"]
+)
 ADMISSION_SECONDS = Histogram(
     "ascenso_admission_seconds", "Time to admit a version", ["model"], buckets=(*SECONDS, 30, 60)
 )
@@ -97,6 +100,10 @@ class Metrics:
         model = (release.version.name,)
         BATCH_ROWS.observe(model, rows)
         BATCH_SECONDS.observe(model, seconds)
+
+    def failed(self, release: Release, how: str) -> None:
+        """The process of a release failed."""
+        FAILURES.labels(release.version.name, how).inc()
 
     def swapped(self, channel: str, before: Release | None, release: Release, what: str) -> None:
         """A release serves now."""

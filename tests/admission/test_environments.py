@@ -19,7 +19,7 @@ from sklearn.cluster import KMeans
 
 from benchmarks import old_models
 from benchmarks.releases import judged
-from bentos.admission import elsewhere, environments
+from bentos.admission import elsewhere, environments, installing
 from bentos.admission.environments import Environments, digest
 from bentos.admission.judging import judge
 from bentos.admission.office import Office
@@ -88,7 +88,7 @@ def uv(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
     path = folder / "uv"
     path.write_text(f'#!/bin/sh\n[ "$1" = venv ] && exit 0\nplace=${{4%/bin/python}}\n{script}\n')
     path.chmod(0o755)
-    monkeypatch.setattr(environments, "uv", lambda: str(path))
+    monkeypatch.setattr(installing, "uv", lambda hint: str(path))
 
 
 def test_the_release_is_found_wherever_it_lies_in_the_file(
@@ -115,10 +115,10 @@ def test_what_cannot_be_had_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(StoreUnavailable, match="the network is down"):
         made.of(folder)
     uv(monkeypatch, tmp_path, "exec sleep 60")
-    monkeypatch.setattr(environments, "LOOK", 0.01)
+    monkeypatch.setattr(installing, "LOOK", 0.01)
     monkeypatch.setattr(environments, "BYTES", 1)
     refused("library", "more than 1 bytes", lambda: made.of(folder))
-    monkeypatch.setattr(environments, "SECONDS", 0.0)
+    monkeypatch.setattr(installing, "SECONDS", 0.0)
     with pytest.raises(StoreUnavailable, match="not built after 0 s"):
         made.of(folder)
     assert [path.suffix for path in made.root.iterdir()] == [".lock"]
@@ -163,18 +163,29 @@ def test_what_serves_answers_as_the_model_does_elsewhere(tmp_path: Path) -> None
     same(release.predict(batch(release.schema, logged, rows(logged))), wanted_answers)
 
 
-def test_answers_that_differ_here_are_refused(
+def test_where_answers_differ_here_a_runner_serves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mlmodel = saved(CASES["scikit-learn"](), "both", tmp_path)
+    logged = CASES["scikit-learn"]()
+    mlmodel = saved(logged, "both", tmp_path)
     opened = open_model(mlmodel)
     opened.model[-1].intercept_[0] += 1  # type: ignore[index]
     monkeypatch.setattr(elsewhere, "PROOF_SECONDS", 0.2)
     monkeypatch.setattr(elsewhere, "open_model", lambda _: opened)
-    verdict, _ = elsewhere_judged(mlmodel.folder, compile=False)
-    assert isinstance(verdict, Refused)
-    assert "cannot stand in for it" in verdict.message
-    assert "are answered otherwise" in verdict.message
+    verdict, asked = elsewhere_judged(mlmodel.folder, compile=False)
+    assert isinstance(verdict, Admitted), verdict
+    assert (verdict.runs, verdict.python) == ("runner", sys.executable)
+    assert "cannot stand in for it" in verdict.note
+    assert "are answered otherwise" in verdict.note
+    release = open_release(asked.version, verdict, asked.place)
+    assert release.schema
+    assert release.probabilities.predict
+    assert release.process
+    assert verdict.memory > 50 << 20
+    table = batch(release.schema, logged, rows(logged))
+    same(release.predict(table), logged.answers(rows(logged)))
+    assert release.probabilities.predict(table).names == ("prediction", "probabilities")
+    assert not structs.replace(verdict, python="/gone").holds(asked.place)
 
 
 def test_a_process_that_ends_is_a_refusal(tmp_path: Path) -> None:
@@ -204,12 +215,18 @@ def test_a_promoted_version_gets_its_environment(
     refused("flavor", "model.pkl", lambda: off.admit(BY_SCHEMA, promoted))
 
 
-def test_an_older_release_of_its_own(tmp_path: Path) -> None:
-    """Of a pickle that the release here cannot read."""
+@pytest.mark.parametrize(
+    ("release", "kind", "served"),
+    [
+        (OLD, "ColumnTransformer, imputers, RandomForestClassifier", "onnx, equal"),
+        ("1.2.2", "KNeighborsRegressor", "runner, equal"),
+    ],
+)
+def test_an_older_release_of_its_own(tmp_path: Path, release: str, kind: str, served: str) -> None:
+    """Of pickles that the release here cannot read; 1,000 rows are answered as it did."""
     made = Environments(Path(tempfile.gettempdir(), f"ascenso-environments-{os.getuid()}"))
-    kind = "ColumnTransformer, imputers, RandomForestClassifier"
     try:
-        python = made.python(Wanted({"scikit-learn": OLD}, skops=False))
+        python = made.python(Wanted({"scikit-learn": release}, skops=False))
     except StoreUnavailable as error:
         pytest.skip(f"no package index: {error}")
     except Refusal as error:
@@ -219,6 +236,6 @@ def test_an_older_release_of_its_own(tmp_path: Path) -> None:
     subprocess.run([python, old_models.__file__, tmp_path, kind], check=True, env={})
     with closing(Office()) as office:
         found = judged(tmp_path / kind, made, office)
-    assert found.served == "onnx, equal", found
-    assert f"with scikit-learn {OLD}" in found.note
+    assert found.served == served, found
+    assert f"with scikit-learn {release}" in found.note
     assert np.isfinite(found.seconds)

@@ -91,6 +91,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
             ASCENSO_REGISTRY__POLL_SECONDS="0.2",
             ASCENSO_GRPC__PORT=str(port),
             ASCENSO_MODELS__MEMORY_MB="1",  # of all these tests' models a few at a time
+            ASCENSO_MODELS__ISOLATED='["with code*"]',
+            ASCENSO_PROCESSES__BATCH_SECONDS="3",
+            ASCENSO_PROCESSES__FAILURES="3",
         ) as url,
     ):
         patch.setenv("MLFLOW_TRACKING_URI", server.url)

@@ -12,3 +12,5 @@ for name in ("bentos", "training"):
 from bentos.flavors.elsewhere.teller import main
 main()
 """
+# python -c START_PYFUNC PLACE FOLDER, of a version with code.
+START_PYFUNC = START.replace("elsewhere.teller", "elsewhere.pyfunc")

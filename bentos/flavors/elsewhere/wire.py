@@ -40,6 +40,16 @@ class Write(msgspec.Struct, tag=True):
     """Write the model as skops."""
 
 
+class Load(msgspec.Struct, tag=True):
+    """Open the version, of which this schema is known."""
+
+    schema: Schema
+
+
+class Ready(msgspec.Struct, tag=True):
+    """It is open."""
+
+
 class Opened(msgspec.Struct, tag=True):
     """The version is open. `classes` and `lacks` are those of its probabilities."""
 
@@ -116,7 +126,7 @@ def unpacked(columns: Mapping[str, Packed]) -> dict[str, NDArray[Any]]:
         raise Garbled(f"it sends what is no array: {error}") from error
 
 
-def write(file: BinaryIO, message: Question | Reply) -> None:
+def write(file: BinaryIO, message: Question | Load | Reply | Ready) -> None:
     """Send a message."""
     frame = msgspec.msgpack.encode(message, enc_hook=_plain)
     file.write(len(frame).to_bytes(LENGTH, "little") + frame)
