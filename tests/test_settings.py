@@ -110,6 +110,20 @@ def test_a_wrong_variable_is_refused_by_name(
     assert place in (".".join(map(str, error["loc"])), *error["msg"].split())
 
 
+@pytest.mark.parametrize(
+    ("workers", "given", "megabytes"), [(1, "", 819), (2, "", 512), (2, "99", 99)]
+)
+def test_a_version_has_its_share_of_the_memory(
+    monkeypatch: pytest.MonkeyPatch, workers: int, given: str, megabytes: int
+) -> None:
+    """Live, before and candidate of each worker, and the judging, fit in 4 GiB together."""
+    monkeypatch.setattr("bentos.settings.allowed", lambda: 4 * 2**30)
+    monkeypatch.setenv("ASCENSO_SERVICES__WORKERS", str(workers))
+    if given:
+        monkeypatch.setenv("ASCENSO_ADMISSION__MEMORY_MB", given)
+    assert Settings().version_mb == megabytes
+
+
 def test_a_model_follows_its_own_channel_or_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     channels = '{"default": {"stage": "Staging"}, "one": {"alias": "champion"}}'
     monkeypatch.setenv("ASCENSO_CHANNELS", channels)

@@ -11,7 +11,7 @@ import psutil
 
 from bentos.refusal import Refusal
 from bentos.serving.release import Runs
-from bentos.settings import AdmissionSettings
+from bentos.settings import Rules
 
 T = TypeVar("T")
 WARM_UP_CALLS = 5
@@ -33,7 +33,7 @@ def _timed(predict: Callable[[Any], Any], row: Any) -> float:
     return time.perf_counter() - started
 
 
-def check_latency(seconds: float, settings: AdmissionSettings) -> None:
+def check_latency(seconds: float, settings: Rules) -> None:
     """One row takes no longer than it may."""
     if seconds * 1000 > settings.latency_ms:
         raise Refusal(

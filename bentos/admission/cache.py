@@ -5,20 +5,21 @@
 <root>/<model>/last-good.json                     the version that was admitted last
 """
 
-import glob
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
+from bentos.admission.eviction import Room, remove
 from bentos.admission.manifest import is_inside
 from bentos.admission.verdict import runtime
 from bentos.files import written
@@ -29,6 +30,7 @@ from bentos.settings import CacheSettings
 LAST_GOOD = "last-good.json"
 PARTIAL = "partial-"
 PARTIAL_MAX_AGE = 3600.0
+IN_ADMISSION = 600.0  # seconds for which a version of another model may be, since it was fetched
 LONGEST = 200  # bytes of the name of a model's folder
 SHOWN = 100
 
@@ -39,6 +41,7 @@ class Artifacts:
     def __init__(self, root: Path, settings: CacheSettings) -> None:
         self.root = root
         self.settings = settings
+        self.room = Room(root, settings)
 
     def fetch(self, version: Version, source: Source) -> Path:
         """The folder of a version, downloaded if it is not there yet.
@@ -92,8 +95,8 @@ class Artifacts:
         """Remove every version of a model, so that no restart brings one back."""
         with self._locked(name):
             (self._of(name) / LAST_GOOD).unlink(missing_ok=True)
-            for folder in self._folders(name):
-                _remove(folder)
+            for folder in self._folders(self._of(name)):
+                remove(folder)
 
     def names(self) -> list[str]:
         """The models that have a last good version."""
@@ -101,19 +104,31 @@ class Artifacts:
         return [version.name for version in noted if version]
 
     def evict(self, name: str, keep: Collection[Version]) -> list[Path]:
-        """Remove the versions of a model that were used longest ago, beyond the bounds.
+        """Remove what was used longest ago: of a model beyond its number of versions, and of all
+        models beyond the bytes.
 
-        Those to keep are in use now.
+        Those to keep are in use now; so is what a restart of another model would serve.
         """
         kept = {self.folder(version) for version in keep}
         with self._locked(name):
             for folder in filter(Path.is_dir, kept):
                 os.utime(folder)
-            folders = sorted(self._folders(name), key=lambda f: f.stat().st_mtime, reverse=True)
-            removed = list(_beyond(folders, kept, self.settings))
-            for folder in removed:
-                _remove(folder)
-        return removed
+            newest_first = list(_by_use(self._folders(self._of(name))))[::-1]
+            surplus = set(newest_first[self.settings.versions_per_model :]) - kept
+            for folder in surplus:
+                remove(folder)
+        return [*surplus, *self._make_room(self._of(name), kept)]
+
+    def _make_room(self, model: Path, kept: set[Path]) -> Iterator[Path]:
+        notes = map(_noted, self.root.glob(f"*/{LAST_GOOD}"))
+        spared = kept | {self.folder(version) for version in notes if version}
+        folders = _by_use(f for m in self._models() for f in self._folders(m))
+        since = time.time() - IN_ADMISSION
+        spared |= {f for f, used in folders.items() if f.parent != model and used > since}
+        for folder in self.room.beyond(folders, spared):
+            with suppress(Timeout), FileLock(folder.parent / ".lock", timeout=0):
+                remove(folder)
+                yield folder
 
     def _download(self, source: Source, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -137,10 +152,13 @@ class Artifacts:
             quoted = f"{quoted[:SHOWN]}~{sha256(name.encode()).hexdigest()}"
         return self.root / quoted
 
-    def _folders(self, name: str) -> list[Path]:
+    def _models(self) -> list[Path]:
+        return [path for path in self.root.iterdir() if path.is_dir() and path.name[0] != "."]
+
+    def _folders(self, model: Path) -> list[Path]:
         return [
             path
-            for path in self._of(name).iterdir()
+            for path in model.iterdir()
             if path.is_dir() and not path.name.startswith(PARTIAL) and "." not in path.name
         ]
 
@@ -175,6 +193,15 @@ def _noted(path: Path) -> Version | None:
         return None
 
 
+def _by_use(folders: Iterable[Path]) -> dict[Path, float]:
+    """When each was used, the longest ago first; none that was removed meanwhile."""
+    used: dict[Path, float] = {}
+    for folder in folders:
+        with suppress(FileNotFoundError):
+            used[folder] = folder.stat().st_mtime
+    return dict(sorted(used.items(), key=itemgetter(1)))
+
+
 def _save(path: Path, chunks: Iterator[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
@@ -182,16 +209,6 @@ def _save(path: Path, chunks: Iterator[bytes]) -> None:
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _beside(folder: Path) -> list[Path]:
-    """What admissions of a version left."""
-    return [path for path in folder.parent.glob(f"{glob.escape(folder.name)}.*") if path.is_dir()]
-
-
-def _remove(folder: Path) -> None:
-    for path in (folder, *_beside(folder)):
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _sweep(model: Path) -> None:
@@ -202,18 +219,3 @@ def _sweep(model: Path) -> None:
         with suppress(FileNotFoundError):  # an admission's, which has taken its place now
             if time.time() - left.stat().st_mtime > PARTIAL_MAX_AGE:
                 shutil.rmtree(left, ignore_errors=True)
-
-
-def _size(folder: Path) -> int:
-    """In bytes. A file that has two names, as both folders may have it, counts half at each."""
-    found = [path.stat() for path in folder.rglob("*") if path.is_file()]
-    return sum(stat.st_size // stat.st_nlink for stat in found)
-
-
-def _beyond(newest_first: list[Path], kept: set[Path], bounds: CacheSettings) -> Iterator[Path]:
-    used = 0
-    for count, folder in enumerate(newest_first, 1):
-        used += sum(map(_size, (folder, *_beside(folder))))
-        over = count > bounds.versions_per_model or used > bounds.bytes
-        if over and folder not in kept:
-            yield folder

@@ -29,11 +29,11 @@ from bentos.flavors.releases import of_another
 from bentos.flavors.samples import samples_of
 from bentos.refusal import Refusal
 from bentos.serving.release import Probabilities
-from bentos.settings import AdmissionSettings
+from bentos.settings import Rules
 from bentos.tensors import Batch
 
 
-def admit_by_schema(case: Case, settings: AdmissionSettings, place: Path) -> Admitted:
+def admit_by_schema(case: Case, settings: Rules, place: Path) -> Admitted:
     """Judge a version; what workers open is left at `place`.
 
     Raises Refusal, which names the check that failed.
@@ -63,7 +63,7 @@ def admit_by_schema(case: Case, settings: AdmissionSettings, place: Path) -> Adm
     )  # fmt: skip
 
 
-def _tried(case: Case, mlmodel: MLmodel, settings: AdmissionSettings, place: Path) -> Tried:
+def _tried(case: Case, mlmodel: MLmodel, settings: Rules, place: Path) -> Tried:
     """What answers; in quarantine or isolated, where that is permitted and needed."""
     if case.house:
         return isolated.tried(case, case.house, mlmodel, settings, place)
@@ -77,7 +77,7 @@ def _tried(case: Case, mlmodel: MLmodel, settings: AdmissionSettings, place: Pat
         return in_quarantine(case.environment, mlmodel, settings, place, error)
 
 
-def _read(case: Case, mlmodel: MLmodel, settings: AdmissionSettings, place: Path) -> Tried:
+def _read(case: Case, mlmodel: MLmodel, settings: Rules, place: Path) -> Tried:
     """What answers, read by the releases that the version was trained with."""
     if case.environment:
         with elsewhere(case.environment, case.folder, settings) as there:
@@ -89,7 +89,7 @@ def _read(case: Case, mlmodel: MLmodel, settings: AdmissionSettings, place: Path
     return Tried(asked, _made(mlmodel, opened, asked, settings, place), opened.note)
 
 
-def _samples(mlmodel: MLmodel, opened: Opened, settings: AdmissionSettings) -> tuple[Batch, bool]:
+def _samples(mlmodel: MLmodel, opened: Opened, settings: Rules) -> tuple[Batch, bool]:
     """Rows that the model answers, quickly enough, and whether they are made up."""
     samples, made_up = samples_of(mlmodel, opened)
     try:
@@ -102,9 +102,7 @@ def _samples(mlmodel: MLmodel, opened: Opened, settings: AdmissionSettings) -> t
     return samples, made_up
 
 
-def _made(
-    mlmodel: MLmodel, opened: Opened, asked: Asked, settings: AdmissionSettings, place: Path
-) -> Made:
+def _made(mlmodel: MLmodel, opened: Opened, asked: Asked, settings: Rules, place: Path) -> Made:
     """What answers, and is left at the place: by a graph that is proved, or else natively."""
     name, note = type(opened.model).__name__, "admission.compile is off"
     if settings.compile and not type(opened.model).__module__.startswith(COMPILED):

@@ -34,7 +34,7 @@ from bentos.flavors.opening import open_model
 from bentos.flavors.probabilities import shares_of
 from bentos.refusal import Refusal
 from bentos.serving.release import Probabilities
-from bentos.settings import AdmissionSettings
+from bentos.settings import Rules
 from bentos.tensors import BadInput, Batch
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -177,7 +177,7 @@ class Elsewhere:
 
 
 @contextmanager
-def elsewhere(python: Path, folder: Path, settings: AdmissionSettings) -> Iterator[Elsewhere]:
+def elsewhere(python: Path, folder: Path, settings: Rules) -> Iterator[Elsewhere]:
     """A version, open in an environment until the block ends."""
     process = subprocess.Popen(  # noqa: S603
         program(python, folder, settings, "read"),
@@ -188,15 +188,13 @@ def elsewhere(python: Path, folder: Path, settings: AdmissionSettings) -> Iterat
         yield there
 
 
-def program(
-    python: Path, folder: Path, settings: AdmissionSettings, way: Literal["read", "run"]
-) -> list[str]:
+def program(python: Path, folder: Path, settings: Rules, way: Literal["read", "run"]) -> list[str]:
     """What opens a version for another process, and answers on its standard output."""
     command = [str(python), "-s", "-W", "ignore", "-c", START]
     return [*command, str(PACKAGE.parent), str(folder), str(seconds(settings)), way]
 
 
-def seconds(settings: AdmissionSettings) -> int:
+def seconds(settings: Rules) -> int:
     """Of a processor, that it may take."""
     return max(1, round(settings.deadline_seconds))
 
@@ -214,9 +212,7 @@ def asking(process: "subprocess.Popen[bytes]", how: str) -> Iterator[Elsewhere]:
             process.kill()
 
 
-def serve(
-    there: Elsewhere, python: Path, mlmodel: MLmodel, settings: AdmissionSettings, place: Path
-) -> Tried:
+def serve(there: Elsewhere, python: Path, mlmodel: MLmodel, settings: Rules, place: Path) -> Tried:
     """What serves a version with the answers that it gives there. Raises Refusal."""
     asked, used = there.asked(), ""
     try:
@@ -240,7 +236,7 @@ def _by_runner(python: Path, asked: Asked, mlmodel: MLmodel, place: Path, why: s
     return Made(found.predict, "runner", f"{why}; so its own releases go on", shares)
 
 
-def graph_of(there: Elsewhere, asked: Asked, settings: AdmissionSettings, place: Path) -> Made:
+def graph_of(there: Elsewhere, asked: Asked, settings: Rules, place: Path) -> Made:
     """A graph that is proved. Raises NoGraph, which says whose."""
     try:
         if not settings.compile:

@@ -15,7 +15,7 @@ from bentos.flavors.samples import samples_of
 from bentos.flavors.schemas import schema_of
 from bentos.refusal import Reason, Refusal
 from bentos.serving.release import Probabilities
-from bentos.settings import AdmissionSettings, ProcessSettings
+from bentos.settings import ProcessSettings, Rules
 from bentos.tensors import Schema
 
 PYFUNC = "python_function"
@@ -24,9 +24,7 @@ OTHERWISE: frozenset[Reason] = frozenset({"flavor", "pickle", "code", "library",
 NO_PROBABILITIES = Probabilities(lacks="MLflow gives its answers alone")
 
 
-def tried(
-    case: Case, house: Path, mlmodel: MLmodel, rules: AdmissionSettings, place: Path
-) -> Tried:
+def tried(case: Case, house: Path, mlmodel: MLmodel, rules: Rules, place: Path) -> Tried:
     """A version that was opened with its code. Raises Refusal and Failing."""
     if PYFUNC not in mlmodel.flavors:
         raise Refusal(

@@ -28,12 +28,12 @@ from bentos.flavors.mlmodel import MLmodel
 from bentos.refusal import Refusal
 from bentos.registry.client import DIGEST_TAG, Version
 from bentos.serving.release import Contract, Runs
-from bentos.settings import AdmissionSettings
+from bentos.settings import Rules
 
 T = TypeVar("T")
 
 
-def admit(case: Case, settings: AdmissionSettings, place: Path) -> Admitted:
+def admit(case: Case, settings: Rules, place: Path) -> Admitted:
     """Judge a version; what workers open is left at `place`.
 
     Raises Refusal, which names the check that failed.
@@ -164,7 +164,7 @@ def check_samples(predict: Predictor, samples: Samples) -> None:
 
 
 def _predictor(
-    mlmodel: MLmodel, samples: Samples | None, settings: AdmissionSettings, place: Path
+    mlmodel: MLmodel, samples: Samples | None, settings: Rules, place: Path
 ) -> tuple[Predictor, Runs, str]:
     """What answers, and is left at the place: compiled or native; and why."""
     loaded = load(mlmodel)
@@ -202,7 +202,7 @@ def _read_samples(folder: Path) -> Samples:
         raise Refusal("samples", f"the samples cannot be read: {error}") from error
 
 
-def _signed(check: Callable[[], T], settings: AdmissionSettings, warnings: list[str]) -> T | None:
+def _signed(check: Callable[[], T], settings: Rules, warnings: list[str]) -> T | None:
     """A check of what training should have stored: its absence may be no more than a warning."""
     try:
         return check()

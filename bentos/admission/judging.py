@@ -14,7 +14,7 @@ from bentos.admission.releases import open_release
 from bentos.admission.verdict import Admitted, Case, Refused, Verdict, digests, write
 from bentos.refusal import OF_MEMORY, Refusal, lacked_memory
 from bentos.serving.failures import REASONS, Failing
-from bentos.settings import AdmissionSettings, ProcessSettings
+from bentos.settings import ProcessSettings
 
 
 def judge(case: Case) -> Verdict:
@@ -45,7 +45,7 @@ def _judged(case: Case, place: Path) -> Verdict:
 def _admitted(case: Case, place: Path) -> Admitted:
     """Admitted, and opened once as workers will."""
     started = time.perf_counter()
-    settings = AdmissionSettings.model_validate_json(case.rules)
+    settings = case.settings
     kind = admit_by_schema if case.contract.by_schema else admit
     admitted = kind(case, settings, place)
     processes = ProcessSettings.model_validate_json(case.processes)

@@ -14,7 +14,6 @@ from bentos.admission.server import ASKING, INTERNAL, WAITS, Ended
 from bentos.admission.verdict import Admitted, Case, Refused, Verdict, read, write
 from bentos.refusal import Reason
 from bentos.registry.sources import StoreUnavailable
-from bentos.settings import AdmissionSettings
 
 IDLE_SECONDS = 600.0
 TRIES = 3  # a server that ends, as an idle one does, may still take one, and fail the next
@@ -77,7 +76,7 @@ class Office:
 
     def _ask(self, case: Case) -> Ended | None:
         """How the judging ended, or None where the server did before."""
-        rules = AdmissionSettings.model_validate_json(case.rules)
+        rules = case.settings
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         with ours:
             with theirs, self._lock:
@@ -130,7 +129,7 @@ class Office:
 def _refused(case: Case, ended: Ended) -> Refused:
     """The refusal of what hung or crashed, left at its place."""
     reason: Reason = "deadline" if ended.how == "deadline" else "crash"
-    rules = AdmissionSettings.model_validate_json(case.rules)
+    rules = case.settings
     message = f"judging it ended with {ended.detail}: {HINTS.get(ended.detail, OTHER_HINT)}"
     if reason == "deadline":
         message = (

@@ -35,7 +35,7 @@ from bentos.refusal import Reason, Refusal
 from bentos.sandbox import Limits, Sandbox, python_paths, unavailable
 from bentos.sandbox.limits import MEGABYTE
 from bentos.serving.release import Probabilities
-from bentos.settings import AdmissionSettings
+from bentos.settings import Rules
 
 NOTE = "opened in quarantine"
 HOW = "in quarantine"
@@ -45,14 +45,14 @@ WHY: frozenset[Reason] = frozenset({"pickle", "code"})
 ISOLATED = "only a process of its own could serve it for good: see isolated in docs/models.md"
 
 
-def permits(name: str, refusal: Refusal, settings: AdmissionSettings) -> bool:
+def permits(name: str, refusal: Refusal, settings: Rules) -> bool:
     """Whether a version that was refused so may be opened in quarantine."""
     patterns = settings.quarantine
     return refusal.reason in WHY and any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def in_quarantine(
-    python: Path | None, mlmodel: MLmodel, settings: AdmissionSettings, place: Path, why: Refusal
+    python: Path | None, mlmodel: MLmodel, settings: Rules, place: Path, why: Refusal
 ) -> Tried:
     """What serves a version as it answers in quarantine; else it is refused, as before.
 
@@ -70,9 +70,7 @@ def in_quarantine(
         raise Refusal("crash", f"{NOTE}, what came out of it is not usable: {said}") from error
 
 
-def _made(
-    there: Elsewhere, asked: Asked, mlmodel: MLmodel, settings: AdmissionSettings, place: Path
-) -> Made:
+def _made(there: Elsewhere, asked: Asked, mlmodel: MLmodel, settings: Rules, place: Path) -> Made:
     try:
         return graph_of(there, asked, settings, place)
     except NoGraph as error:
@@ -101,9 +99,7 @@ def _said(error: Exception) -> str:
 
 
 @contextmanager
-def _opened(
-    python: Path, folder: Path, settings: AdmissionSettings, why: Refusal
-) -> Iterator[Elsewhere]:
+def _opened(python: Path, folder: Path, settings: Rules, why: Refusal) -> Iterator[Elsewhere]:
     limits = Limits(
         memory=OF_PROGRAM + SPARE * settings.memory_mb * MEGABYTE, seconds=seconds(settings)
     )

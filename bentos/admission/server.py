@@ -26,7 +26,7 @@ from bentos.admission.judging import judge
 from bentos.admission.verdict import Case
 from bentos.flavors.loading import preload
 from bentos.process import settle
-from bentos.settings import AdmissionSettings
+from bentos.settings import Rules
 
 ASKING = 256  # bytes, in which the office says what to import; a socket comes with them
 WAITS = 5  # times the deadline, which counts the processor's time, may pass on a busy machine
@@ -71,7 +71,7 @@ def _attend(talk: socket.socket) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with talk.makefile("rb") as file:
         case = Case.decode(file.read())
-    rules = AdmissionSettings.model_validate_json(case.rules)
+    rules = case.settings
     hears, says = os.pipe()
     judging = _fork()
     if judging == 0:
@@ -107,7 +107,7 @@ def _kill_after(seconds: float, pid: int) -> list[bool]:
     return rang
 
 
-def _judge(case: Case, rules: AdmissionSettings, says: int) -> NoReturn:
+def _judge(case: Case, rules: Rules, says: int) -> NoReturn:
     """Judge within limits; say whether a verdict was left."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if held := getattr(psutil.Process().memory_info(), "data", 0):  # Linux alone says it

@@ -19,6 +19,7 @@ from bentos.admission import manifest
 from bentos.refusal import Reason
 from bentos.registry.client import Version
 from bentos.serving.release import Contract, Runs
+from bentos.settings import AdmissionSettings, Rules
 from bentos.tensors import Schema
 
 Code: TypeAlias = Literal["none", "isolated", "network"]  # of a version that may bring some
@@ -35,10 +36,11 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skops", "xgboost-c
 class Case(msgspec.Struct, frozen=True):
     """What is judged: a version, fetched to `folder`, for a service; `rules` are its settings.
 
-    `rules` are AdmissionSettings as JSON. What the admission ends in is left at `place`. It is
-    opened by the Python of an `environment`, if one of its own releases was made, or as one with
-    code by the Python of a `house`. That it may be is said by `code`; `processes` are
-    ProcessSettings as JSON.
+    `rules` are AdmissionSettings as JSON; `memory_mb` is what it may take where they say nothing,
+    which depends on the machine. What the admission ends in is left at `place`. It is opened by
+    the Python of an `environment`, if one of its own releases was made, or as one with code by
+    the Python of a `house`. That it may be is said by `code`; `processes` are ProcessSettings as
+    JSON.
     """
 
     version: Version
@@ -50,6 +52,13 @@ class Case(msgspec.Struct, frozen=True):
     house: Path | None = None
     code: Code = "none"
     processes: str = "{}"
+    memory_mb: int = 2048
+
+    @property
+    def settings(self) -> Rules:
+        """The rules, with a budget of memory where they leave it open."""
+        given = AdmissionSettings.model_validate_json(self.rules).model_dump(exclude_none=True)
+        return Rules.model_validate({"memory_mb": self.memory_mb, **given})
 
     def encode(self) -> bytes:
         """As `decode` takes it."""

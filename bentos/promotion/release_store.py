@@ -138,7 +138,7 @@ class ReleaseStore:
         processes = self._settings.processes.model_dump_json()
         return Case(
             version, folder.absolute(), place.absolute(), contract, rules,
-            code=code, processes=processes,
+            code=code, processes=processes, memory_mb=self._settings.version_mb,
         )  # fmt: skip
 
     def _code(self, name: str) -> Code:

@@ -30,6 +30,7 @@ from bentos.settings.promotion import (
     Channel,
     PromotionSettings,
     RegistrySettings,
+    Rules,
     WatchSettings,
 )
 from bentos.settings.security import AdminSettings, SecuritySettings
@@ -58,6 +59,7 @@ __all__ = [
     "ProcessSettings",
     "PromotionSettings",
     "RegistrySettings",
+    "Rules",
     "SecuritySettings",
     "ServiceSettings",
     "Settings",
@@ -144,6 +146,16 @@ class Settings(BaseSettings):
         if self.models.memory_mb:
             return self.models.memory_mb * 2**20
         return allowed() // 2 // self.services.workers
+
+    @property
+    def version_mb(self) -> int:
+        """What one version may take: each worker may hold three, and judging takes two.
+
+        Those are the live one, the one before and the candidate. Unless `admission.memory_mb`
+        says it.
+        """
+        share = allowed() // (3 * self.services.workers + 2)
+        return self.admission.memory_mb or max(1, share // 2**20)
 
     def live_alias(self, model: str) -> str:
         """The alias that says which version of this registered model serves; none: no alias.

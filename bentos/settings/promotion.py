@@ -92,7 +92,7 @@ class AdmissionSettings(Section):
     unsigned: Literal["refuse", "warn"] = "refuse"
     latency_ms: PositiveFloat = 1000.0
     deadline_seconds: PositiveFloat = 60.0
-    memory_mb: PositiveInt = 2048
+    memory_mb: PositiveInt | None = None
     niceness: Annotated[int, Field(ge=0, le=19)] = 10
     compile: bool = True
     keep_previous: bool = True
@@ -104,8 +104,14 @@ class AdmissionSettings(Section):
     libraries: dict[str, Literal["exact", "minor", "any"]] = {"default": "minor"}
 
 
+class Rules(AdmissionSettings):
+    """What one admission goes by: nothing is left to derive."""
+
+    memory_mb: PositiveInt = 2048
+
+
 class CacheSettings(Section):
     """The admitted versions kept on disk."""
 
     versions_per_model: PositiveInt = 5
-    bytes: PositiveInt = 10 * 1024**3
+    bytes: PositiveInt | None = None

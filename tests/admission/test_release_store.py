@@ -31,11 +31,13 @@ class Counting(Here):
     def __init__(self) -> None:
         super().__init__()
         self.judged = 0
+        self.memory_mb = 0  # of the last one
         self.go_on = Event()
         self.go_on.set()
 
     def judge(self, case: Case) -> Verdict:
         self.judged += 1
+        self.memory_mb = case.settings.memory_mb
         assert self.go_on.wait(60)
         return judge(case)
 
@@ -90,9 +92,10 @@ def test_a_refusal_is_shared_by_who_waited_and_tried_again_by_who_comes_later(
     office, both = Counting(), Barrier(2)
 
     def refused(_: int) -> str:
+        one = store(tmp_path, registry, office, latency_ms=1e-9)
         both.wait()
         with pytest.raises(Refusal) as refusal:
-            store(tmp_path, registry, office, latency_ms=1e-9).admit(CONTRACT, version)
+            one.admit(CONTRACT, version)
         return refusal.value.reason
 
     with ThreadPoolExecutor(2) as pool:
@@ -121,6 +124,21 @@ def test_a_restart_judges_only_what_has_changed(
         monkeypatch.setattr(module, "runtime", lambda: "another")
     store(tmp_path, registry, office, memory_mb=999).admit(CONTRACT, version)
     assert office.judged == 4  # the libraries
+
+
+def test_a_version_has_its_share_of_this_machine_and_is_judged_once_for_all(
+    tmp_path: Path, registry: Registry, version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that runs with other workers than the services finds what they left."""
+    office = Counting()
+    monkeypatch.setattr("bentos.settings.allowed", lambda: 5 * 2**30)
+    store(tmp_path, registry, office).admit(CONTRACT, version)
+    assert (office.judged, office.memory_mb) == (1, 1024)
+    monkeypatch.setattr("bentos.settings.allowed", lambda: 4 * 2**30)
+    store(tmp_path, registry, office).admit(CONTRACT, version)
+    assert office.judged == 1
+    store(tmp_path, registry, office, memory_mb=999).admit(CONTRACT, version)
+    assert (office.judged, office.memory_mb) == (2, 999)
 
 
 def test_a_version_that_is_pinned_to_other_files_is_judged(

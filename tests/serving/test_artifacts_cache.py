@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+from msgspec.structs import replace
 
 from bentos.admission.cache import Artifacts
+from bentos.registry.client import Version
 from bentos.registry.sources import StoreUnavailable
 from bentos.settings import CacheSettings
 from tests.serving.given import Given, leftovers, version
@@ -54,6 +57,67 @@ def test_bytes_are_bounded(tmp_path: Path) -> None:
     filled(artifacts, [1, 2, 3, 4], size=100)
     artifacts.evict("gas", keep=[version(1)])
     assert here(artifacts, range(1, 5)) == [1, 4]
+
+
+def of(name: str, number: int) -> Version:
+    return replace(version(number), name=name)
+
+
+def filled_by_two_models(artifacts: Artifacts, size: int = 100) -> None:
+    """Three versions of each, an hour ago; the second of `oil` is its last good one."""
+    for minute, number in enumerate([1, 2, 3]):
+        for name in ("oil", "gas"):
+            folder = artifacts.fetch(of(name, number), Given({"MLmodel": b"x" * size}))
+            os.utime(folder, (minute * 60, minute * 60))
+    artifacts.remember(of("oil", 2))
+
+
+def both(artifacts: Artifacts) -> dict[str, list[int]]:
+    return {
+        n: [i for i in (1, 2, 3) if artifacts.folder(of(n, i)).exists()] for n in ("oil", "gas")
+    }
+
+
+def test_bytes_are_those_of_all_models(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path, CacheSettings(bytes=350))
+    filled_by_two_models(artifacts)
+    removed = artifacts.evict("gas", keep=[of("gas", 3)])
+    assert both(artifacts) == {"oil": [2, 3], "gas": [3]}
+    assert len(removed) == 3
+
+
+def test_what_a_restart_would_serve_stays_however_full_the_disk_is(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path, CacheSettings(bytes=1))
+    filled_by_two_models(artifacts)
+    artifacts.evict("gas", keep=[of("gas", 3)])
+    assert both(artifacts) == {"oil": [2], "gas": [3]}
+
+
+def test_what_another_model_may_be_admitting_stays(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path, CacheSettings(bytes=1))
+    filled_by_two_models(artifacts)
+    artifacts.fetch(of("oil", 3), Given())
+    artifacts.evict("gas", keep=[of("gas", 3)])
+    assert both(artifacts) == {"oil": [2, 3], "gas": [3]}
+
+
+def test_a_model_whose_folder_is_in_use_is_passed_over(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path, CacheSettings(bytes=1))
+    filled_by_two_models(artifacts)
+    with FileLock(artifacts.folder(of("oil", 1)).parent / ".lock"):
+        artifacts.evict("gas", keep=[of("gas", 3)])
+    assert both(artifacts) == {"oil": [1, 2, 3], "gas": [3]}
+
+
+def test_the_disk_is_the_bound_where_none_is_given(small_disk: Path) -> None:
+    """Of 256 KiB, which others may fill too, the versions take half at most."""
+    artifacts = Artifacts(small_disk, CacheSettings())
+    filled(artifacts, [1, 2, 3, 4], size=50 * 1024)
+    artifacts.evict("gas", keep=[version(1)])
+    assert here(artifacts, range(1, 5)) == [1, 4]
+    (small_disk / "other").write_bytes(b"x" * 110 * 1024)
+    artifacts.evict("gas", keep=[version(1)])
+    assert here(artifacts, range(1, 5)) == [1]
 
 
 def test_a_removed_version_takes_what_its_admission_left(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def disk(ground: Ground) -> Found:
     said = f"{free / GIGABYTE:.1f} GB are free at {home}"
     if free < LEAST_DISK:
         return failure(said, "make room, or set ASCENSO_HOME to another disk")
-    if free < wanted:
+    if wanted and free < wanted:
         lower = f"make room, or set ASCENSO_CACHE__BYTES below {wanted}"
         return warning(
             f"{said}, and the cache of versions may take {wanted / GIGABYTE:.1f}", lower
@@ -47,7 +47,7 @@ def disk(ground: Ground) -> Found:
 def memory(ground: Ground) -> Found:
     """There is as much as one version may take at its admission."""
     free = min(psutil.virtual_memory().available, _limit())
-    wanted = ground.settings.admission.memory_mb * 1024**2
+    wanted = ground.settings.version_mb * 1024**2
     said = f"{free / GIGABYTE:.1f} GB of memory are free"
     if free < LEAST_MEMORY:
         return failure(said, "stop other programs, or raise the limit of the container")
