@@ -10,6 +10,7 @@ locals {
   pods = {
     mlflow  = { prefixes = ["mlflow"], actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"] }
     service = { prefixes = var.direct_artifacts ? ["data", "mlflow"] : ["data"], actions = ["s3:GetObject"] }
+    backup  = { prefixes = ["*"], actions = ["s3:GetObject"] }
     trainer = { prefixes = ["data"], actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"] }
   }
   accounts = merge(

@@ -1,6 +1,6 @@
 # Images: a tag is never written twice.
 resource "aws_ecr_repository" "this" {
-  for_each             = toset(["mlflow", "services", "stack", "trainers"])
+  for_each             = toset(["mlflow", "services", "stack", "trainers", "backup"])
   name                 = "${var.name}-${each.key}"
   image_tag_mutability = "IMMUTABLE"
   image_scanning_configuration {

@@ -28,6 +28,7 @@ READ = {
     - {"MLFLOW_UVICORN_OPTS"}  # nor a load balancer
     - set(re.findall(r"export (\w+)=(?:true|false)", MLFLOW)),  # its own
     "compose": {"MLFLOW_SITE"},
+    "backup.sh": {"S3_BUCKET"},
     "libpq": {"PGPORT", "PGSSLMODE", "PGSSLROOTCERT"},
     "boto3": {
         "AWS_ACCESS_KEY_ID",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bentos.settings import Settings
+from deploy.local.settings import ROOT
 from tests.deploy.chart import (
     APPS,
     HELM,
@@ -107,6 +108,25 @@ def test_what_goes_through_mlflow_has_a_place_that_is_large_enough() -> None:
     spec = made["volumeClaimTemplate"]["spec"]
     assert spec["resources"] == {"requests": {"storage": "200Gi"}}
     assert spec["storageClassName"] == "ascenso"
+
+
+def test_a_copy_is_made_each_night() -> None:
+    """As deploy/backup.sh reads it; its volume outlives the release."""
+    made = parsed("production")
+    (pod,) = [pod for name, pod, _ in pods(made) if name == "backup"]
+    (container,) = pod["containers"]
+    script = (ROOT / "deploy/backup.sh").read_text()
+    assert (
+        set(re.findall(r"\$\{?([A-Z_0-9]{6,})", script)) - {"AWS_ENDPOINT_URL"} <= env(pod).keys()
+    )
+    assert env(pod)["PGSSLMODE"] == "verify-full"
+    assert container["args"][:2] == ["backup", "save"]
+    folders = {m["mountPath"]: m["name"] for m in container["volumeMounts"]}
+    claims = {v["name"]: v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"]
+              if "persistentVolumeClaim" in v}  # fmt: skip
+    claim = named(made, "PersistentVolumeClaim")[claims[folders[container["args"][2]]]]
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert "backup" not in named(parsed("dev"), "CronJob")
 
 
 def test_nothing_is_asked_of_a_cluster_that_lacks_the_operator() -> None:

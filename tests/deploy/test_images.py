@@ -64,7 +64,7 @@ def test_no_image_runs_as_root_or_floats() -> None:
     for image in re.findall(r"^FROM (\S+:\S+)", DOCKERFILE, re.M):
         assert re.fullmatch(r"\S+:\d+\.\d+\.\d+\S*", image), image
     final = re.split(r"^FROM ", DOCKERFILE, flags=re.M)
-    assert sum("USER 10001:10001" in stage for stage in final) == 2  # base and s3
+    assert sum("USER 10001:10001" in stage for stage in final) == 3  # base, s3 and backup
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_no_tag_is_pushed_twice(commits: Path) -> None:
     second = push(commits)
     calls = (commits / "calls").read_text()
     pushed = re.findall(r"^push (\S+)$", calls, re.M)
-    assert len(pushed) == len(set(pushed)) == 8
+    assert len(pushed) == len(set(pushed)) == 10
     tag = second.stdout.split()[-1]
     assert (commits / VALUES).read_text().count(f"\n  tag: {tag}\n") == 1
     assert f"push registry.example/ascenso-mlflow:{tag}\n" in calls

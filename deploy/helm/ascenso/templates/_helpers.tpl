@@ -133,6 +133,12 @@ MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: https://{{ . }} # else its own pages may cha
 # The services are at a private address without TLS, which MLflow refuses otherwise.
 MLFLOW_WEBHOOK_ALLOWED_SCHEMES: http,https
 MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS: "true"
+{{ include "ascenso.databaseEnv" . }}
+{{ include "ascenso.storeEnv" . }}
+{{- end }}
+
+{{/* Where the database is, and how it shows whose it is. */}}
+{{- define "ascenso.databaseEnv" -}}
 PGHOST: {{ .Values.database.own | ternary "postgres" .Values.database.host }}
 PGDATABASE: {{ .Values.database.name }}
 PGUSER: {{ .Values.database.user }}
@@ -142,7 +148,6 @@ PGSSLMODE: {{ .Values.database.sslmode }}
 PGSSLROOTCERT: /etc/ascenso/database/{{ .Values.database.ca.file }}
 {{- end }}
 {{- end }}
-{{ include "ascenso.storeEnv" . }}
 {{- end }}
 
 {{/* Whether the database must show whose it is. */}}
@@ -150,7 +155,7 @@ PGSSLROOTCERT: /etc/ascenso/database/{{ .Values.database.ca.file }}
 {{- if and (not .Values.database.own) (hasPrefix "verify-" .Values.database.sslmode) }}true{{ end }}
 {{- end }}
 
-{{- define "ascenso.mlflowMounts" -}}
+{{- define "ascenso.databaseMounts" -}}
 - {name: tmp, mountPath: /tmp}
 - {name: keys, mountPath: /run/secrets, readOnly: true}
 {{- if include "ascenso.verified" . }}
