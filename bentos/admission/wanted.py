@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 TRAINED = ("scikit-learn", "xgboost", "lightgbm", "catboost")  # whose releases decide the answers
 BESIDE = ("numpy", "scipy", "pandas", "joblib", "threadpoolctl")
-OURS = ("msgspec", "onnx", "pyyaml")  # with which our own code reads and compiles
+OURS = ("cloudpickle", "msgspec", "onnx", "pyyaml")  # with which our own code reads and compiles
 # What these bring along, and nothing else may be installed.
 BROUGHT = frozenset({
-    "cloudpickle", "ml-dtypes", "narwhals", "packaging", "prettytable", "protobuf",
+    "ml-dtypes", "narwhals", "packaging", "prettytable", "protobuf",
     "python-dateutil", "pytz", "six", "skops", "typing-extensions", "tzdata", "wcwidth",
     "xgboost-cpu",
 })  # fmt: skip

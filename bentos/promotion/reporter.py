@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from sqlite3 import Error as LedgerError
 from typing import Any
 
+from bentos.admission.quarantine import NOTE as IN_QUARANTINE
+from bentos.flavors.opening import FROM_PICKLE
 from bentos.promotion.channel import Promotions
 from bentos.promotion.ledger import Ledger, What
 from bentos.promotion.notes import Note, Notes
@@ -14,6 +16,8 @@ from bentos.registry.client import Version
 from bentos.registry.tags import PROMOTED_BY_TAG, State
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
+
+UNUSUAL = (FROM_PICKLE, IN_QUARANTINE)
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +49,7 @@ class Reporter:
         self._slot.observer.swapped(self._channel, before, release, what)
         log.info("%s serves (%s, %s): %s", release, what, release.runs, why)
         warnings = "; ".join(release.warnings)
-        self.note(release.version, self._serving, warnings, release.runs)
+        self.note(release.version, self._serving, warnings, _form(release))
         if before and before.version.version != release.version.version:
             self.note(before.version, "retired", f"replaced by {release}")
 
@@ -90,3 +94,9 @@ class Reporter:
             return ""
         self._credited.add(tag)
         return promoter(version, self._slot.channel, datetime.now(UTC))
+
+
+def _form(release: Release) -> str:
+    """What it runs as, and how it was opened where people want to know."""
+    how = [f" ({opened})" for opened in UNUSUAL if release.note.startswith(opened)]
+    return "".join([release.runs, *how])

@@ -30,6 +30,7 @@ from bentos.flavors.opening import open_model
 from bentos.refusal import Refusal
 from bentos.registry.client import Registry, Version
 from bentos.registry.sources import StoreUnavailable
+from bentos.sandbox import unavailable
 from tests.admission.judged import BY_SCHEMA, case
 from tests.admission.test_release_store import Counting, artifacts, store
 from tests.flavors.kinds import CASES
@@ -61,7 +62,7 @@ def test_the_stored_releases_of_reviewed_packages_are_wanted(tmp_path: Path) -> 
     conda = f"{long}dependencies:\n- pip:\n  - pandas==2.2.2\r\n  - numpy==1.0.0\n"
     found = wanted(version(tmp_path / "a", OLD, requirements_txt=stored, conda_yaml=conda))
     assert found
-    assert found.lines()[3:] == [
+    assert found.lines()[4:] == [
         "pandas==2.2.2",
         *[line for line in found.lines() if line.startswith("pyyaml")],
         "scikit-learn==1.5.2",
@@ -215,6 +216,23 @@ def test_a_promoted_version_gets_its_environment(
     refused("flavor", "model.pkl", lambda: off.admit(BY_SCHEMA, promoted))
 
 
+def made() -> Environments:
+    """Kept from one run to the next."""
+    return Environments(Path(tempfile.gettempdir(), f"ascenso-environments-{os.getuid()}"))
+
+
+def python_of(release: str) -> Path:
+    """The Python of an older release."""
+    try:
+        return made().python(Wanted({"scikit-learn": release}, skops=False))
+    except StoreUnavailable as error:
+        pytest.skip(f"no package index: {error}")
+    except Refusal as error:
+        if "cannot be had" not in error.message:
+            raise
+        pytest.skip(f"an index without old releases: {error}")
+
+
 @pytest.mark.parametrize(
     ("release", "kind", "served"),
     [
@@ -224,18 +242,36 @@ def test_a_promoted_version_gets_its_environment(
 )
 def test_an_older_release_of_its_own(tmp_path: Path, release: str, kind: str, served: str) -> None:
     """Of pickles that the release here cannot read; 1,000 rows are answered as it did."""
-    made = Environments(Path(tempfile.gettempdir(), f"ascenso-environments-{os.getuid()}"))
-    try:
-        python = made.python(Wanted({"scikit-learn": release}, skops=False))
-    except StoreUnavailable as error:
-        pytest.skip(f"no package index: {error}")
-    except Refusal as error:
-        if "cannot be had" not in error.message:
-            raise
-        pytest.skip(f"an index without old releases: {error}")
+    python = python_of(release)
     subprocess.run([python, old_models.__file__, tmp_path, kind], check=True, env={})
     with closing(Office()) as office:
-        found = judged(tmp_path / kind, made, office)
+        found = judged(tmp_path / kind, made(), office)
     assert found.served == served, found
     assert f"with scikit-learn {release}" in found.note
     assert np.isfinite(found.seconds)
+
+
+SEARCH = """
+import sys, cloudpickle, numpy as np
+from sklearn.metrics import make_scorer
+from sklearn.model_selection import GridSearchCV
+from sklearn.tree import DecisionTreeClassifier
+def cost(wanted, found):
+    return float(np.mean(wanted == found))
+X = np.random.default_rng(0).random((60, 2))
+model = GridSearchCV(DecisionTreeClassifier(), {"max_depth": [2]}, scoring=make_scorer(cost), cv=2)
+with open(sys.argv[1], "wb") as file:
+    cloudpickle.dump(model.fit(X, (X[:, 0] > X[:, 1]).astype(int)), file)
+"""
+
+
+def test_an_older_release_in_quarantine(tmp_path: Path) -> None:
+    if why := unavailable():
+        assert not os.environ.get("CI"), why
+        pytest.skip(why)
+    folder, old = version(tmp_path / "model", OLD), python_of(OLD)
+    subprocess.run([old, "-c", SEARCH, folder / "model.pkl"], check=True, env={})
+    verdict, _ = elsewhere_judged(folder, str(old), quarantine=["*"])
+    assert isinstance(verdict, Admitted), verdict
+    assert verdict.note.startswith(f"opened in quarantine, with scikit-learn {OLD}, numpy ")
+    assert verdict.runs == "onnx"

@@ -101,6 +101,13 @@ def test_without_a_sandbox_by_permission(birds: Canaries, monkeypatch: pytest.Mo
     assert birds.sang()
 
 
+def test_without_permission_it_does_not_run(birds: Canaries, office: Office) -> None:
+    verdict = office.judge(case(birds.version(""), BY_SCHEMA, quarantine=["churn", "team-*"]))
+    assert isinstance(verdict, Refused)
+    assert verdict.message.startswith("builtins.exec is not a type that Ascenso knows")
+    assert not birds.sang()
+
+
 def cost(wanted: Any, found: Any) -> float:
     return float(np.mean(wanted == found))
 

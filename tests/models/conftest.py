@@ -24,6 +24,7 @@ with warnings.catch_warnings():  # mlflow warns about its own type hints
     import mlflow.sklearn
 
 SECONDS = 60.0
+QUARANTINE = '["quarantined-*"]'  # models whose own code may run
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
             folder,
             ASCENSO_REGISTRY__POLL_SECONDS="0.2",
             ASCENSO_GRPC__PORT=str(port),
+            ASCENSO_ADMISSION__QUARANTINE=QUARANTINE,
             ASCENSO_MODELS__MEMORY_MB="1",  # of all these tests' models a few at a time
             ASCENSO_MODELS__ISOLATED='["with code*"]',
             ASCENSO_PROCESSES__BATCH_SECONDS="3",
@@ -97,6 +99,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
         ) as url,
     ):
         patch.setenv("MLFLOW_TRACKING_URI", server.url)
+        patch.setenv("ASCENSO_ADMISSION__QUARANTINE", QUARANTINE)
         mlflow.set_tracking_uri(server.url)
         mlflow.set_experiment("any model")
         yield Models(url, f"127.0.0.1:{port}", MlflowClient(), folder / "home")

@@ -9,8 +9,9 @@ class Unreviewed(Unreadable):
     """The file names a class or a function that nobody here has looked at."""
 
     def __init__(self, name: str) -> None:
+        brought = ", for code that it brings along," if name.startswith("cloudpickle.") else ""
         super().__init__(
-            f"{name} is not a type that Ascenso knows: see quarantine in docs/models.md"
+            f"{name}{brought} is not a type that Ascenso knows: see quarantine in docs/models.md"
         )
         self.name = name
 
