@@ -42,7 +42,7 @@ HOW = "in quarantine"
 OF_PROGRAM = 512 * MEGABYTE  # that Python and the libraries take by themselves
 SPARE = 2  # times the memory may be asked for meanwhile, as outside
 WHY: frozenset[Reason] = frozenset({"pickle", "code"})
-ISOLATED = "only a process of its own could serve it for good: see isolated in docs/models.md"
+ISOLATED = "only a process of its own can serve it, where models.isolated permits that"
 
 
 def permits(name: str, refusal: Refusal, settings: Rules) -> bool:

@@ -203,7 +203,7 @@ def test_code_that_is_brought_along(
     assert whole.message == (
         "opened in quarantine, Pipeline has no graph there: my_package.features.Ratio is not "
         "among the known classes; as skops: my_package.features.Ratio is not reviewed; only a "
-        "process of its own could serve it for good: see isolated in docs/models.md"
+        "process of its own can serve it, where models.isolated permits that"
     )
     harmless = saved(
         LogisticRegression().fit(TABLE, ABOVE), tmp_path / "kept" / "model", **options
