@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import psutil
 
+from bentos.admission.networks import NETWORKS
 from bentos.refusal import Refusal
 from bentos.serving.release import Runs
 from bentos.settings import Rules
@@ -17,7 +18,8 @@ T = TypeVar("T")
 WARM_UP_CALLS = 5
 MEGABYTE = 1024 * 1024
 SMALLEST = 256 * 1024  # bytes of a model of a few numbers
-GRAPH_FACTOR = 8  # trees in ONNX Runtime; other graphs take less
+GRAPH_FACTOR = 8  # trees in ONNX Runtime
+NETWORK_FACTOR = 3  # a network's graph, which is numbers nearly all
 NATIVE_FACTOR = 2
 
 
@@ -43,14 +45,15 @@ def check_latency(seconds: float, settings: Rules) -> None:
         )
 
 
-def weight(place: Path, runs: Runs) -> int:
+def weight(place: Path, runs: Runs, flavor: str) -> int:
     """About how many bytes an open model takes, by the files that it is opened from.
 
     A process that opens some models one after the other grows by less than they are: the allocator
     gives what others left. So the factors are from processes that opened nothing else.
     """
     files = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
-    return SMALLEST + (GRAPH_FACTOR if runs == "onnx" else NATIVE_FACTOR) * files
+    graph = NETWORK_FACTOR if flavor in NETWORKS else GRAPH_FACTOR
+    return SMALLEST + (graph if runs == "onnx" else NATIVE_FACTOR) * files
 
 
 class MemoryBudget:

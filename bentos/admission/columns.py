@@ -17,11 +17,13 @@ from bentos.admission.forms import leave_opened
 from bentos.admission.isolated import PYFUNC
 from bentos.admission.judge import check_digests
 from bentos.admission.making import Asked, Made, by_graph
+from bentos.admission.networks import compile_network, is_network
 from bentos.admission.pins import check_answers, check_files, sent
 from bentos.admission.quarantine import in_quarantine, permits
-from bentos.admission.verdict import Admitted, Case
+from bentos.admission.verdict import GRAPH, Admitted, Case
 from bentos.flavors.graphs import NoGraph, compile_model
 from bentos.flavors.mlmodel import MLmodel
+from bentos.flavors.networks import graph_predict
 from bentos.flavors.opened import Opened
 from bentos.flavors.opening import open_model
 from bentos.flavors.probabilities import shares_of
@@ -105,15 +107,28 @@ def _samples(mlmodel: MLmodel, opened: Opened, settings: Rules) -> tuple[Batch, 
 def _made(mlmodel: MLmodel, opened: Opened, asked: Asked, settings: Rules, place: Path) -> Made:
     """What answers, and is left at the place: by a graph that is proved, or else natively."""
     name, note = type(opened.model).__name__, "admission.compile is off"
-    if settings.compile and not type(opened.model).__module__.startswith(COMPILED):
-        note = f"{name} has no graph"
-    elif settings.compile:
-        compiled = partial(compile_model, opened.model, opened.schema, opened.method)
+    if settings.compile:
         try:
-            return by_graph(asked, compiled, place)
+            return _graph(opened, asked, place)
+        except OSError:
+            raise
         except NoGraph as error:
             note = f"{name} stays native: {error}"
         except Exception as error:
             note = f"{name} stays native: {type(error).__name__}: {error}"
     native = leave_opened(mlmodel, opened, asked.samples, place)
     return Made(native, "native", note, asked.probabilities)
+
+
+def _graph(opened: Opened, asked: Asked, place: Path) -> Made:
+    """A graph that is proved. Raises NoGraph."""
+    model = opened.model
+    if type(model).__module__.startswith(COMPILED):
+        return by_graph(asked, partial(compile_model, model, opened.schema, opened.method), place)
+    if not is_network(model):
+        own = type(model).__module__.startswith("onnxruntime.")
+        raise NoGraph("it is a graph itself" if own else "there is no graph of such models")
+    found = compile_network(
+        model, opened.schema, asked.predict, asked.samples, graph_predict, place / GRAPH
+    )
+    return Made(found.predict, "onnx", found.note, asked.probabilities)

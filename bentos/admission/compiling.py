@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from bentos.admission import probes
 from bentos.admission.manifest import Samples
+from bentos.admission.networks import compile_network, is_network
 from bentos.admission.proof import prove
 from bentos.flavors.graphs import Compiled, NoGraph, Session, compile_model
 from bentos.flavors.loading import Loaded, Predictor
+from bentos.flavors.natives import Predict
+from bentos.flavors.networks import of_graph
 from bentos.tensors import Batch, Column, Schema
 
 if TYPE_CHECKING:
@@ -39,14 +42,19 @@ class Made(NamedTuple):
 
 
 class Graph:
-    """A graph called like its model: rows [n, inputs] to [n] or [n, outputs]."""
+    """A graph called like its model: rows [n, ...] to [n] or [n, ...]."""
 
-    def __init__(self, graph: bytes) -> None:
-        self._session = Session(graph)
+    def __init__(self, answers: Predict) -> None:
+        self._answers = answers
+
+    @classmethod
+    def of_network(cls, graph: bytes, shape: tuple[int, ...]) -> "Graph":
+        """Of a network of rows of that shape."""
+        return cls(of_graph(graph).predict(_rows(shape)))
 
     def __call__(self, rows: NDArray[Any]) -> NDArray[Any]:
         """What the model gives. Raises BadInput for what it would not take."""
-        return self._session(Batch({"": rows}))[ANSWER]
+        return self._answers(Batch({"": rows}))[ANSWER]
 
 
 def compile_rows(loaded: Loaded, samples: Samples, path: Path) -> Made:
@@ -56,13 +64,13 @@ def compile_rows(loaded: Loaded, samples: Samples, path: Path) -> Made:
     if its arithmetic goes on with NaN.
     """
     batch = samples.batch()
-    name = type(loaded.model).__name__
-    if not type(loaded.model).__module__.startswith(COMPILED):
+    name, network = type(loaded.model).__name__, is_network(loaded.model)
+    if not network and not type(loaded.model).__module__.startswith(COMPILED):
         return Made(None, f"{name} has no graph")
-    if batch.dtype != np.float64 or batch.ndim != 2:
+    if batch.dtype != np.float64 or (batch.ndim != 2 and not network):
         return Made(None, "rows that are not all numbers are not compiled here")
     try:
-        return _compiled(loaded, batch, path)
+        return (_network if network else _compiled)(loaded, batch, path)
     except OSError:
         raise
     except NoGraph as error:
@@ -109,12 +117,25 @@ def _required(schema: Schema) -> Schema:
     return structs.replace(schema, inputs=inputs)
 
 
-def _compiled(loaded: Loaded, batch: NDArray[Any], path: Path) -> Made:
-    def native(asked: Batch) -> Batch:
-        return Batch({ANSWER: np.asarray(loaded.predict(asked[""]))})
+def _rows(shape: tuple[int, ...]) -> Schema:
+    return Schema((Column("", "float64", shape, nullable=True),))
 
-    schema = Schema((Column("", "float64", (batch.shape[1],), nullable=True),))
-    samples = Batch({"": batch})
+
+def _native(loaded: Loaded) -> Predict:
+    return lambda asked: Batch({ANSWER: np.asarray(loaded.predict(asked[""]))})
+
+
+def _compiled(loaded: Loaded, batch: NDArray[Any], path: Path) -> Made:
+    schema, samples = _rows(batch.shape[1:]), Batch({"": batch})
     compiled = compile_model(loaded.model, schema, loaded.predict_fn)
-    proto, proof = held(compiled, schema, native, samples, may_refuse_missing=True)
-    return Made(Graph(leave(proto, path)), proof)
+    proto, proof = held(compiled, schema, _native(loaded), samples, may_refuse_missing=True)
+    return Made(Graph(Session(leave(proto, path))), proof)
+
+
+def _network(loaded: Loaded, batch: NDArray[Any], path: Path) -> Made:
+    def opened(graph: bytes, schema: Schema) -> Predict:
+        return of_graph(graph).predict(schema)
+
+    schema, samples = _rows(batch.shape[1:]), Batch({"": batch})
+    found = compile_network(loaded.model, schema, _native(loaded), samples, opened, path)
+    return Made(Graph(found.predict), found.note)

@@ -52,6 +52,6 @@ def _admitted(case: Case, place: Path) -> Admitted:
     release, grown = grown_by(lambda: open_release(case.version, admitted, place, processes))
     if release.process:
         grown += release.process.memory
-    memory = max(grown, weight(place, admitted.runs))
+    memory = max(grown, weight(place, admitted.runs, admitted.flavor))
     seconds = time.perf_counter() - started
     return structs.replace(admitted, opens=digests(place), memory=memory, seconds=seconds)

@@ -11,11 +11,13 @@ from typing import Any, NamedTuple, TypeAlias
 from bentos.admission.compiling import Graph
 from bentos.admission.housing import USUAL, isolate, run
 from bentos.admission.manifest import Samples
+from bentos.admission.networks import NETWORKS
 from bentos.admission.processes import Process
 from bentos.admission.verdict import GRAPH, NATIVE, Admitted
 from bentos.flavors.graphs import Session
 from bentos.flavors.loading import load
 from bentos.flavors.mlmodel import MLmodel
+from bentos.flavors.networks import graph_predict
 from bentos.flavors.opening import reopen
 from bentos.flavors.probabilities import with_probabilities
 from bentos.protocols.rows import Rows
@@ -66,7 +68,9 @@ def open_release(
 def _by_schema(
     admitted: Admitted, schema: Schema, place: Path, processes: ProcessSettings
 ) -> Found:
-    if admitted.runs == "onnx":
+    if admitted.runs == "onnx" and admitted.flavor in NETWORKS:
+        found = Found(graph_predict((place / GRAPH).read_bytes(), schema), None)
+    elif admitted.runs == "onnx":
         graph = Session((place / GRAPH).read_bytes())
         found = Found(graph, graph.with_probabilities if graph.gives_probabilities else None)
     elif admitted.python:
@@ -93,7 +97,9 @@ def _in_process(
 def _by_rows(admitted: Admitted, place: Path) -> Callable[[Any], Any]:
     predict: Callable[[Any], Any]
     if admitted.runs == "onnx":
-        predict = Graph((place / GRAPH).read_bytes())
+        graph = (place / GRAPH).read_bytes()
+        network = admitted.flavor in NETWORKS
+        predict = Graph.of_network(graph, admitted.row_shape) if network else Graph(Session(graph))
     else:
         predict = load(MLmodel(place / NATIVE)).predict
     predict(Samples([admitted.row], []).batch())

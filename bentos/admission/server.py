@@ -7,7 +7,6 @@ An admission is two processes. One judges, and may hang, crash, or ask for too m
 waits for it, and says how it ended.
 """
 
-import ctypes
 import os
 import resource
 import select
@@ -22,7 +21,9 @@ import msgspec
 import psutil
 
 from bentos.admission.budgets import MEGABYTE
+from bentos.admission.forks import fork
 from bentos.admission.judging import judge
+from bentos.admission.networks import NETWORKS, prepare
 from bentos.admission.verdict import Case
 from bentos.flavors.loading import preload
 from bentos.process import settle
@@ -32,7 +33,6 @@ ASKING = 256  # bytes, in which the office says what to import; a socket comes w
 WAITS = 5  # times the deadline, which counts the processor's time, may pass on a busy machine
 SPARE = 2  # times the memory may be asked for meanwhile, as for compiling
 INTERNAL = 70  # the exit status after an error of our own; EX_SOFTWARE of sysexits.h
-PDEATHSIG = 1
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -60,8 +60,10 @@ def main() -> None:
         with socket.socket(fileno=found[0]) as talk:
             for flavor in asked.decode().split():
                 preload(flavor)
+                if flavor in NETWORKS:
+                    prepare()
             settle()
-            if _fork() == 0:
+            if fork() == 0:
                 office.close()
                 _attend(talk)
 
@@ -73,7 +75,7 @@ def _attend(talk: socket.socket) -> NoReturn:
         case = Case.decode(file.read())
     rules = case.settings
     hears, says = os.pipe()
-    judging = _fork()
+    judging = fork()
     if judging == 0:
         talk.close()
         _judge(case, rules, says)
@@ -124,17 +126,6 @@ def _judge(case: Case, rules: Rules, says: int) -> NoReturn:
         os._exit(INTERNAL)
     os.write(says, msgspec.json.encode(ended))
     os._exit(0)
-
-
-def _fork() -> int:
-    """As `os.fork`; the new process ends with this one."""
-    parent, made = os.getpid(), os.fork()
-    if made == 0:
-        if prctl := getattr(ctypes.CDLL(None), "prctl", None):  # Linux
-            prctl(PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(0)
-    return made
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ Predict: TypeAlias = Callable[[Batch], Batch]
 Ask: TypeAlias = Callable[[Batch], NDArray[Any]]
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-BY_VALUE = ("contains NaN", "contains infinity", "Found unknown categories")
+BY_VALUE = ("contains NaN", "contains infinity", "Found unknown categories", "out of range")
 MOST_TRIED = 200  # rows, one by one, to find the one that a model cannot take
 
 
@@ -201,12 +201,16 @@ def _stranger(schema: Schema, batch: Batch) -> BadInput | None:
 
 def _alone(batch: Batch, predict: Predict, error: Exception) -> BadInput | None:
     """The first row that fails, where others do not, or where its values became no number."""
-    if batch.size > MOST_TRIED:
-        return None
-    failing = [row for row in range(batch.size) if not _takes(predict, batch.rows(row, row + 1))]
+    start, stop = 0, batch.size
+    while stop - start > MOST_TRIED:
+        middle = (start + stop) // 2
+        fails = not _takes(predict, batch.rows(start, middle))
+        start, stop = (start, middle) if fails else (middle, stop)
+    rows = range(start, stop)
+    failing = [row for row in rows if not _takes(predict, batch.rows(row, row + 1))]
     message = str(error).strip().partition("\n")[0] or type(error).__name__
     by_value = any(words in message for words in BY_VALUE)
-    if not failing or (len(failing) == batch.size and not by_value):
+    if not failing or (len(failing) == len(rows) and not by_value):
         return None
     return BadInput(f"the model cannot take this row: {message}", "", failing[0])
 

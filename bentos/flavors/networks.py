@@ -1,20 +1,25 @@
-"""Keras', ONNX's and torch's models, asked with batches."""
+"""Models of named tensors, asked with batches; `torch_networks` has Keras' and torch's."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from bentos.flavors.carried import Carried, Known
 from bentos.flavors.graphs.door import named, outputs_of
-from bentos.process import keras_on_torch, one_thread
+from bentos.flavors.graphs.session import LARGE, give_back, start
+from bentos.flavors.natives import Predict, guarded
 from bentos.refusal import Refusal
-from bentos.tensors import Batch, Column, Dtype, Schema
+from bentos.tensors import BadInput, Batch, Column, Dtype, Schema
 from bentos.tensors.schema import OBJECTS, PREDICTION
 
 Run = Callable[[Mapping[str, NDArray[Any]]], Sequence[Any]]
 Shape = tuple[int, ...]
+Tensor = tuple[str, Dtype, Shape]  # the shape has the rows in front; -1 is any size
+SIDES = "ascenso.network"
+OUT_OF_RANGE = "out of data bounds"  # as ONNX Runtime says it
 
 ONNX_TYPES: Mapping[str, Dtype] = {
     "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
@@ -25,20 +30,34 @@ ONNX_TYPES: Mapping[str, Dtype] = {
 }  # fmt: skip
 
 
+class Sides(msgspec.Struct, frozen=True):
+    """The tensors that go into a network, and those that come out."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows it takes at once, where only so many: an example's, as torch froze it."""
+        sizes = {shape[0] if shape else -1 for _, _, shape in self.inputs}
+        return sizes.pop() if len(sizes) == 1 and min(sizes) > 0 else None
+
+
 class Network:
     """A model of named tensors, of which `run` gives the outputs in their order."""
 
     def __init__(
         self,
         model: object,
-        inputs: Sequence[tuple[str, Dtype, Shape]],
-        outputs: Sequence[tuple[str, Dtype, Shape]],
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
         run: Run,
     ) -> None:
         self.model = model
-        self._inputs = tuple(inputs)
-        self._outputs = tuple(outputs)
-        self._run = run
+        self.sides = Sides(tuple(inputs), tuple(outputs))
+        self._inputs, self._outputs = self.sides.inputs, self.sides.outputs
+        size = self.sides.rows
+        self._run = run if size is None else _by_so_many(run, size)
 
     def carried(self) -> Carried:
         """The inputs as columns; a single one needs no name."""
@@ -92,6 +111,23 @@ class Network:
         }
 
 
+def _by_so_many(run: Run, size: int) -> Run:
+    """Ask for so many rows at once; the last are filled up with the last of them."""
+
+    def in_parts(feeds: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
+        rows = len(next(iter(feeds.values())))
+        parts = []
+        for first in range(0, rows, size):
+            places = np.minimum(np.arange(first, first + size), rows - 1)
+            answers = [_array(one) for one in run({n: v[places] for n, v in feeds.items()})]
+            if any(answer.shape[:1] != (size,) for answer in answers):
+                raise ValueError(f"the model gives {answers[0].shape} for {size} rows")
+            parts.append(answers)
+        return [np.concatenate(each)[:rows] for each in zip(*parts, strict=True)]
+
+    return in_parts
+
+
 def _only(batch: Batch, one: bool, rank: int) -> NDArray[Any]:
     if one:
         (values,) = batch.values()
@@ -123,39 +159,47 @@ def _numpy(dtype: Dtype) -> "np.dtype[Any]":
     return np.dtype(object) if dtype in OBJECTS else np.dtype(dtype)
 
 
-def of_function(model: object, predict: Callable[[NDArray[Any]], NDArray[Any]]) -> Network:
-    """A function of one tensor, of which nothing else is known."""
-    return Network(model, [("", "float64", ())], [], lambda feeds: [predict(feeds[""])])
-
-
-def of_keras(model: Any) -> Network:
-    """A Keras model, on torch."""
-    keras = keras_on_torch()
-    torch = __import__("torch")
-
-    def side(tensors: Any) -> list[tuple[str, Dtype, Shape]]:
-        several = tensors if isinstance(tensors, list | tuple) else [tensors]
-        return [
-            (
-                str(tensor.name).partition(":")[0],
-                str(keras.backend.standardize_dtype(tensor.dtype)),  # type: ignore[misc]
-                tuple(-1 if size is None else int(size) for size in tensor.shape),
-            )
-            for tensor in several
-        ]
-
-    inputs, outputs = side(model.inputs), side(model.outputs)
-    names = [name for name, _, _ in inputs]
+def of_graph(graph: bytes) -> Network:
+    """What `exporting` made of a network: asked as the network was, without its library."""
+    session = start(graph)
+    sides = msgspec.json.decode(session.get_modelmeta().custom_metadata_map[SIDES], type=Sides)
+    taken = {entry.name for entry in session.get_inputs()}
+    pairs = [(name, f"in{at}") for at, (name, _, _) in enumerate(sides.inputs)]
+    given = [f"out{at}" for at in range(len(session.get_outputs()))]
+    shrinks = give_back()
 
     def run(feeds: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
-        rows = [np.ascontiguousarray(feeds[name]) for name in names]
-        with torch.inference_mode():
-            given = model(rows[0] if len(rows) == 1 else rows, training=False)
-            many = given.values() if isinstance(given, dict) else given
-            several = list(many) if isinstance(given, dict | list | tuple) else [given]
-            return [one.numpy(force=True) for one in several]
+        rows = {inner: feeds[name] for name, inner in pairs if inner in taken}
+        options = shrinks if len(next(iter(rows.values()))) > LARGE else None
+        try:
+            return session.run(given, rows, options)  # type: ignore[no-any-return]
+        except Exception as error:
+            if OUT_OF_RANGE in str(error):
+                raise IndexError("an index is out of range") from error
+            raise
 
-    return Network(model, inputs, outputs, run)
+    return Network(session, sides.inputs, sides.outputs, run)
+
+
+def graph_predict(graph: bytes, schema: Schema) -> Predict:
+    """What answers batches of the schema by a network's graph. It takes finite numbers alone."""
+    answers = of_graph(graph).predict(schema)
+    floats = [column.name for column in schema.inputs if column.numpy.kind == "f"]
+
+    def answer(batch: Batch) -> Batch:
+        for name in floats:
+            _refuse_infinite(name, batch[name])
+        return answers(batch)
+
+    return guarded(schema, answer)
+
+
+def _refuse_infinite(name: str, values: NDArray[Any]) -> None:
+    infinite = np.isinf(values)
+    if infinite.any():
+        row = int(np.argwhere(infinite)[0][0])
+        said = f"{name or 'the input'} is infinite; the model takes finite numbers"
+        raise BadInput(said, name, row)
 
 
 def of_session(session: Any) -> Network:
@@ -172,32 +216,3 @@ def _entry(entry: Any, other: Dtype | None = None) -> tuple[str, Dtype, Shape]:
         raise Refusal("schema", f"the graph's input {entry.name} is a {entry.type}, no tensor")
     shape = tuple(size if isinstance(size, int) else -1 for size in entry.shape or ())
     return entry.name, dtype, shape
-
-
-def of_program(program: Any) -> Network:
-    """A program of `torch.export`."""
-    import torch
-
-    module = program.module(check_guards=False)
-    names = list(program.graph_signature.user_inputs)
-    values = {n.name: n.meta.get("val") for n in program.graph.nodes if n.op == "placeholder"}
-    inputs: list[tuple[str, Dtype, Shape]] = []
-    for name in names:
-        value = values.get(name)
-        if not isinstance(value, torch.Tensor):
-            raise Refusal("schema", f"the program's input {name} is no tensor")
-        shape = tuple(size if isinstance(size, int) else -1 for size in value.shape)
-        inputs.append((str(name), str(value.dtype).removeprefix("torch."), shape))  # type: ignore[arg-type]
-    outputs: list[tuple[str, Dtype, Shape]] = [
-        (str(name), "float32", ()) for name in program.graph_signature.user_outputs
-    ]
-
-    def run(feeds: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
-        one_thread()
-        rows = [torch.from_numpy(np.require(feeds[n], requirements=["C", "W"])) for n in names]
-        with torch.inference_mode():
-            given = module(*rows)
-        several = given if isinstance(given, list | tuple) else [given]
-        return [one.numpy() for one in several]
-
-    return Network(program, inputs, outputs, run)

@@ -16,11 +16,12 @@ from bentos.flavors.keras_file import open_keras
 from bentos.flavors.loading import keras_path, load, read_skops
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.natives import guarded, native
-from bentos.flavors.networks import Network, of_function, of_keras, of_program, of_session
+from bentos.flavors.networks import Network, of_session
 from bentos.flavors.onnx_file import open_onnx
 from bentos.flavors.opened import Opened
 from bentos.flavors.schemas import schema_of
 from bentos.flavors.torch_file import open_program
+from bentos.flavors.torch_networks import network_of
 from bentos.flavors.torch_pickle import open_layers
 from bentos.refusal import Refusal
 from bentos.tensors import Schema
@@ -172,21 +173,21 @@ def _onnx(mlmodel: MLmodel) -> Found:
 
 def _keras(mlmodel: MLmodel) -> Found:
     model = open_keras(keras_path(mlmodel), str(mlmodel.options.get("keras_backend", "torch")))
-    return Found(model, network=of_keras(model))
+    return Found(model, network=network_of(model))
 
 
 def _pytorch(mlmodel: MLmodel) -> Found:
     folder = str(mlmodel.options.get("model_data"))
     if (mlmodel.folder / folder / "model.pth").exists():
         program = open_layers(mlmodel.file(f"{folder}/model.pth"), mlmodel)
-        return Found(program, FROM_PICKLE, of_program(program))
+        return Found(program, FROM_PICKLE, network_of(program))
     program = open_program(mlmodel.file(f"{folder}/model.pt2"))
-    return Found(program, network=of_program(program))
+    return Found(program, network=network_of(program))
 
 
 def _itransformer(mlmodel: MLmodel) -> Found:
     loaded = load(mlmodel)
-    return Found(loaded.model, network=of_function(loaded.model, loaded.predict))
+    return Found(loaded.model, network=network_of(loaded.model))
 
 
 def _not_installed(flavor: str, error: ModuleNotFoundError) -> Refusal:

@@ -14,21 +14,32 @@ LARGE = 1024  # rows: after such a run its memory is given back
 FATAL = 4  # onnxruntime's logging level: what fails is raised
 
 
+def start(graph: bytes) -> Any:
+    """A session of ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # a batch has its core; more would take others' cores
+    options.inter_op_num_threads = 1
+    options.log_severity_level = FATAL
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def give_back() -> Any:
+    """The options of a run after which its memory is given back."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
 class Session:
     """A predictor. May be called from several threads; the interpreter is free while it runs."""
 
     def __init__(self, graph: bytes) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # a batch has its core; more would take others' cores
-        options.inter_op_num_threads = 1
-        options.log_severity_level = FATAL
-        self._session = onnxruntime.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"]
-        )
-        self._give_back = onnxruntime.RunOptions()
-        self._give_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._session = start(graph)
+        self._give_back = give_back()
         self.notes: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._door = msgspec.json.decode(self.notes[door.PROPERTY], type=door.Door)
         self._enter, self._leave = door.Entrance(self._door), door.Exit(self._door)
