@@ -19,7 +19,7 @@ from bentos.admission.judge import check_digests
 from bentos.admission.making import Asked, Made, by_graph
 from bentos.admission.networks import compile_network, is_network
 from bentos.admission.pins import check_answers, check_files, sent
-from bentos.admission.quarantine import in_quarantine, permits
+from bentos.admission.quarantine import OF_CODE, in_quarantine, named
 from bentos.admission.verdict import GRAPH, Admitted, Case
 from bentos.flavors.graphs import NoGraph, compile_model
 from bentos.flavors.mlmodel import MLmodel
@@ -69,12 +69,14 @@ def _tried(case: Case, mlmodel: MLmodel, settings: Rules, place: Path) -> Tried:
     """What answers; in quarantine or isolated, where that is permitted and needed."""
     if case.house:
         return isolated.tried(case, case.house, mlmodel, settings, place)
+    name = case.version.name
+    permitted = named(name, settings)
     try:
-        if case.version.name not in settings.allow_code:
+        if name not in settings.allow_code and not permitted:
             mlmodel.refuse_code()
-        return _read(case, mlmodel, settings, place)
+        return _read(case, mlmodel, settings, place)  # which runs nothing of it
     except Refusal as error:
-        if not permits(case.version.name, error, settings):
+        if not permitted or error.reason not in OF_CODE:
             raise
         return in_quarantine(case.environment, mlmodel, settings, place, error)
 

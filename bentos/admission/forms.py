@@ -69,6 +69,7 @@ def leave_skops(mlmodel: MLmodel, content: bytes, place: Path) -> MLmodel:
 def _left(mlmodel: MLmodel, place: Path, write: Callable[[Path], dict[str, str]]) -> MLmodel:
     """A version whose model is written anew, which gives what its flavor says of that."""
     folder, flavor = place / NATIVE, mlmodel.flavor
+    shutil.rmtree(folder, ignore_errors=True)  # of a way that was given up
     folder.mkdir()
     options = mlmodel.options | write(folder)
     flavors = {name: known for name, known in mlmodel.flavors.items() if name == "python_function"}

@@ -41,14 +41,13 @@ NOTE = "opened in quarantine"
 HOW = "in quarantine"
 OF_PROGRAM = 512 * MEGABYTE  # that Python and the libraries take by themselves
 SPARE = 2  # times the memory may be asked for meanwhile, as outside
-WHY: frozenset[Reason] = frozenset({"pickle", "code"})
+OF_CODE: frozenset[Reason] = frozenset({"pickle", "code"})  # refusals of what has to run
 ISOLATED = "only a process of its own can serve it, where models.isolated permits that"
 
 
-def permits(name: str, refusal: Refusal, settings: Rules) -> bool:
-    """Whether a version that was refused so may be opened in quarantine."""
-    patterns = settings.quarantine
-    return refusal.reason in WHY and any(fnmatchcase(name, pattern) for pattern in patterns)
+def named(model: str, settings: Rules) -> bool:
+    """Whether the code of a model's versions may run in quarantine."""
+    return any(fnmatchcase(model, pattern) for pattern in settings.quarantine)
 
 
 def in_quarantine(
