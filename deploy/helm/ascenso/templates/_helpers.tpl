@@ -88,7 +88,7 @@ ASCENSO_CONFIGS: /etc/ascenso/configs
 {{- $root := index . 0 }}{{ $service := index . 1 }}
 {{- $made := dict
   "services" (dict "workers" $service.workers)
-  "cache" (dict "bytes" (div (mul $service.disk.state 4 1073741824) 5))
+  "cache" (dict "bytes" (div (mul $service.disk.state 1073741824) 2))
   "security" (dict "guarded" $root.Values.guarded) }}
 {{- if $service.grpc }}
 {{- $_ := set $made "grpc" (dict "port" 8001) }}
