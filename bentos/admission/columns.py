@@ -111,7 +111,7 @@ def _made(mlmodel: MLmodel, opened: Opened, asked: Asked, settings: Rules, place
     name, note = type(opened.model).__name__, "admission.compile is off"
     if settings.compile:
         try:
-            return _graph(opened, asked, place)
+            return _graph(opened, asked, settings, place)
         except OSError:
             raise
         except NoGraph as error:
@@ -122,7 +122,7 @@ def _made(mlmodel: MLmodel, opened: Opened, asked: Asked, settings: Rules, place
     return Made(native, "native", note, asked.probabilities)
 
 
-def _graph(opened: Opened, asked: Asked, place: Path) -> Made:
+def _graph(opened: Opened, asked: Asked, settings: Rules, place: Path) -> Made:
     """A graph that is proved. Raises NoGraph."""
     model = opened.model
     if type(model).__module__.startswith(COMPILED):
@@ -131,6 +131,7 @@ def _graph(opened: Opened, asked: Asked, place: Path) -> Made:
         own = type(model).__module__.startswith("onnxruntime.")
         raise NoGraph("it is a graph itself" if own else "there is no graph of such models")
     found = compile_network(
-        model, opened.schema, asked.predict, asked.samples, graph_predict, place / GRAPH
-    )
+        model, opened.schema, asked.predict, asked.samples, graph_predict, place / GRAPH,
+        settings.deadline_seconds,
+    )  # fmt: skip
     return Made(found.predict, "onnx", found.note, asked.probabilities)

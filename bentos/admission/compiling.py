@@ -57,11 +57,11 @@ class Graph:
         return self._answers(Batch({"": rows}))[ANSWER]
 
 
-def compile_rows(loaded: Loaded, samples: Samples, path: Path) -> Made:
+def compile_rows(loaded: Loaded, samples: Samples, path: Path, deadline: float) -> Made:
     """A predictor in ONNX Runtime that gives the model's own answers, and is left at `path`.
 
     It takes rows of float64. A missing value is refused where the model has no way for it, even
-    if its arithmetic goes on with NaN.
+    if its arithmetic goes on with NaN. The admission has `deadline` seconds in all.
     """
     batch = samples.batch()
     name, network = type(loaded.model).__name__, is_network(loaded.model)
@@ -70,7 +70,9 @@ def compile_rows(loaded: Loaded, samples: Samples, path: Path) -> Made:
     if batch.dtype != np.float64 or (batch.ndim != 2 and not network):
         return Made(None, "rows that are not all numbers are not compiled here")
     try:
-        return (_network if network else _compiled)(loaded, batch, path)
+        if network:
+            return _network(loaded, batch, path, deadline)
+        return _compiled(loaded, batch, path)
     except OSError:
         raise
     except NoGraph as error:
@@ -132,10 +134,11 @@ def _compiled(loaded: Loaded, batch: NDArray[Any], path: Path) -> Made:
     return Made(Graph(Session(leave(proto, path))), proof)
 
 
-def _network(loaded: Loaded, batch: NDArray[Any], path: Path) -> Made:
+def _network(loaded: Loaded, batch: NDArray[Any], path: Path, deadline: float) -> Made:
     def opened(graph: bytes, schema: Schema) -> Predict:
         return of_graph(graph).predict(schema)
 
     schema, samples = _rows(batch.shape[1:]), Batch({"": batch})
-    found = compile_network(loaded.model, schema, _native(loaded), samples, opened, path)
+    native = _native(loaded)
+    found = compile_network(loaded.model, schema, native, samples, opened, path, deadline)
     return Made(Graph(found.predict), found.note)

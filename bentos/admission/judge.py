@@ -174,7 +174,7 @@ def _predictor(
         check_samples(loaded.predict, samples)
         note = "admission.compile is off"
         if settings.compile:
-            made = compile_rows(loaded, samples, place / GRAPH)
+            made = compile_rows(loaded, samples, place / GRAPH, settings.deadline_seconds)
             if made.predict:
                 return made.predict, "onnx", made.note
             note = made.note

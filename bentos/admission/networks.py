@@ -20,7 +20,7 @@ from bentos.tensors import Batch, Schema
 
 NETWORKS = frozenset({"keras", "pytorch", "itransformer"})  # flavors
 MODULES = ("keras.", "torch.export.", "training.itransformer.")
-EXPORT_SECONDS = 30.0
+EXPORT_SHARE = 0.5  # of the seconds that an admission has
 PROOF_SECONDS = 20.0
 
 
@@ -45,14 +45,15 @@ def prepare() -> None:
 
 def compile_network(
     model: Any, schema: Schema, native: Predict, samples: Batch,
-    opened: Callable[[bytes, Schema], Predict], path: Path,
+    opened: Callable[[bytes, Schema], Predict], path: Path, deadline: float,
 ) -> Answering:  # fmt: skip
     """What answers by a graph, which is left at `path`.
 
-    `opened` is how workers open it. Raises NoGraph.
+    `opened` is how workers open it, and `deadline` how many seconds the admission has in all.
+    Raises NoGraph.
     """
     try:
-        graph = apart(partial(_export, model), EXPORT_SECONDS)
+        graph = apart(partial(_export, model), EXPORT_SHARE * deadline)
     except Apart as error:
         raise NoGraph(str(error)) from error
     predict = opened(graph, schema)

@@ -117,7 +117,9 @@ def tensors(model: Any) -> tuple[Schema, Predict, Batch]:
 
 def compiled(model: Any, path: Path) -> tuple[Schema, Predict, Predict]:
     schema, native, samples = tensors(model)
-    found = networks.compile_network(model, schema, native, samples, graph_predict, path / "g")
+    found = networks.compile_network(
+        model, schema, native, samples, graph_predict, path / "g", 300.0
+    )
     assert found.note.startswith("20,")
     return schema, native, graph_predict((path / "g").read_bytes(), schema)
 
@@ -265,7 +267,7 @@ def forecaster() -> tuple[Any, Callable[[NDArray[Any]], NDArray[Any]], NDArray[A
 def test_networks_of_our_services(make: Callable[[], Any], tmp_path: Path) -> None:
     model, predict, rows = make()
     samples = Samples(rows[:20].tolist(), predict(rows[:20]).tolist())
-    made = compile_rows(Loaded(predict, model, "predict"), samples, tmp_path / "g")
+    made = compile_rows(Loaded(predict, model, "predict"), samples, tmp_path / "g", 300.0)
     assert made.predict, made.note
     again = Graph.of_network((tmp_path / "g").read_bytes(), rows.shape[1:])
     wanted, found = predict(rows), again(rows)

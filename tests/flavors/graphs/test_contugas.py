@@ -65,7 +65,9 @@ def test_it_is_admitted_as_a_graph(trained: tuple[AnomalyModel, Floats], tmp_pat
     """Its own arithmetic goes on with NaN, which the graph refuses: that is no other answer."""
     model, X = trained
     samples = Samples(X[:50].tolist(), model.predict(X[:50]).tolist())
-    made = compile_rows(Loaded(model.predict, model, "predict"), samples, tmp_path / "m.onnx")
+    made = compile_rows(
+        Loaded(model.predict, model, "predict"), samples, tmp_path / "m.onnx", 60.0
+    )
     assert made.predict is not None, made.note
     np.testing.assert_array_equal(made.predict(X), model.predict(X))
     with pytest.raises(BadInput, match="may not be missing"):
