@@ -15,7 +15,7 @@ locals {
   }
   accounts = merge(
     { for name, _ in local.pods : name => "${var.namespace}:${name}" },
-    { volumes = "kube-system:ebs-csi-controller-sa" },
+    { volumes = "kube-system:ebs-csi-controller-sa", autoscaler = "kube-system:cluster-autoscaler" },
   )
 }
 
@@ -73,6 +73,41 @@ resource "aws_iam_role" "pod" {
 resource "aws_iam_role_policy_attachment" "volumes" {
   role       = aws_iam_role.pod["volumes"].name
   policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
+}
+
+# What the Cluster Autoscaler may do: look at all groups of nodes, change those of this cluster.
+data "aws_iam_policy_document" "autoscaler" {
+  statement {
+    sid = "Look"
+    actions = [
+      "autoscaling:DescribeAutoScalingGroups",
+      "autoscaling:DescribeAutoScalingInstances",
+      "autoscaling:DescribeLaunchConfigurations",
+      "autoscaling:DescribeScalingActivities",
+      "ec2:DescribeImages",
+      "ec2:DescribeInstanceTypes",
+      "ec2:DescribeLaunchTemplateVersions",
+      "ec2:GetInstanceTypesFromInstanceRequirements",
+      "eks:DescribeNodegroup",
+    ]
+    resources = ["*"]
+  }
+  statement {
+    sid       = "Change"
+    actions   = ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
+    resources = ["*"]
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/k8s.io/cluster-autoscaler/${var.name}"
+      values   = ["owned"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "autoscaler" {
+  name   = "nodes"
+  role   = aws_iam_role.pod["autoscaler"].id
+  policy = data.aws_iam_policy_document.autoscaler.json
 }
 
 resource "aws_iam_role_policy" "pod" {
