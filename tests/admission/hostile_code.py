@@ -22,8 +22,9 @@ def tried(do, *arguments):
     except BaseException:
         return 0
 got_out = [
-    tried(open, SANG, "w"), tried(os.unlink, PRECIOUS), tried(os.unlink, FOLDER + "/MLmodel"),
-    tried(socket.create_connection, ("127.0.0.1", PORT), 5),
+    tried(lambda: open(SANG, "w").close()), tried(os.unlink, PRECIOUS),
+    tried(os.unlink, FOLDER + "/MLmodel"),
+    tried(lambda: socket.create_connection(("127.0.0.1", PORT), 5).close()),
 ]
 """
 # What talks in the place of the process that opens a version.
@@ -102,15 +103,18 @@ class Canaries:
     folder: Path
     server: socket.socket
 
+    def script(self, code: str) -> str:
+        """What leaves traces, and then does this."""
+        known = {"PRECIOUS": str(self.folder / "precious"), "SANG": str(self.folder / "sang")}
+        known["FOLDER"] = str(self.folder / "model")
+        values = "".join(f"{name} = {value!r}\n" for name, value in known.items())
+        return f"{values}PORT = {self.server.getsockname()[1]}\n{TRIES}{code}"
+
     def version(self, code: str) -> Path:
         """The folder of a version that runs this when it is unpickled."""
         folder = self.folder / "model"
         folder.mkdir()
-        known = {"PRECIOUS": str(self.folder / "precious"), "SANG": str(self.folder / "sang")}
-        known["FOLDER"] = str(folder)
-        values = "".join(f"{name} = {value!r}\n" for name, value in known.items())
-        script = f"{values}PORT = {self.server.getsockname()[1]}\n{TRIES}{code}"
-        (folder / "model.pkl").write_bytes(pickle.dumps(Runs(script)))
+        (folder / "model.pkl").write_bytes(pickle.dumps(Runs(self.script(code))))
         columns = json.dumps([{"name": "a", "type": "double", "required": True}])
         options = {"pickled_model": "model.pkl", "serialization_format": "cloudpickle"}
         content = {"flavors": {"sklearn": options}, "signature": {"inputs": columns}}
