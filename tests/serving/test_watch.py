@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bentos.promotion import watch
+from bentos.refusal import Refusal
 from bentos.registry.tags import WITHDRAWN_TAG
 from bentos.serving.comparison import failing, slower
 from bentos.serving.record import Record, Second
@@ -188,3 +189,26 @@ def test_it_may_be_switched_off(shelf: Shelf, bad: str, open_service: Open) -> N
     live.record._seconds.extend(Second(at, 9, 9) for at in range(9))
     service.look()
     assert service.live == bad
+
+
+def test_one_whose_process_fails_too_often_goes_whatever_was_before(
+    shelf: Shelf, bad: str, open_service: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = open_service()
+    for number in ("1", bad):
+        shelf.promote(number, archive=True)
+        service.look()
+    later = open_service(home="later")  # which has seen no other version
+    later.look()
+    assert (service.live, later.live) == (bad, bad)
+    unfit = Refusal("crash", "its process failed 5 times in 10 minutes")
+    is_bad = property(lambda release: unfit if release.version.version == bad else None)
+    monkeypatch.setattr(Release, "unfit", is_bad)
+    for one in (service, later):
+        one.look()
+        assert one.live == "1"
+        refused = one.slot.report()["refused"]
+        assert (refused.version, refused.reason) == (bad, "crash")
+    assert shelf.version(2).tag(WITHDRAWN_TAG)
+    service.look()
+    assert service.live == "1", "it is not taken again"
