@@ -77,7 +77,7 @@ class Elsewhere:
         self._process, self._questions, self._answers = process, questions, answers
         self._how = how
         try:
-            self.opened: wire.Opened = self._told(wire.Opened)
+            self.opened: wire.Opened = self._reply(wire.Opened)
         except (Failure, BadInput) as error:
             raise self._garbled(str(error)) from error
 
@@ -98,13 +98,13 @@ class Elsewhere:
     @property
     def releases(self) -> str:
         """Those that answer there."""
-        told = (f"{name} {release}" for name, release in self.opened.releases.items())
-        return line(", ".join(told))
+        named = (f"{name} {release}" for name, release in self.opened.releases.items())
+        return line(", ".join(named))
 
     def predict(self, rows: Batch, probabilities: bool = False) -> Batch:
         """The model's own answers. Raises BadInput."""
         self._ask(wire.Ask(wire.packed(rows), probabilities))
-        answers = self._batch(self._told(wire.Answers).rows)
+        answers = self._batch(self._reply(wire.Answers).rows)
         if answers.size != rows.size:
             raise self._garbled(f"it answers {rows.size} rows with {answers.size}")
         return answers
@@ -113,7 +113,7 @@ class Elsewhere:
         """The model as a graph. Raises NoGraph."""
         self._ask(wire.Compile(probabilities))
         try:
-            graph = self._told(wire.Graph)
+            graph = self._reply(wire.Graph)
         except Failure as error:
             raise NoGraph(str(error)) from error
         try:
@@ -124,7 +124,7 @@ class Elsewhere:
     def written(self) -> bytes:
         """The model as a file of skops, which may hold anything. Raises Failure."""
         self._ask(wire.Write())
-        return bytes(self._told(wire.Written).skops)
+        return bytes(self._reply(wire.Written).skops)
 
     def _ask(self, question: wire.Question) -> None:
         try:
@@ -132,7 +132,7 @@ class Elsewhere:
         except BrokenPipeError:
             raise self._ended() from None
 
-    def _told(self, kind: type[Any]) -> Any:
+    def _reply(self, kind: type[Any]) -> Any:
         try:
             said: Any = wire.read(self._answers, ANY_REPLY)
         except wire.Garbled as error:
