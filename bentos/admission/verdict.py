@@ -29,8 +29,8 @@ GRAPH = "model.onnx"
 NATIVE = "model"
 PACKAGE = Path(__file__).parents[1]
 ROOMS = ("admission", "flavors", "tensors")
-LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skops", "xgboost-cpu", "lightgbm",
-             "catboost", "torch", "keras")  # fmt: skip
+LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxscript", "scikit-learn", "skops", "xgboost-cpu",
+             "lightgbm", "catboost", "torch", "keras")  # fmt: skip
 
 
 class Case(msgspec.Struct, frozen=True):
