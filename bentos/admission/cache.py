@@ -120,9 +120,11 @@ class Artifacts:
         return [*surplus, *self._make_room(self._of(name), kept)]
 
     def _make_room(self, model: Path, kept: set[Path]) -> Iterator[Path]:
+        folders = _by_use(f for m in self._models() for f in self._folders(m))
+        if not self.room.lacks(folders):
+            return
         notes = map(_noted, self.root.glob(f"*/{LAST_GOOD}"))
         spared = kept | {self.folder(version) for version in notes if version}
-        folders = _by_use(f for m in self._models() for f in self._folders(m))
         since = time.time() - IN_ADMISSION
         spared |= {f for f, used in folders.items() if f.parent != model and used > since}
         for folder in self.room.beyond(folders, spared):
@@ -153,13 +155,13 @@ class Artifacts:
         return self.root / quoted
 
     def _models(self) -> list[Path]:
-        return [path for path in self.root.iterdir() if path.is_dir() and path.name[0] != "."]
+        return [path for path in self.root.iterdir() if path.name[0] != "." and path.is_dir()]
 
     def _folders(self, model: Path) -> list[Path]:
         return [
             path
             for path in model.iterdir()
-            if path.is_dir() and not path.name.startswith(PARTIAL) and "." not in path.name
+            if "." not in path.name and not path.name.startswith(PARTIAL) and path.is_dir()
         ]
 
     @contextmanager

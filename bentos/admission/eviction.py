@@ -14,7 +14,12 @@ class Room:
     def __init__(self, root: Path, settings: CacheSettings) -> None:
         self._root = root
         self._bytes = settings.bytes
-        self._sizes: dict[tuple[Path, float], int] = {}  # by when a folder was used last
+        self._sizes: dict[Path, tuple[float, int]] = {}  # with when each was used last
+
+    def lacks(self, folders: Mapping[Path, float]) -> bool:
+        """Whether something must leave; the folders come with when they were used."""
+        used = sum(self._size(folder, at) for folder, at in folders.items())
+        return used > self.most(used)
 
     def beyond(self, oldest_first: Mapping[Path, float], kept: Collection[Path]) -> Iterator[Path]:
         """The folders, with when they were used, that leave so that the others have room.
@@ -34,11 +39,11 @@ class Room:
         return self._bytes or (used + shutil.disk_usage(self._root).free) // 2
 
     def _size(self, folder: Path, used: float) -> int:
-        key = folder, used
-        if key not in self._sizes:
-            self._sizes = {k: size for k, size in self._sizes.items() if k[0] != folder}
-            self._sizes[key] = sum(map(_size, (folder, *beside(folder))))
-        return self._sizes[key]
+        at, size = self._sizes.get(folder, (None, 0))
+        if at != used:
+            size = sum(map(_size, (folder, *beside(folder))))
+            self._sizes[folder] = used, size
+        return size
 
 
 def beside(folder: Path) -> list[Path]:
