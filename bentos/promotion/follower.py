@@ -123,7 +123,9 @@ class Follower:
 
     def retry(self) -> None:
         """Forget refusals and pauses, so that the next look tries again."""
-        self._rejected = self._vain = None
+        if self._rejected and not self._rejected.for_good:
+            self._rejected = None
+        self._vain = None
         self.hurry()
 
     def hurry(self) -> None:

@@ -26,9 +26,14 @@ class Rejected:
         self.patience.fail()
 
     @property
+    def for_good(self) -> bool:
+        """Whether only another promotion lets it be tried again."""
+        return self._files is None
+
+    @property
     def may_be_repaired(self) -> bool:
         """Whether it is time to look for a repair."""
-        return self._files is not None and self.patience.over
+        return not self.for_good and self.patience.over
 
     def is_same_promotion(self, version: Version) -> bool:
         """Whether it is this version, not promoted again since."""

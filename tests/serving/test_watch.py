@@ -140,6 +140,7 @@ def test_a_release_that_fails_goes_back_by_itself(
     history = [("swap", "1"), ("swap", "2"), ("refusal", "2"), ("withdrawal", "1")]
     assert service.history() == history
     service.look()
+    service.watcher.reload()
     assert service.live == "1", "it is not taken again"
     fresh = open_service(home="fresh")
     fresh.look()
