@@ -16,7 +16,7 @@ from bentos.flavors.schemas import schema_of
 from bentos.refusal import Reason, Refusal
 from bentos.serving.release import Probabilities
 from bentos.settings import ProcessSettings, Rules
-from bentos.tensors import Schema
+from bentos.tensors import BadInput, Schema
 
 PYFUNC = "python_function"
 # Refusals of the ways without code, after which a version may still be isolated.
@@ -38,6 +38,11 @@ def tried(case: Case, house: Path, mlmodel: MLmodel, rules: Rules, place: Path) 
     native = leave(mlmodel, place)
     predict = isolate(house, native.folder, schema, shut, settings).predict
     samples, made_up = samples_of(mlmodel, Opened(None, "predict", schema, predict))
+    try:
+        predict(samples)
+    except BadInput as error:
+        what = "rows made up from its signature" if made_up else "its input example"
+        raise Refusal("samples", f"it cannot answer {what}: {error.message}") from error
     asked = Asked(schema, samples, predict, NO_PROBABILITIES, made_up)
     note = {
         "shut": "its code runs in a sandbox",

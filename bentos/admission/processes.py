@@ -29,6 +29,7 @@ REPLY: Any = wire.Reply | wire.Ready
 KINDS = "biufcUSMmO"  # of arrays that are answers
 ENDING = 5.0  # seconds that it may take to end, once it says nothing any more
 SHELL = 128  # and the signal's number: a status, where another process waited for it
+MOST = 64 << 20  # bytes of what it answers to one batch: a process that serves reads them
 LONGEST = 1000  # characters that it may say of an error
 # A process ends with the thread that started it, so that is one that ends with this process.
 _starter = ThreadPoolExecutor(1, thread_name_prefix="processes")
@@ -101,7 +102,7 @@ class Process:
         try:
             if question is not None:
                 wire.write(cast(Any, self._line), question)
-            said = wire.read(cast(Any, self._answers), REPLY)
+            said = wire.read(cast(Any, self._answers), REPLY, MOST)
         except TimeoutError:
             self.close()
             late = f"one batch took more than {seconds:g} s (processes.batch_seconds)"

@@ -46,6 +46,8 @@ class Model(mlflow.pyfunc.PythonModel):
                 self.kept.append(b"x" * (300 << 20))
             if value == {SHORT}:
                 return []
+            if value == {LARGE}:
+                return ["x" * (70 << 20)]
             if value == {RAISES}:
                 raise ValueError("seven is unlucky")
             if value == {LOOKS}:
@@ -68,15 +70,15 @@ def look():
 
 set_model(Model())
 '''
-CRASHES, HANGS, LEAKS, SHORT, RAISES, LOOKS = 2.0, 3.0, 4.0, 5.0, 7.0, 8.0
+CRASHES, HANGS, LEAKS, SHORT, RAISES, LOOKS, LARGE = 2.0, 3.0, 4.0, 5.0, 7.0, 8.0, 9.0
 
 
 def script(folder: Path, paths: Sequence[str] = (), port: int = 1) -> Path:
     """Write the script of a model."""
     text = SCRIPT
     tricks: dict[str, Any] = {
-        "CRASHES": CRASHES, "HANGS": HANGS, "LEAKS": LEAKS, "SHORT": SHORT, "RAISES": RAISES,
-        "LOOKS": LOOKS, "PORT": port,
+        "CRASHES": CRASHES, "HANGS": HANGS, "LEAKS": LEAKS, "SHORT": SHORT, "LARGE": LARGE,
+        "RAISES": RAISES, "LOOKS": LOOKS, "PORT": port,
     }  # fmt: skip
     for name, value in tricks.items():
         text = text.replace(f"{{{name}}}", repr(value))

@@ -28,7 +28,7 @@ from tests.admission import coded
 from tests.admission.judged import BY_SCHEMA, case
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=f"no sandbox: {unavailable()}")
-LIMITS = ProcessSettings(memory_mb=512, batch_seconds=2.0)
+LIMITS = ProcessSettings(memory_mb=1024, batch_seconds=2.0)
 
 
 def with_code(folder: Path, code: Code = "isolated", **rules: Any) -> Case:
@@ -104,8 +104,9 @@ def for_ever(release: Release, value: float) -> None:
     [
         (coded.CRASHES, "crash", "SIGABRT"),
         (coded.HANGS, "deadline", "more than 2 s"),
-        (coded.LEAKS, "memory", "more than 512 MB"),
+        (coded.LEAKS, "memory", "more than 1024 MB"),
         (coded.SHORT, "answer", "0 answers to 1 rows"),
+        (coded.LARGE, "answer", "a message of 73,400,"),
     ],
 )
 def test_what_fails_is_ended_and_named(opened: Opened, value: float, how: str, said: str) -> None:
@@ -152,6 +153,16 @@ def test_one_of_unknown_columns_is_refused(tmp_path: Path) -> None:
     assert isinstance(verdict, Refused)
     assert verdict.reason == "schema"
     assert "set_signature(MODEL_URI, infer_signature(inputs, outputs))" in verdict.message
+
+
+def test_one_that_cannot_answer_its_example_is_refused(tmp_path: Path) -> None:
+    table = coded.TABLE.assign(x=coded.RAISES)
+    model = coded.script(tmp_path)
+    place = coded.saved(model, tmp_path, input_example=table, **coded.described())
+    verdict = judge(with_code(place))
+    assert isinstance(verdict, Refused)
+    said = "it cannot answer its input example: ValueError: seven is unlucky"
+    assert (verdict.reason, verdict.message) == ("samples", said)
 
 
 def test_its_processes_end_with_their_starter(opened: Opened, tmp_path: Path) -> None:

@@ -27,7 +27,10 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     told = Pyfunc(Path(sys.argv[2]))
     while question := wire.read(sys.stdin.buffer, KNOWN):
-        wire.write(answers, told.reply(question))
+        try:
+            wire.write(answers, told.reply(question))
+        except Exception as error:  # of answers that are no numbers, texts or lists of them
+            wire.write(answers, told.failed(error))
 
 
 class Pyfunc:
@@ -45,9 +48,13 @@ class Pyfunc:
                 return self._load(question.schema)
             return self._answers(Batch(wire.unpacked(question.rows)))
         except BaseException as error:
-            said = f"{type(error).__name__}: {error}"
-            is_row = self.model is not None and not isinstance(error, MemoryError)
-            return wire.Bad(said, "", None) if is_row else wire.Failed(said)
+            return self.failed(error)
+
+    def failed(self, error: BaseException) -> wire.Bad | wire.Failed:
+        """What an error is answered with: it is of the rows, unless the version is not open."""
+        said = f"{type(error).__name__}: {error}"
+        is_row = self.model is not None and not isinstance(error, MemoryError)
+        return wire.Bad(said, "", None) if is_row else wire.Failed(said)
 
     def _load(self, schema: Schema) -> wire.Ready:
         import mlflow.pyfunc
@@ -127,7 +134,7 @@ def _array(values: Any, size: int) -> NDArray[Any]:
     if isinstance(values, dict | str) or not hasattr(values, "__len__"):
         values = [values]  # of models that give one answer to one row
     try:
-        made = np.asarray(values)
+        made = np.empty(0, object) if _holds_texts(values) else np.asarray(values)
     except ValueError:
         made = np.empty(0, object)
     if made.dtype.kind in "biufMm" and made.ndim and len(made) == size:
@@ -136,3 +143,8 @@ def _array(values: Any, size: int) -> NDArray[Any]:
     objects = np.empty(len(held), object)
     objects[:] = [one.model_dump() if hasattr(one, "model_dump") else one for one in held]
     return objects
+
+
+def _holds_texts(values: Any) -> bool:
+    """Whether numpy would give each text the room of the longest."""
+    return isinstance(values, list) and any(isinstance(one, str | bytes) for one in values)

@@ -133,14 +133,14 @@ def write(file: BinaryIO, message: Question | Load | Reply | Ready) -> None:
     file.flush()
 
 
-def read(file: BinaryIO, kind: type[T]) -> T | None:
-    """The next message, or None where the other is gone. Raises Garbled."""
+def read(file: BinaryIO, kind: type[T], most: int = MOST) -> T | None:
+    """The next message, of so many bytes, or None where the other is gone. Raises Garbled."""
     head = file.read(LENGTH)
     if len(head) < LENGTH:
         return None
     size = int.from_bytes(head, "little")
-    if size > MOST:
-        raise Garbled(f"it sends a message of {size:,} bytes; {MOST:,} are read")
+    if size > most:
+        raise Garbled(f"it sends a message of {size:,} bytes; {most:,} are read")
     try:
         return msgspec.msgpack.decode(file.read(size), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadSchema) as error:
