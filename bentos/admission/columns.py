@@ -12,7 +12,7 @@ import msgspec
 from bentos.admission import isolated
 from bentos.admission.budgets import MemoryBudget, check_latency, warm_up
 from bentos.admission.compiling import COMPILED
-from bentos.admission.elsewhere import Tried, elsewhere, serve
+from bentos.admission.elsewhere import elsewhere
 from bentos.admission.forms import leave_opened
 from bentos.admission.isolated import PYFUNC
 from bentos.admission.judge import check_digests
@@ -20,6 +20,7 @@ from bentos.admission.making import Asked, Made, by_graph
 from bentos.admission.networks import compile_network, is_network
 from bentos.admission.pins import check_answers, check_files, sent
 from bentos.admission.quarantine import OF_CODE, in_quarantine, named
+from bentos.admission.stand_ins import Tried, serve
 from bentos.admission.verdict import GRAPH, Admitted, Case
 from bentos.flavors.graphs import NoGraph, compile_model
 from bentos.flavors.mlmodel import MLmodel

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from msgspec import structs
 
-from bentos.admission.elsewhere import Tried
 from bentos.admission.forms import leave
 from bentos.admission.housing import apart, isolate
 from bentos.admission.making import Asked, Made
+from bentos.admission.stand_ins import Tried
 from bentos.admission.verdict import Case
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.opened import Opened

@@ -63,7 +63,7 @@ class Process:
         Raises BadInput, Refusal, Failed, and Failing.
         """
         with self._lock:
-            return self._told(question, kind, seconds)
+            return self._reply(question, kind, seconds)
 
     def check(self) -> None:
         """Raise Failing where it has ended."""
@@ -79,7 +79,7 @@ class Process:
         except psutil.Error:
             return 0
 
-    def _told(self, question: Question | None, kind: type[T], seconds: float) -> T:
+    def _reply(self, question: Question | None, kind: type[T], seconds: float) -> T:
         said = self._said(question, seconds)
         match said:
             case wire.Refused():

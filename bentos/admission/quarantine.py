@@ -15,16 +15,14 @@ from bentos.admission.elsewhere import (
     ONE_THREAD,
     Elsewhere,
     Failure,
-    Tried,
     asking,
-    graph_of,
     line,
     program,
-    proved,
     seconds,
 )
 from bentos.admission.forms import SKOPS, leave_skops
 from bentos.admission.making import Asked, Made
+from bentos.admission.stand_ins import Tried, graph_of, proved
 from bentos.admission.verdict import PACKAGE
 from bentos.flavors import reading
 from bentos.flavors.graphs import NoGraph

@@ -81,7 +81,7 @@ class Watch:
         try:
             self._registry.set_tag(version, WITHDRAWN_TAG, msgspec.json.encode(said).decode())
         except (NotInRegistry, RegistryUnavailable) as error:
-            log.warning("other processes are not told that %s is withdrawn: %s", version, error)
+            log.warning("other processes do not learn that %s is withdrawn: %s", version, error)
 
     def forgive(self, version: Version) -> None:
         """Forget that a version was withdrawn: somebody promoted it anew."""

@@ -18,7 +18,7 @@ NAME = "with code"
 SECONDS = 60.0
 
 
-def told(models: Models) -> Any:
+def reported(models: Models) -> Any:
     return httpx.get(models.place(NAME, "releases")).json()
 
 
@@ -41,7 +41,7 @@ def test_a_model_with_code(models: Models, tmp_path: Path) -> None:
     log(models, script(tmp_path))
     models.promote(NAME)
     assert models.served(NAME, {"x": 10.0}) == {"double": 20.0}
-    assert told(models)["live"]["runs"] == "isolated"
+    assert reported(models)["live"]["runs"] == "isolated"
     models.promote(NAME, "2")
     models.served(NAME, {"x": 10.0}, "2")
     several = models.ask(NAME, [{"x": 10.0}, {"x": 11.0}])
@@ -68,8 +68,8 @@ def test_a_model_with_code(models: Models, tmp_path: Path) -> None:
     crashed = models.ask(NAME, {"x": CRASHES})
     assert crashed.status_code == 503
     assert "SIGABRT" in crashed.text
-    wait_for(lambda: told(models)["live"]["version"] == "1", SECONDS)
-    refused = told(models)["refused"]
+    wait_for(lambda: reported(models)["live"]["version"] == "1", SECONDS)
+    refused = reported(models)["refused"]
     assert (refused["version"], refused["reason"]) == ("2", "crash")
     assert "failed 3 times in 10 minutes" in refused["message"]
     assert models.served(NAME, {"x": 10.0}, "1") == {"double": 20.0}

@@ -9,7 +9,7 @@ from bentos.serving.failures import FailedTooOften, Failing, Failures, Patience
 
 
 class Process:
-    """A model's, which fails as it is told."""
+    """A model's, which fails as it is asked to."""
 
     def __init__(self) -> None:
         self.started = 0

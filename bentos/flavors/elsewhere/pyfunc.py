@@ -25,12 +25,12 @@ def main() -> None:
     """Serve who started this, until that is gone."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
-    told = Pyfunc(Path(sys.argv[2]))
+    opened = Pyfunc(Path(sys.argv[2]))
     while question := wire.read(sys.stdin.buffer, KNOWN):
         try:
-            wire.write(answers, told.reply(question))
+            wire.write(answers, opened.reply(question))
         except Exception as error:  # of answers that are no numbers, texts or lists of them
-            wire.write(answers, told.failed(error))
+            wire.write(answers, opened.failed(error))
 
 
 class Pyfunc:
