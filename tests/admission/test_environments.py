@@ -19,7 +19,7 @@ from sklearn.cluster import KMeans
 
 from benchmarks import old_models
 from benchmarks.releases import judged
-from bentos.admission import elsewhere, environments, installing
+from bentos.admission import environments, installing, stand_ins
 from bentos.admission.environments import Environments, digest
 from bentos.admission.judging import judge
 from bentos.admission.office import Office
@@ -171,8 +171,8 @@ def test_where_answers_differ_here_a_runner_serves(
     mlmodel = saved(logged, "both", tmp_path)
     opened = open_model(mlmodel)
     opened.model[-1].intercept_[0] += 1  # type: ignore[index]
-    monkeypatch.setattr(elsewhere, "PROOF_SECONDS", 0.2)
-    monkeypatch.setattr(elsewhere, "open_model", lambda _: opened)
+    monkeypatch.setattr(stand_ins, "PROOF_SECONDS", 0.2)
+    monkeypatch.setattr(stand_ins, "open_model", lambda _: opened)
     verdict, asked = elsewhere_judged(mlmodel.folder, compile=False)
     assert isinstance(verdict, Admitted), verdict
     assert (verdict.runs, verdict.python) == ("runner", sys.executable)
