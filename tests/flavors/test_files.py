@@ -193,12 +193,6 @@ def test_xgboosts_trees_that_lead_back(tmp_path: Path) -> None:
     refused("load", "points outside itself|while loading", lambda: open_model(mlmodel))
 
 
-def test_a_network_as_a_pickle(tmp_path: Path) -> None:
-    mlmodel = saved(CASES["torch"](), "both", tmp_path)
-    (mlmodel.folder / "data/model.pth").write_bytes(b"")
-    refused("pickle", "input_example of two rows", lambda: open_model(mlmodel))
-
-
 def test_a_library_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
