@@ -4,6 +4,7 @@ It takes seconds and hundreds of megabytes, so only the process that judges a ve
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -30,6 +31,18 @@ class Keras(torch.nn.Module):
         given = self.model(rows[0] if len(rows) == 1 else list(rows), training=False)
         many = given.values() if isinstance(given, dict) else given
         return list(many) if isinstance(given, dict | list | tuple) else [given]
+
+
+class Program(torch.nn.Module):
+    """A program of `torch.export`, without what it says of the rows that it was made of."""
+
+    def __init__(self, program: Any) -> None:
+        super().__init__()
+        self.model = program.module(check_guards=False)
+
+    def forward(self, *rows: torch.Tensor) -> Any:
+        """All outputs."""
+        return self.model(*rows)
 
 
 class Forecaster(torch.nn.Module):
@@ -68,15 +81,7 @@ def export(model: Any) -> bytes:
         raise NoGraph(f"{type(model).__name__} is no network of torch")
     sides = network.sides
     try:
-        program = renamed(_program(model, sides))
-        made = torch.onnx.export(
-            program,
-            dynamo=True,
-            verbose=False,
-            input_names=[f"in{at}" for at in range(len(sides.inputs))],
-            output_names=[f"out{at}" for at in range(max(1, len(sides.outputs)))],
-            custom_translation_table=translations(),
-        )
+        made = _made(model, sides)
     except Exception as error:
         raise NoGraph(f"torch cannot export it: {_said(error)}") from error
     if made is None:
@@ -86,21 +91,54 @@ def export(model: Any) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-def _program(model: Any, sides: Sides) -> Any:
+def _made(model: Any, sides: Sides) -> Any:
+    """What the exporter gives. A program that it does not take is exported once more before.
+
+    Such is one that was made of rows as pandas lays them out, column after column.
+    """
     if isinstance(model, torch.export.ExportedProgram):
-        return model
-    module = Forecaster(model) if hasattr(model, "network") else Keras(model)
+        with suppress(Exception):
+            return _exported(model, sides)
+    return _exported(_program(model, sides), sides)
+
+
+def _exported(program: Any, sides: Sides) -> Any:
+    return torch.onnx.export(
+        renamed(program),
+        dynamo=True,
+        verbose=False,
+        input_names=[f"in{at}" for at in range(len(sides.inputs))],
+        output_names=[f"out{at}" for at in range(max(1, len(sides.outputs)))],
+        custom_translation_table=translations(),
+    )
+
+
+def _program(model: Any, sides: Sides) -> Any:
+    module = _module(model)
     examples = tuple(
-        torch.zeros([ROWS, *(ANY_SIZE if n < 0 else n for n in shape[1:])], dtype=_dtype(dtype))
+        torch.zeros(
+            [
+                ROWS if shape[0] < 0 else shape[0],
+                *(ANY_SIZE if size < 0 else size for size in shape[1:]),
+            ],
+            dtype=_dtype(dtype),
+        )
         for _, dtype, shape in sides.inputs
     )
     rows = torch.export.Dim("rows")
     sizes = tuple(_sizes(rows, shape) for _, _, shape in sides.inputs)
     with torch.no_grad():
         return torch.export.export(
-            module.eval(), examples, strict=False,
-            dynamic_shapes=(sizes,) if isinstance(module, Keras) else sizes,
+            module, examples, strict=False,
+            dynamic_shapes=sizes if isinstance(module, Forecaster) else (sizes,),
         )  # fmt: skip
+
+
+def _module(model: Any) -> torch.nn.Module:
+    if isinstance(model, torch.export.ExportedProgram):
+        return Program(model)
+    module = Forecaster(model) if hasattr(model, "network") else Keras(model)
+    return module.eval()
 
 
 def _sizes(rows: Any, shape: tuple[int, ...]) -> Mapping[int, Any]:

@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import mlflow.pytorch
 import numpy as np
 import pytest
 import torch
@@ -27,6 +29,7 @@ from bentos.flavors.loading import Loaded
 from bentos.flavors.natives import Predict, guarded
 from bentos.flavors.networks import graph_predict
 from bentos.flavors.samples import made_up
+from bentos.flavors.torch_file import open_program
 from bentos.flavors.torch_networks import network_of
 from bentos.process import one_thread
 from bentos.tensors import BadInput, Batch, Schema
@@ -183,6 +186,20 @@ def test_a_frozen_number_of_rows_is_asked_for_so_many(tmp_path: Path, rows: int)
     predictors = [tensors(model)[1]] if rows == 1 else compiled(model, tmp_path)[1:]
     for predict in predictors:
         alike(Batch({"prediction": wanted}), predict(given))
+
+
+def test_an_example_as_pandas_lays_it_out(tmp_path: Path) -> None:
+    """Column after column, the first rows of them: MLflow makes a program of these as they are."""
+    rows = np.asfortranarray(RANDOM.normal(size=(50, 3)).astype(np.float32))[:5]
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pytorch.save_model(
+            model, tmp_path / "model", input_example=rows, pip_requirements=[]
+        )
+    _, native, graph = compiled(open_program(tmp_path / "model/data/model.pt2"), tmp_path)
+    given = Batch({"": RANDOM.normal(size=(100, 3)).astype(np.float32)})
+    alike(native(given), graph(given))
 
 
 def test_float64_keeps_its_precision(tmp_path: Path) -> None:
