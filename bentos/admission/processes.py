@@ -46,6 +46,7 @@ class Process:
         """Start it; `held` is a file that stays open for as long as it is there."""
         self._memory_mb = memory_mb
         self._lock = Lock()
+        self._failed: Failing | None = None
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -63,7 +64,13 @@ class Process:
         Raises BadInput, Refusal, Failed, and Failing.
         """
         with self._lock:
-            return self._reply(question, kind, seconds)
+            if self._failed:  # what comes after says only that it is gone
+                raise self._failed
+            try:
+                return self._reply(question, kind, seconds)
+            except Failing as error:
+                self._failed = error
+                raise
 
     def check(self) -> None:
         """Raise Failing where it has ended."""
@@ -131,7 +138,9 @@ class Process:
     def _odd(self, why: str) -> Failing:
         """Its answers are none, so that nothing that follows can be believed."""
         self.close()
-        return Failing("answer", f"its process gave no answer that can be read: {why[:LONGEST]}")
+        said = f"its process gave no answer that can be read: {why[:LONGEST]}"
+        self._failed = Failing("answer", said)
+        return self._failed
 
     def _ended(self) -> Failing:
         try:

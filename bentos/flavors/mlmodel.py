@@ -18,6 +18,7 @@ FLAVORS = (
 METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
 PICKLE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill", ".pth", ".pt", ".bin"}
 PICKLE_FORMATS = {"pickle", "cloudpickle", "joblib", "dill"}
+WITH_CODE = "any other runs its code by permission: quarantine and models.isolated, docs/models.md"
 PICKLE_MAGIC = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
 
@@ -92,7 +93,7 @@ class MLmodel:
             raise Refusal(
                 "flavor",
                 f"the version has the flavors {found}; exactly one of {known} can be served: "
-                "log it with that flavor's log_model",
+                f"log it with that flavor's log_model; {WITH_CODE}",
             )
 
     def refuse_pickles(self) -> None:
@@ -120,8 +121,9 @@ class MLmodel:
                 if options.get(key):
                     raise Refusal(
                         "code",
-                        f"the {name} flavor brings code along ({key}: {options[key]!r}); list the "
-                        "model in admission.allow_code if you trust whoever can write it",
+                        f"the {name} flavor brings code along ({key}: {options[key]!r}); if you "
+                        "trust whoever can write it, list a service's own model in "
+                        f"admission.allow_code; {WITH_CODE}",
                     )
         scripts = sorted(self.folder.rglob("*.py"))
         if scripts:

@@ -91,7 +91,7 @@ def _check_names(path: Path) -> None:
         foreign = sorted(set(names_in(path)) - LAYERS)
     except Exception as error:  # it knows the instructions of torch.save alone
         raise Refusal(
-            "pickle", f"{path.name} holds more than layers and their weights ({error}): {MEND}"
+            "pickle", f"{path.name} holds code, or a class of your own, beside torch's: {MEND}"
         ) from error
     if foreign:
         raise Refusal(

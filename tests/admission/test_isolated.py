@@ -120,6 +120,8 @@ def test_what_fails_is_ended_and_named(opened: Opened, value: float, how: str, s
     assert failing.value.how == how
     with pytest.raises(Failing):
         process.check()
+    with pytest.raises(Failing, match=said):  # not that it is gone: an admission asks again
+        release.predict(rows(1.0))
 
 
 def test_with_permission_it_reaches_the_network(opened: Opened, listening: socket.socket) -> None:
