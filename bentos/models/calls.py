@@ -15,6 +15,7 @@ from bentos.serving.table import Table
 from bentos.tensors import BadInput, Batch, Schema
 from bentos.tensors.schema import PROBABILITIES
 from bentos.web.errors import HTTPError, NotReady, clip
+from bentos.web.following import NOT_KNOWN
 from bentos.web.hot import predict, unfit
 
 TRIES = 5
@@ -81,7 +82,7 @@ def find(rack: Models, name: str) -> Slot[Row, Row]:
     if slot is not None:
         return slot
     if not rack.known:
-        raise NotReady("Which models are promoted is not known yet: MLflow was not read so far")
+        raise NotReady(NOT_KNOWN)
     known = ", ".join(slot.name for slot in rack.slots) or "none yet"
     raise HTTPError(404, f"No model {clip(name)!r} is promoted. Those that are: {clip(known)}")
 

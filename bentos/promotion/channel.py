@@ -89,7 +89,9 @@ def point(
     known = [alias for alias in aliases if alias == channel.alias or model.alias(alias)]
     if channel.newest and not known and _newest(model) != version.version:
         return _copy(registry, version, version.name, channel, user)
-    _move(registry, version, channel, known, user)
+    moves = bool(channel.stage) or any(model.alias(a) != version.version for a in known)
+    if moves or channel.newest:
+        _move(registry, version, channel, known, user)
     return version
 
 

@@ -47,14 +47,16 @@ def joined(lines: Iterable[Event], limit: int) -> list[Event]:
     """The latest `limit` events, each once, though each process of the machine wrote a line.
 
     Lines and events are newest first. An event is its earliest line. A process writes one line of
-    an event, so its second line is another event, however soon it follows.
+    an event, so its second line is another event, however soon it follows. It joins the event that
+    is nearest to it: others may have a line less, of a process that had ended or not begun.
     """
     groups: list[_Group] = []
     alike: defaultdict[tuple[str, ...], list[_Group]] = defaultdict(list)
     for line in lines:
         key = (line.channel, line.what, line.version, line.why)
         alike[key] = [g for g in alike[key] if g.latest - line.seconds <= JOINED_SECONDS]
-        group = next((g for g in alike[key] if line.replica not in g.replicas), None)
+        nearest = reversed(alike[key])
+        group = next((g for g in nearest if line.replica not in g.replicas), None)
         if group:
             group.add(line)
         elif len(groups) < limit:
@@ -62,4 +64,4 @@ def joined(lines: Iterable[Event], limit: int) -> list[Event]:
             alike[key].append(groups[-1])
         elif groups[-1].latest - line.seconds > JOINED_SECONDS:
             break
-    return [group.first for group in groups]
+    return sorted((group.first for group in groups), key=lambda event: event.at, reverse=True)

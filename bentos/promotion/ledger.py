@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS memory (
 INSERT = "INSERT INTO event VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 COLUMNS = "at, replica, channel, model, version, run_id, digest, what, who, why"
 HISTORY = f"SELECT {COLUMNS} FROM event WHERE model = ? ORDER BY at DESC, id DESC"  # noqa: S608
+CREDITED = "SELECT 1 FROM event WHERE model = ? AND version = ? AND at >= ? AND who != '' LIMIT 1"
 SERVING_AT = f"""
 SELECT {COLUMNS} FROM event WHERE id IN (
     SELECT MAX(id) FROM event WHERE model = ? AND at <= ? AND what != 'refusal'
@@ -68,6 +69,12 @@ class Ledger:
         )
         with self._open() as db:
             db.execute(INSERT, msgspec.structs.astuple(event))
+
+    def credited(self, version: Version, since: datetime) -> bool:
+        """Whether somebody was named for a promotion of a version, by whatever process."""
+        with self._open() as db:
+            asked = (version.name, version.version, stamp(since))
+            return db.execute(CREDITED, asked).fetchone() is not None
 
     def history(self, model: str, limit: int = 1000) -> list[Event]:
         """The latest events of a model, oldest first; each once, whoever wrote a line of it."""

@@ -30,9 +30,14 @@ def promoter(version: Version, channel: Channel, now: datetime) -> str:
     return ""
 
 
+def when(version: Version) -> datetime | None:
+    """When the command moved a version, where it says so."""
+    return _time(version.tag(PROMOTED_BY_TAG).rpartition(", ")[2])
+
+
 def is_copied(version: Version) -> bool:
     """Whether a version came with the tag of another one: from before there was this one."""
-    at = _time(version.tag(PROMOTED_BY_TAG).rpartition(", ")[2])
+    at = when(version)
     return at is not None and at < moment(version.creation_timestamp)
 
 

@@ -10,7 +10,7 @@ from bentos.flavors.opening import FROM_PICKLE
 from bentos.promotion.channel import Promotions
 from bentos.promotion.ledger import Ledger, What
 from bentos.promotion.notes import Note, Notes
-from bentos.promotion.promoter import promoter
+from bentos.promotion.promoter import promoter, when
 from bentos.refusal import Refusal
 from bentos.registry.client import Version
 from bentos.registry.tags import PROMOTED_BY_TAG, State
@@ -93,6 +93,9 @@ class Reporter:
         if what not in PROMOTED or tag in self._credited:
             return ""
         self._credited.add(tag)
+        at = when(version)
+        if at and self._ledger.credited(version, at):  # by a process that was here before
+            return ""
         return promoter(version, self._slot.channel, datetime.now(UTC))
 
 

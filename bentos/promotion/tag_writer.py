@@ -109,7 +109,8 @@ class TagWriter:
         return model.alias(alias) if alias and model.name not in self._barred else None
 
     def _remove(self, version: Version, which: Callable[[str], bool]) -> None:
-        for tag in version.tags:
+        shows_whose = (OWNER_TAG, SINCE_TAG)  # the last, if this breaks off
+        for tag in sorted(version.tags, key=lambda tag: tag.key in shows_whose):
             if which(tag.key):
                 with suppress(NotInRegistry):  # another process was faster
                     self._registry.delete_tag(version, tag.key)

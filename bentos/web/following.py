@@ -9,8 +9,10 @@ from bentos.promotion.watcher import Watcher
 from bentos.registry.client import RegistryUnavailable
 from bentos.serving.rack import Rack
 from bentos.serving.slot import Slot
-from bentos.web.errors import Unavailable
+from bentos.web.errors import NotReady, Unavailable
 from bentos.web.history import History, history
+
+NOT_KNOWN = "Which models are promoted is not known yet: MLflow was not read so far"
 
 
 class Feed(Protocol):
@@ -95,11 +97,16 @@ class Following:
         return await run_sync(history, self.started.ledger, models, racks, query)
 
     async def slot(self, rack: Rack[Any, Any], name: str) -> Slot[Any, Any] | None:
-        """The slot of a model by its caller's name; the registry is asked for one that is new."""
+        """The slot of a model by its caller's name; the registry is asked for one that is new.
+
+        Raises NotReady where it is not known yet which models there are.
+        """
         found = rack.get(name)
         if found is None and self.watcher:
             await self.watcher.looked_anew()
             found = rack.get(name)
+        if found is None and not rack.known:
+            raise NotReady(NOT_KNOWN)
         return found
 
     def report(self) -> dict[str, Any]:

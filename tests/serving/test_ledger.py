@@ -128,6 +128,18 @@ def test_one_event_of_two_workers_is_one_line(
     ]
 
 
+def test_a_line_of_a_worker_that_died_is_of_its_own_time(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its successor has another name, and wrote of what came after alone."""
+    for replica, number in [("a", 1), ("b", 1), ("b", 2), ("c", 2), ("b", 1), ("c", 1)]:
+        monkeypatch.setattr(module, "REPLICA", replica)
+        clock.time += timedelta(seconds=1)
+        ledger.record("swap", CHANNEL, version(number), "because")
+    seen = [(event.at[17:19], event.version) for event in ledger.history("gas")]
+    assert seen == [("01", "1"), ("03", "2"), ("05", "1")]
+
+
 def test_lines_of_another_time_reason_or_channel_are_other_events(
     ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

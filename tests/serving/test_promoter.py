@@ -92,6 +92,37 @@ def test_an_alias_that_moves_away_and_back_is_nobodys(
     ]  # fmt: skip
 
 
+def test_a_process_that_starts_later_credits_nobody_again(
+    shelf: Shelf, open_service: Open, registry: Registry
+) -> None:
+    service = open_service(PRODUCTION)
+    for _ in "12":
+        point(registry, shelf.add(), ALIAS, "ana")
+        service.look()
+    registry.set_alias(shelf.name, "1", "production")
+    later = open_service(PRODUCTION)
+    later.look()
+    history = service.watcher.ledger.history(shelf.name)
+    assert [(event.version, event.who) for event in history] == [
+        ("1", "ana"), ("2", "ana"), ("1", ""),
+    ]  # fmt: skip
+
+
+def test_a_command_that_moves_nothing_is_nobodys_later(
+    shelf: Shelf, open_service: Open, registry: Registry
+) -> None:
+    service = open_service(PRODUCTION)
+    shelf.add()
+    registry.set_alias(shelf.name, shelf.add().version, "production")
+    service.look()
+    point(registry, shelf.version(2), ALIAS, "ana")
+    for number in "12":
+        registry.set_alias(shelf.name, number, "production")
+        service.look()
+    history = service.watcher.ledger.history(shelf.name)
+    assert [event.who for event in history] == ["", "", ""]
+
+
 def test_the_tag_names_the_time_of_the_move(shelf: Shelf, registry: Registry) -> None:
     point(registry, shelf.add(), PRODUCTION, "ana")
     version = shelf.version(1)
