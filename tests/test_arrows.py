@@ -129,3 +129,15 @@ def test_bentoml_is_imported_where_services_are_bound_to_it() -> None:
 def test_serving_knows_no_disk_and_no_http() -> None:
     used = {o.split(".")[0] for n in BENTOS if room(n) == "serving" for o in GRAPH[n]}
     assert used & OUTSIDE == set()
+
+
+def test_what_unpickles_is_reached_from_the_other_process_alone() -> None:
+    """It runs what a version brings, so nothing but the program of a quarantine imports it."""
+    running, teller = "bentos.flavors.elsewhere.running", "bentos.flavors.elsewhere.teller"
+
+    def users(module: str) -> set[str]:
+        held = {name: list(imports(path)) for name, path in BENTOS.items()}
+        return {name for name in held if any(one.startswith(module) for one in held[name])}
+
+    assert users(running) == {teller}
+    assert users(teller) == set()  # it is started, by its name in `start`

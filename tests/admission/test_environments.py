@@ -30,13 +30,13 @@ from bentos.flavors.opening import open_model
 from bentos.refusal import Refusal
 from bentos.registry.client import Registry, Version
 from bentos.registry.sources import StoreUnavailable
-from bentos.sandbox import unavailable
 from tests.admission.judged import BY_SCHEMA, case
 from tests.admission.test_release_store import Counting, artifacts, store
 from tests.flavors.kinds import CASES
 from tests.flavors.logged import rows, saved
 from tests.flavors.test_opening import batch, same
 from tests.serving.refusals import refused
+from tests.shut_in import require_sandbox
 
 OLD = "1.5.2"
 
@@ -266,9 +266,7 @@ with open(sys.argv[1], "wb") as file:
 
 
 def test_an_older_release_in_quarantine(tmp_path: Path) -> None:
-    if why := unavailable():
-        assert not os.environ.get("CI"), why
-        pytest.skip(why)
+    require_sandbox()
     folder, old = version(tmp_path / "model", OLD), python_of(OLD)
     subprocess.run([old, "-c", SEARCH, folder / "model.pkl"], check=True, env={})
     verdict, _ = elsewhere_judged(folder, str(old), quarantine=["*"])

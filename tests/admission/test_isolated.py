@@ -19,16 +19,20 @@ from bentos.admission.judging import judge
 from bentos.admission.processes import Process
 from bentos.admission.releases import open_release
 from bentos.admission.verdict import Admitted, Case, Code, Refused
-from bentos.sandbox import unavailable
 from bentos.serving.failures import Failing
 from bentos.serving.release import Release
 from bentos.settings import ProcessSettings
 from bentos.tensors import BadInput, Batch, Column, Schema
 from tests.admission import coded
 from tests.admission.judged import BY_SCHEMA, case
+from tests.shut_in import require_sandbox
 
-pytestmark = pytest.mark.skipif(unavailable() is not None, reason=f"no sandbox: {unavailable()}")
 LIMITS = ProcessSettings(memory_mb=1024, batch_seconds=2.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _available() -> None:
+    require_sandbox()
 
 
 def with_code(folder: Path, code: Code = "isolated", **rules: Any) -> Case:

@@ -1,6 +1,5 @@
 """Versions whose own code runs once, shut in."""
 
-import os
 import re
 import sys
 import time
@@ -27,10 +26,10 @@ from bentos.admission.judging import judge
 from bentos.admission.office import Office
 from bentos.admission.releases import open_release
 from bentos.admission.verdict import Admitted, Refused
-from bentos.sandbox import unavailable
 from bentos.tensors import Batch
 from tests.admission.hostile_code import DEEDS, Canaries, canaries
 from tests.admission.judged import BY_SCHEMA, case
+from tests.shut_in import require_sandbox
 
 ALL: dict[str, Any] = {"quarantine": ["loc*"]}
 TABLE = pd.DataFrame(np.random.default_rng(0).random((200, 3)), columns=list("abc"))
@@ -40,9 +39,7 @@ ABOVE = (TABLE.a > TABLE.b).astype(int)
 
 @pytest.fixture(scope="module", autouse=True)
 def _available() -> None:
-    if why := unavailable():
-        assert not os.environ.get("CI"), why
-        pytest.skip(why)
+    require_sandbox()
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,18 @@ import httpx
 import psutil
 import pytest
 
-from bentos.sandbox import unavailable
 from tests.admission.coded import CRASHES, HANGS, Doubles, described, pyfunc, script
 from tests.models.conftest import Models
+from tests.shut_in import require_sandbox
 from tests.stack import wait_for
 
-pytestmark = pytest.mark.skipif(unavailable() is not None, reason=f"no sandbox: {unavailable()}")
 NAME = "with code"
 SECONDS = 60.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _available() -> None:
+    require_sandbox()
 
 
 def reported(models: Models) -> Any:
