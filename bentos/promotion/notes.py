@@ -2,13 +2,15 @@
 
 A process first changes its own record (see `replicas`), then the tags of the version, which are
 derived from the records of all. So many may write at once: the last one to write derives them from
-what all have written.
+what all have written. Those of one machine write one after the other: mostly, the first has written
+all that there is to say.
 """
 
 import logging
+import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 
@@ -31,6 +33,7 @@ from bentos.registry.tags import RECORD_TAG, State
 
 log = logging.getLogger(__name__)
 
+BRIEF = 1.0  # seconds: a check that ends sooner is not told of, only what came of it
 HOLDING = ("live", "challenger", "admitting")  # what goes on; the most important first
 Key = tuple[str, str]
 
@@ -44,6 +47,7 @@ class Note:
     reason: str = ""
     channel: str = ""
     runs: str = ""
+    put_at: float = field(default_factory=time.monotonic)
 
     @property
     def key(self) -> Key:
@@ -54,9 +58,16 @@ class Note:
 class Notes:
     """The notes of one process, written when the registry can be reached. Thread-safe."""
 
-    def __init__(self, registry: Registry, locks: ReplicaLocks, writer: TagWriter) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        locks: ReplicaLocks,
+        writer: TagWriter,
+        brief: float = BRIEF,
+    ) -> None:
         self._registry = registry
         self._locks = locks
+        self._brief = brief
         self._writer = writer
         self._cleaner = TagCleaner(registry, locks, writer)
         self._pending: dict[Key, Note] = {}
@@ -112,7 +123,9 @@ class Notes:
     def _write_pending(self) -> None:
         """Write all; a note that the registry does not take delays no other."""
         with self._lock:
-            taken, self._pending = list(self._pending.values()), {}
+            taken = [note for note in self._pending.values() if not self._may_end_soon(note)]
+            for note in taken:
+                del self._pending[note.key]
         failed: list[CallFailed] = []
         for place, note in enumerate(taken):
             try:
@@ -130,6 +143,10 @@ class Notes:
                 raise
         if failed:
             raise failed[0]
+
+    def _may_end_soon(self, note: Note) -> bool:
+        begun = note.state == "admitting" and not note.reason
+        return begun and time.monotonic() - note.put_at < self._brief
 
     def _keep(self, notes: list[Note]) -> None:
         with self._lock:
@@ -155,8 +172,12 @@ class Notes:
             self._lost.pop()
 
     def _write(self, note: Note) -> None:
+        self._record(note.version.name)
+        with self._locks.writing():
+            self._write_tags(note)
+
+    def _write_tags(self, note: Note) -> None:
         name, number = note.key
-        self._record(name)
         version, model = self._registry.version(name, number), self._registry.model(name)
         if note.state in HOLDING and self._locks.me not in records(model):
             self._record(name, again=True)  # the model was made anew since

@@ -7,7 +7,8 @@ what it says changes, and one of them every minute: that one tells that the proc
 
 import logging
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -113,11 +114,22 @@ class ReplicaLocks:
         self.me = me or f"{REPLICA}-{secrets.token_hex(2)}"
         self._folder = folder
         self._lock = FileLock(folder / self.me, thread_local=False)
+        self._pen = FileLock(folder.with_suffix(".lock"), thread_local=False)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(PATIENCE_SECONDS)
         except (OSError, Timeout) as error:
             log.warning("others will not see at once that this process has ended: %s", error)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write after the others of this home have written; with them, if they take long."""
+        with suppress(OSError, Timeout):
+            self._pen.acquire(PATIENCE_SECONDS)
+        try:
+            yield
+        finally:
+            self._pen.release()
 
     def dead(self) -> set[str]:
         """Those that ended without taking back what they said."""

@@ -23,9 +23,12 @@ def version(shelf: Shelf) -> Version:
 def opened(tmp_path: Path) -> Open:
     """The notes of a replica of one home."""
 
-    def notes(registry: Registry, replica: str = "", alias: str = "live") -> Notes:
+    def notes(registry: Registry, replica: str = "", alias: str = "live", brief: float = 0) -> Notes:
         return Notes(
-            registry, ReplicaLocks(tmp_path, replica), TagWriter(registry, lambda model: alias)
+            registry,
+            ReplicaLocks(tmp_path / "replicas", replica),
+            TagWriter(registry, lambda model: alias),
+            brief,
         )
 
     return notes

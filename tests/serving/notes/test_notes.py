@@ -153,3 +153,37 @@ def test_many_threads_flush_at_once(registry: Registry, opened: Open) -> None:
                 flushing.result(180)
     for version in versions:
         assert tags_of(registry, version) == {"state": "live", "replicas": "1"}
+
+
+def test_a_check_that_ends_soon_is_not_told_of(
+    registry: Registry, version: Version, opened: Open
+) -> None:
+    notes = opened(registry, brief=3600)
+    notes.put(Note(version, "admitting"))
+    notes.flush()
+    assert tags_of(registry, version) == {}
+    notes.put(Note(version, "admitting", "S3 is down"))  # that may take long
+    notes.flush()
+    assert tags_of(registry, version)["reason"] == "S3 is down"
+    notes.put(Note(version, "live"))
+    notes.flush()
+    assert tags_of(registry, version)["state"] == "live"
+
+
+def test_replicas_of_one_home_do_not_write_the_same_twice(
+    registry: Registry, version: Version, opened: Open
+) -> None:
+    def counting(version: Version, key: str, value: str) -> None:
+        written.append(key)
+        write(version, key, value)
+
+    written: list[str] = []
+    write = registry.set_tag
+    several = [opened(registry, name) for name in "abcd"]
+    for notes in several:
+        notes.put(Note(version, "live"))
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as threads:
+        patch.setattr(registry, "set_tag", counting)
+        list(threads.map(lambda notes: notes.flush(), several))
+    assert tags_of(registry, version) == {"state": "live", "replicas": "4"}
+    assert [written.count(key) for key in ("serving.state", "serving.since")] == [1, 1]

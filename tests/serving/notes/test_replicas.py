@@ -74,7 +74,7 @@ def test_a_restarted_replica_rights_what_its_machine_said(
     assert words(registry, version) == f"retired NOW: replaced by {second}"
     assert tags_of(registry, second) == {"state": "live", "replicas": "1"}
     see(registry, version, after, version.name)
-    assert [path.name for path in tmp_path.iterdir()] == ["after"]
+    assert [path.name for path in (tmp_path / "replicas").iterdir()] == ["after"]
 
 
 def test_what_a_killed_replica_served_last_is_said_to_have_stopped(
