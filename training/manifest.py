@@ -65,7 +65,7 @@ def check(name: str, predict: Predict, samples: Samples) -> None:
 
 def write_manifest(folder: Path, samples: Samples, libraries: Sequence[str]) -> str:
     """Write ascenso/samples.json and ascenso/manifest.json; give the manifest's SHA-256."""
-    (folder / "ascenso").mkdir()
+    (folder / "ascenso").mkdir(exist_ok=True)
     (folder / "ascenso" / "samples.json").write_text(
         json.dumps(
             {

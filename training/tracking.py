@@ -27,6 +27,7 @@ from mlflow import MlflowClient
 from training.data import Dataset
 from training.errors import RegistryError
 from training.manifest import Predict, Samples, check, versions, write_manifest
+from training.usual import Usual
 
 log = logging.getLogger("training")
 
@@ -115,12 +116,13 @@ def register(
     samples: Samples,
     libraries: Sequence[str],
     load: Callable[[Path], Predict] | None = None,
+    usual: Usual | None = None,
 ) -> ModelVersion:
     """Store a model under the active run and make it a new version of the model `name`.
 
     `save` is a flavor's `save_model` for a path that does not exist yet; `load` reads that
     folder back, without pickle, as a function of the sample inputs. `libraries` are those that
-    matter for reading it back, by package name.
+    matter for reading it back, by package name. `usual` is what services compare their calls with.
     Raises `TrainingError` when the stored model does not reproduce its samples, and `InputError`
     for a library that is not installed.
     """
@@ -133,6 +135,8 @@ def register(
         save(folder)
         if load is not None:
             check(name, load(folder), samples)
+        if usual is not None:
+            usual.write(folder)
         version = upload(name, folder, samples, libraries, active)
     announce(version)
     return version

@@ -21,6 +21,7 @@ from bentos.admission.networks import compile_network, is_network
 from bentos.admission.pins import check_answers, check_files, sent
 from bentos.admission.quarantine import OF_CODE, in_quarantine, named
 from bentos.admission.stand_ins import Tried, serve
+from bentos.admission.usual import leave_usual
 from bentos.admission.verdict import GRAPH, Admitted, Case
 from bentos.flavors.graphs import NoGraph, compile_model
 from bentos.flavors.mlmodel import MLmodel
@@ -91,7 +92,9 @@ def _read(case: Case, mlmodel: MLmodel, settings: Rules, place: Path) -> Tried:
     samples, made_up = _samples(mlmodel, opened, settings)
     shares = Probabilities(*shares_of(opened, samples))
     asked = Asked(opened.schema, samples, opened.predict, shares, made_up)
-    return Tried(asked, _made(mlmodel, opened, asked, settings, place), opened.note)
+    made = _made(mlmodel, opened, asked, settings, place)
+    leave_usual(mlmodel, opened.carried, opened.schema, made.predict, place)
+    return Tried(asked, made, opened.note)
 
 
 def _samples(mlmodel: MLmodel, opened: Opened, settings: Rules) -> tuple[Batch, bool]:

@@ -47,11 +47,11 @@ class Example:
             return {known.name for known in carried.columns if not known.unused} <= names
         return len(self.columns) == width
 
-    def batch(self, schema: Schema) -> Batch | None:
-        """The rows in the columns of a schema, or None where they do not fit."""
+    def batch(self, schema: Schema, most: int = MOST_ROWS) -> Batch | None:
+        """The first rows in the columns of a schema, or None where they do not fit."""
         try:
             named = self._named(schema)
-            return Batch({c.name: array(named[c.name], c) for c in schema.inputs})
+            return Batch({c.name: array(named[c.name][:most], c) for c in schema.inputs})
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -126,7 +126,7 @@ def _json(stored: Any, carried: Carried | None) -> Example | None:
         stored = [stored]
     if stored and all(isinstance(row, dict) for row in stored):
         if objects:
-            return Example((Column("", "json"),), {"": stored[:MOST_ROWS]})
+            return Example((Column("", "json"),), {"": stored})
         names = dict.fromkeys(name for row in stored for name in row)
         return _table({name: [row.get(name) for row in stored] for name in names})
     return _rows(stored, carried)
@@ -140,7 +140,7 @@ def _rows(rows: list[Any], carried: Carried | None) -> Example | None:
         width = len(carried.columns) if carried else 1
         if width == len(rows) > 1:
             return _rows([rows], carried)
-        return Example((_column("", rows),), {"": rows[:MOST_ROWS]})
+        return Example((_column("", rows),), {"": rows})
     flat = [value for row in rows for value in row]
     if any(isinstance(value, list) for value in flat) or dtype_of(
         [value for value in flat if not is_missing(value)]
@@ -155,12 +155,12 @@ def _rows(rows: list[Any], carried: Carried | None) -> Example | None:
 def _tensor(values: list[Any], carried: Carried | None) -> Example | None:
     if not values or not isinstance(values[0], list):
         return _rows(values, carried)
-    return Example((_tensor_column("", values),), {"": values[:MOST_ROWS]})
+    return Example((_tensor_column("", values),), {"": values})
 
 
 def _tensors(stored: Mapping[str, list[Any]]) -> Example:
     columns = tuple(_tensor_column(name, values) for name, values in stored.items())
-    return Example(columns, {name: values[:MOST_ROWS] for name, values in stored.items()})
+    return Example(columns, stored)
 
 
 def _tensor_column(name: str, values: list[Any]) -> Column:
@@ -174,7 +174,7 @@ def _tensor_column(name: str, values: list[Any]) -> Column:
 
 def _table(columns: Mapping[str, list[Any]]) -> Example:
     made = tuple(_column(name, values) for name, values in columns.items())
-    return Example(made, {name: values[:MOST_ROWS] for name, values in columns.items()})
+    return Example(made, columns)
 
 
 def _column(name: str, values: Sequence[Any]) -> Column:

@@ -1,6 +1,7 @@
 """Brings one slot to what its channel points to."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
 from typing import Any
@@ -19,6 +20,7 @@ from bentos.registry.digests import signed
 from bentos.registry.tags import TRAFFIC_TAG
 from bentos.serving.budget import CannotOpen
 from bentos.serving.failures import FailedTooOften, Failing
+from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.serving.trial import Trial
 from bentos.settings import Settings
@@ -40,6 +42,7 @@ class Follower:
         store: ReleaseStore,
         reporter: Reporter,
         settings: Settings,
+        shifted: Callable[[Release, Release], str],
     ) -> None:
         self.slot = slot
         self._trial = trial  # the trial whose challenger this slot holds
@@ -52,8 +55,9 @@ class Follower:
         self._target: Version | None = None
         self._rejected: Rejected | None = None
         self._revival = Revival(slot, registry, store, self._transitions)
-        self._watch = Watch(slot, registry, settings.promotion.watch)
+        self._watch = Watch(slot, registry, settings.promotion.watch, shifted)
         self._evidence: Refusal | None = None  # against what serves
+        self._heard: Refusal | None = None  # the same, of other processes
         self._vain: Promotions | None = None  # with it, nothing was found that served last
         self._patience = Patience(longest(settings))
         self._settled: Model | None = None  # by the last look that left nothing to do
@@ -79,9 +83,10 @@ class Follower:
         again = self._rejected is not None and self._by_alias
         watched = not self._trial and self._watch.ongoing
         self._evidence = self._watch.against(compared=watched)
+        self._heard = self._told(model)
         busy = wanted or tried or again or watched or not self._patience.calm
         self._settled = None if busy else model
-        return wanted or bool(self._evidence)
+        return wanted or bool(self._evidence or self._heard)
 
     def _follow(self, model: Model | None) -> bool:
         if model is None:
@@ -97,7 +102,7 @@ class Follower:
             return self._nothing(lack(channel, model.name))
         if seen != before or self._target is None:
             self._target = self._read(model.name, seen.target)
-            self._heed(self._target, anew=moved and before is not None)
+            self._heed(model, self._target, anew=moved and before is not None)
             self._seen = seen
             self._reporter.keep(seen)
         self.slot.promise()
@@ -113,8 +118,8 @@ class Follower:
     def bring(self) -> None:
         """Admit the target and swap to it, or note why not; nothing if nothing is wanted."""
         with self._bringing:
-            if self._evidence:
-                self._withdraw(self._evidence)
+            if refusal := self._evidence or self._heard:
+                self._withdraw(refusal)
             target = self._target
             if target and self._wanted(target):
                 self._bring(target)
@@ -136,25 +141,48 @@ class Follower:
     def _read(self, name: str, number: str) -> Version:
         return signed(self._registry, self._registry.version(name, number))
 
-    def _heed(self, target: Version, anew: bool) -> None:
+    def _heed(self, model: Model, target: Version, anew: bool) -> None:
         """Leave a version alone that was withdrawn, unless it is promoted anew."""
         if anew or self._trial:
-            self._watch.forgive(target)
-        elif evidence := self._watch.withdrawn(target):
+            self._watch.forgive(model, target)
+        elif evidence := self._watch.withdrawn(model, target):
             self._rejected = Rejected(target, folder=None)
             self.slot.refuse(target, Refusal("watch", evidence))
 
+    def _told(self, model: Model | None) -> Refusal | None:
+        """Why another process withdrew what serves here."""
+        live, target = self.slot.live, self._target
+        if self._trial or not (model and live and target and same(live.version, target)):
+            return None
+        evidence = self._watch.withdrawn(model, target) if self._patience.over else ""
+        return Refusal("watch", evidence) if evidence else None
+
     def _withdraw(self, refusal: Refusal) -> None:
-        """Go back from what serves to the release before it."""
-        self._evidence = None
+        """Go back from what serves to the release before it, or else to what serves elsewhere."""
+        found, self._evidence, self._heard = bool(self._evidence), None, None
         bad, target = self.slot.live, self._target
         serves = bad and target and same(bad.version, target)
-        if not (serves or (bad and bad.unfit)) or not self._transitions.withdraw(refusal):
+        if not (serves or (bad and bad.unfit)):
+            return
+        gone = self._transitions.withdraw(refusal)
+        if not gone and (found or not bad or not self._gave_way(bad, refusal)):
             return
         if target and serves:
             self._rejected = Rejected(target, folder=None)
-            if not self._trial:
+            if found and not self._trial:
                 self._watch.note(target, refusal.message)
+
+    def _gave_way(self, bad: Release, refusal: Refusal) -> bool:
+        """Whether what serves elsewhere serves here now; there was no release to go back to."""
+        why = f"{bad} is withdrawn: {refusal.message}"
+        try:
+            if self._revival.from_registry(self._target, why):
+                self._transitions.gave_way(bad, refusal)
+                return True
+        except PASSING as error:
+            log.warning("%s is withdrawn, and serves on for now: %s", bad, error)
+        self._patience.fail()
+        return False
 
     def _bring(self, target: Version) -> None:
         try:

@@ -16,6 +16,7 @@ from bentos.serving.budget import CannotOpen
 from bentos.serving.failures import FailedTooOften, Failing
 from bentos.serving.record import Record
 from bentos.serving.release import Release
+from bentos.serving.sample import Sample
 from bentos.serving.slot import Slot
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Transitions:
     def swap(self, release: Release, what: What, why: str) -> None:
         """Let a release serve from now on."""
         before = self._slot.live
-        release = replace(release, since=datetime.now(UTC), record=Record())
+        release = replace(release, since=datetime.now(UTC), record=Record(), sample=Sample())
         self._reporter.record(what, release.version, why)
         self._slot.swap(release, self._keep_previous)
         self._reporter.swapped(before, release, what, why)
@@ -87,6 +88,12 @@ class Transitions:
         self._slot.swap(back, keep_previous=False)
         self._reporter.swapped(None, back, "withdrawal", why)
         self._store.keep(back, [back.version], last=self._last)
+        self._slot.refuse(bad.version, refusal)
+        self._reporter.withdrawn(bad, refusal)
+
+    def gave_way(self, bad: Release, refusal: Refusal) -> None:
+        """Say why what served does no more; what other processes serve took its place."""
+        self._reporter.record("refusal", bad.version, str(refusal))
         self._slot.refuse(bad.version, refusal)
         self._reporter.withdrawn(bad, refusal)
 

@@ -1,45 +1,56 @@
 """The watch over a release that has just begun to serve: worse than the one before, it goes back.
 
-What one process takes back, all do: a hidden tag on the version says so, for that promotion alone.
+What one process takes back, all do: a hidden tag says so, for that promotion alone. It is on the
+registered model, so every look brings it, also to a process that has no release to go back to.
 """
 
 import logging
-import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from bentos.promotion.ledger import now
 from bentos.promotion.rejected import same
 from bentos.refusal import Refusal
-from bentos.registry.client import NotInRegistry, Registry, RegistryUnavailable, Version
+from bentos.registry.client import Model, NotInRegistry, Registry, RegistryUnavailable, Version
 from bentos.registry.tags import WITHDRAWN_TAG
 from bentos.serving.comparison import failing, slower
+from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.settings import WatchSettings
 
 log = logging.getLogger(__name__)
 
-ASKED_AGAIN = 5.0  # seconds between looks at what other processes found
+MOST_EVIDENCE = 1000  # characters
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """What the tag says: which promotion, by the version's times, and why."""
+    """What the tag says: which promotion, by the version's times, why, and when that was found."""
 
     created: int
     moved: int
     evidence: str
+    at: str = ""
 
 
 class Watch:
-    """Over one slot."""
+    """Over one slot. `shifted` says how a release answers otherwise than another one did."""
 
-    def __init__(self, slot: Slot[Any, Any], registry: Registry, settings: WatchSettings) -> None:
+    def __init__(
+        self,
+        slot: Slot[Any, Any],
+        registry: Registry,
+        settings: WatchSettings,
+        shifted: Callable[[Release, Release], str],
+    ) -> None:
         self._slot = slot
         self._registry = registry
         self._settings = settings
-        self._asked = 0.0
+        self._shifted = shifted
+        self._forgiven = ""  # a tag that looks may still show
 
     @property
     def ongoing(self) -> bool:
@@ -50,14 +61,14 @@ class Watch:
         return datetime.now(UTC) - live.since < timedelta(seconds=self._settings.seconds)
 
     def evidence(self) -> str:
-        """Why what serves is worse than what did, as seen here or by others; else nothing."""
-        live, previous = self._slot.live, self._slot.previous
+        """Why what serves is worse than what did; else nothing."""
+        live, previous, wanted = self._slot.live, self._slot.previous, self._settings
         if not (self.ongoing and live and previous):
             return ""
-        new, old = live.record, previous.record
-        seen = self._settings.errors and failing(new, old)
-        seen = seen or (self._settings.latency and slower(new, old))
-        return seen or self._elsewhere(live.version)
+        seen = failing(live.record, previous.record) if wanted.errors else ""
+        if not seen and wanted.latency:
+            seen = slower(live.record, previous.record)
+        return seen or (self._shifted(live, previous) if wanted.distribution else "")
 
     def against(self, compared: bool) -> Refusal | None:
         """Why what serves should not: its process fails, or it does worse than the one before."""
@@ -66,10 +77,13 @@ class Watch:
         evidence = self.evidence() if compared else ""
         return Refusal("watch", evidence) if evidence else None
 
-    def withdrawn(self, version: Version) -> str:
-        """Why a version was withdrawn since it was promoted; else nothing."""
+    def withdrawn(self, model: Model, version: Version) -> str:
+        """Why a version was withdrawn since it was promoted, by whatever process; else nothing."""
+        tag = model.tag(WITHDRAWN_TAG + version.version)
+        if not tag or tag == self._forgiven:
+            return ""
         try:
-            said = msgspec.json.decode(version.tag(WITHDRAWN_TAG), type=Withdrawn)
+            said = msgspec.json.decode(tag, type=Withdrawn)
         except msgspec.DecodeError:
             return ""
         when = version.creation_timestamp, version.last_updated_timestamp
@@ -77,22 +91,17 @@ class Watch:
 
     def note(self, version: Version, evidence: str) -> None:
         """Say to all processes that a version is withdrawn."""
-        said = Withdrawn(version.creation_timestamp, version.last_updated_timestamp, evidence)
+        when = version.creation_timestamp, version.last_updated_timestamp
+        said = msgspec.json.encode(Withdrawn(*when, evidence[:MOST_EVIDENCE], now())).decode()
         try:
-            self._registry.set_tag(version, WITHDRAWN_TAG, msgspec.json.encode(said).decode())
+            self._registry.set_model_tag(version.name, WITHDRAWN_TAG + version.version, said)
         except (NotInRegistry, RegistryUnavailable) as error:
             log.warning("other processes do not learn that %s is withdrawn: %s", version, error)
 
-    def forgive(self, version: Version) -> None:
+    def forgive(self, model: Model, version: Version) -> None:
         """Forget that a version was withdrawn: somebody promoted it anew."""
-        if version.tag(WITHDRAWN_TAG):
-            with suppress(NotInRegistry):
-                self._registry.delete_tag(version, WITHDRAWN_TAG)
-
-    def _elsewhere(self, version: Version) -> str:
-        if time.monotonic() - self._asked < ASKED_AGAIN:
-            return ""
-        self._asked = time.monotonic()
-        with suppress(NotInRegistry):
-            return self.withdrawn(self._registry.version(version.name, version.version))
-        return ""
+        key = WITHDRAWN_TAG + version.version
+        if tag := model.tag(key):
+            self._forgiven = tag
+            with suppress(NotInRegistry):  # another process was faster
+                self._registry.delete_model_tag(version.name, key)

@@ -13,6 +13,7 @@ from typing import Any
 
 from bentos.admission.cache import Artifacts
 from bentos.admission.office import Office
+from bentos.drift.counting import Drifts
 from bentos.loop import Loop
 from bentos.process import settle
 from bentos.promotion.admissions import Admissions
@@ -20,6 +21,7 @@ from bentos.promotion.follower import Follower
 from bentos.promotion.ledger import Ledger
 from bentos.promotion.notes import Notes
 from bentos.promotion.pauses import longest, pause
+from bentos.promotion.references import References
 from bentos.promotion.release_store import ReleaseStore
 from bentos.promotion.replicas import ReplicaLocks
 from bentos.promotion.reporter import Reporter
@@ -67,6 +69,9 @@ class Watcher:
         self.artifacts = Artifacts(settings.home / "cache", settings.cache)
         self.budget = Budget(settings.open_bytes)
         self.racks = racks
+        counts = settings.home / "drift"
+        places = References(self.artifacts, counts).of
+        self.drifts = Drifts(self._own, places, counts, settings.drift)
         self.followers = [follower for slot in slots for follower in self._followers(slot)]
         self._named = {slot.name for slot in slots}  # whatever their tags say
         prefixes = [stem for rack in racks for stem in rack.stems]
@@ -103,10 +108,12 @@ class Watcher:
         for follower in self.followers:
             follower.slot.restore(ongoing=True)
         self._loop.start()
+        self.drifts.start()
 
     def stop(self) -> None:
         """Stop looking; what serves goes on serving until the process ends."""
         self._loop.stop()
+        self.drifts.stop()
         self._admissions.close()
         self.office.close()
         self._loop.stop(self.settings.registry.timeout_seconds)
@@ -184,6 +191,10 @@ class Watcher:
         if wanted:
             self._admissions.begin(follower)
 
+    def _own(self) -> list[Slot[Any, Any]]:
+        """All slots but those of challengers."""
+        return [follower.slot for follower in self.followers if follower.slot.trial]
+
     def _followers(self, slot: Slot[Any, Any]) -> list[Follower]:
         """Those of a slot's channel and of its challenger's."""
         trial = Trial(slot, self.settings.challenger(slot.name))
@@ -203,6 +214,7 @@ class Watcher:
                 store,
                 Reporter(held, self.ledger, self.notes, serving),
                 self.settings,
+                self.drifts.shifted,
             )
             for held, tried, serving in pairs
         ]

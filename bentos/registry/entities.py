@@ -26,6 +26,10 @@ class Model(msgspec.Struct, frozen=True):
         """The version that an alias points to."""
         return next((a.version for a in self.aliases if a.alias == name), None)
 
+    def tag(self, key: str) -> str:
+        """The value of a tag, or an empty string."""
+        return next((tag.value for tag in self.tags if tag.key == key), "")
+
     @property
     def kept_out(self) -> bool:
         """Whether its tag says that no service shall make a slot for it."""

@@ -28,10 +28,11 @@ REPLICAS_TAG = "serving.replicas"
 HIDDEN = "mlflow.ascenso."
 ANSWERS_TAG = f"{HIDDEN}answers"  # of samples at the first admission; copies keep it
 OWNER_TAG = f"{HIDDEN}owner"
-WITHDRAWN_TAG = f"{HIDDEN}withdrawn"
-RECORD_TAG = f"{HIDDEN}replica."  # on the registered model, one for each process that serves
+# On the registered model, whose tags every look brings:
+WITHDRAWN_TAG = f"{HIDDEN}withdrawn."  # one for each version
+RECORD_TAG = f"{HIDDEN}replica."  # one for each process that serves
 OLD_RECORD_TAG = "serving.replica."  # on the version, where these records were before
-OURS = (WORDS_TAG, STATE_TAG, REASON_TAG, SINCE_TAG, REPLICAS_TAG, OWNER_TAG, WITHDRAWN_TAG)
+OURS = (WORDS_TAG, STATE_TAG, REASON_TAG, SINCE_TAG, REPLICAS_TAG, OWNER_TAG)
 STATES = get_args(State)
 APART = timedelta(minutes=1)  # of the clocks of a service and of MLflow
 

@@ -199,6 +199,7 @@ class Batcher(Generic[Row, Answer]):
             raise RuntimeError(f"{release} gave {len(answers)} answers to {len(rows)} rows")
         self._pace.note(release, seconds)
         release.record.answered(calls, seconds)
+        release.sample.add(rows, answers)
         self._observer.batched(release, len(rows), seconds)
         return answers
 

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from bentos.refusal import Refusal
+from bentos.serving.drift import Drift
 from bentos.serving.release import Release
 
 
@@ -39,6 +40,10 @@ class Observer(Protocol):
 
     def tried(self, challenger: str, error: bool) -> None:
         """A canary answered a call, or a challenger failed at one."""
+        ...
+
+    def drifted(self, release: Release, found: Drift) -> None:
+        """What came to a release of late, beside what is usual, is known anew."""
         ...
 
     def looked(self, trouble: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from bentos.refusal import Refusal
 from bentos.serving.budget import Closable
 from bentos.serving.record import Record
+from bentos.serving.sample import Sample
 from bentos.tensors import Schema
 from bentos.version import Version
 
@@ -84,6 +85,7 @@ class Release:
     process: Foreign | None = None
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     record: Record = field(default_factory=Record)
+    sample: Sample = field(default_factory=Sample)
 
     def __str__(self) -> str:
         return str(self.version)

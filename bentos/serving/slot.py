@@ -209,7 +209,13 @@ class Slot(Generic[Row, Answer]):
             "candidate": self.candidate.version if self.candidate else None,
             "refused": self.refused,
             "trouble": self.trouble or None,
+            "drift": _drift(self.live),
         } | ({"challenger": self.trial.report()} if self.trial and self.trial.slot.live else {})
+
+
+def _drift(release: Release | None) -> dict[str, Any] | None:
+    found = release.sample.found if release else None
+    return found.report() if found else None
 
 
 def _described(release: Release | None) -> dict[str, Any] | None:

@@ -36,6 +36,7 @@ from bentos.settings.promotion import (
 from bentos.settings.security import AdminSettings, SecuritySettings
 from bentos.settings.serving import (
     AnswerSettings,
+    DriftSettings,
     GrpcSettings,
     LimitSettings,
     ModelSettings,
@@ -52,6 +53,7 @@ __all__ = [
     "CacheSettings",
     "ChallengerSettings",
     "Channel",
+    "DriftSettings",
     "GrpcSettings",
     "JobSettings",
     "LimitSettings",
@@ -106,6 +108,7 @@ class Settings(BaseSettings):
     promotion: PromotionSettings = PromotionSettings()
     cache: CacheSettings = CacheSettings()
     answers: AnswerSettings = AnswerSettings()
+    drift: DriftSettings = DriftSettings()
     security: SecuritySettings = SecuritySettings()
     jobs: JobSettings = JobSettings()
     uploads: UploadSettings = UploadSettings()

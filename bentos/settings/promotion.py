@@ -78,6 +78,7 @@ class WatchSettings(Section):
     seconds: Annotated[float, Field(ge=0)] = 600.0
     errors: bool = True
     latency: bool = True
+    distribution: bool = False
 
 
 class PromotionSettings(Section):

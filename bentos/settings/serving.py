@@ -83,3 +83,16 @@ class AnswerSettings(Section):
     value_bytes: PositiveInt = 16 * 1024
     seconds: PositiveFloat = 300.0
     url: SecretStr = SecretStr("")  # redis://user:password@host:6379/0; none: in each process
+
+
+class DriftSettings(Section):
+    """How what comes to a release is counted beside what it was trained with.
+
+    Models whose names match a pattern of `exclude` are not counted.
+    """
+
+    enabled: bool = True
+    exclude: list[str] = ["cripto-*"]
+    rows_a_second: PositiveInt = 1000
+    hours: PositiveFloat = 24.0
+    served_rows: PositiveInt = 10_000

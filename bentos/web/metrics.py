@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bentos.refusal import Reason, Refusal
+from bentos.serving.drift import ColumnDrift, Drift
 from bentos.serving.release import Release
 from bentos.web import plain
 
@@ -46,6 +47,20 @@ QUEUE_ROWS = plain.Gauge(
     "ascenso_queue_rows", "Rows that waited when the last batch began", ["model"]
 )
 NUMBERS = plain.Numbers([REQUESTS, REQUEST_SECONDS, BATCH_ROWS, BATCH_SECONDS, QUEUE_ROWS])
+# Of columns, over all workers already: each of them has the same.
+DRIFT_PSI = plain.Gauge(
+    "ascenso_drift_psi",
+    "Population stability index of a column beside its reference, of the most shifted columns",
+    ["model", "side", "column"],
+)
+DRIFT_SHARE = plain.Gauge(
+    "ascenso_drift_share",
+    "Share of a column's values that are missing, unknown, or outside of the reference's range",
+    ["model", "side", "column", "what"],
+)
+DRIFT_ROWS = plain.Gauge("ascenso_drift_rows", "Rows that were counted for it", ["model"])
+DRIFT = plain.Numbers([DRIFT_PSI, DRIFT_SHARE, DRIFT_ROWS])
+DRIFT_COLUMNS = 16  # of a model and side
 # Of what is rarer:
 LIVE = Gauge(
     "ascenso_live",
@@ -117,6 +132,7 @@ class Metrics:
 
     def vacated(self, channel: str, release: Release) -> None:
         """A release left its slot."""
+        forget_drift(release.version.name)
         LIVE.labels(release.version.name, channel, release.version.version).set(0)
 
     def refused(self, model: str, refusal: Refusal) -> None:
@@ -131,12 +147,38 @@ class Metrics:
         """A canary answered a call, or a challenger failed at one."""
         TRIED.labels(*challenger.rsplit("/", 1), str(error).lower()).inc()
 
+    def drifted(self, release: Release, found: Drift) -> None:
+        """What came to a release of late, beside what is usual, is known anew."""
+        model = release.version.name
+        forget_drift(model)
+        DRIFT_ROWS.set((model,), found.rows)
+        for side, columns in (("inputs", found.columns), ("outputs", found.outputs)):
+            worst = sorted(columns, key=lambda name: -(columns[name].psi or 0))[:DRIFT_COLUMNS]
+            for name in worst:
+                show_drift((model, side, name), columns[name])
+
     def looked(self, trouble: str) -> None:
         """A look at the registry ended."""
         DEGRADED.set(1 if trouble else 0)
         if not trouble:
             LOOKED_AT.set_to_current_time()
         share()
+
+
+def forget_drift(model: str) -> None:
+    """Tell no more of the columns of a model, which may be those of another version."""
+    for gauge in (DRIFT_PSI, DRIFT_SHARE, DRIFT_ROWS):
+        gauge.drop(model)
+
+
+def show_drift(labels: tuple[str, str, str], column: ColumnDrift) -> None:
+    """Tell of a column what is known."""
+    if column.psi is not None:
+        DRIFT_PSI.set(labels, column.psi)
+    for what in ("missing", "unknown", "outside"):
+        share = getattr(column, what)
+        if share is not None:
+            DRIFT_SHARE.set((*labels, what), share)
 
 
 def share() -> None:
@@ -163,6 +205,7 @@ def _collect() -> bytes:
 def _plain() -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(NUMBERS)
+    registry.register(DRIFT)
     return registry
 
 

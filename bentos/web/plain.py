@@ -71,6 +71,10 @@ class Gauge(Plain):
         """Hold another number."""
         self.values[labels] = [value]
 
+    def drop(self, first: str) -> None:
+        """Hold none any more whose first label is that."""
+        self.values = {labels: held for labels, held in self.values.items() if labels[0] != first}
+
     def family(self, values: Mapping[Labels, Sequence[float]]) -> Metric:
         """Values as Prometheus has them."""
         family = GaugeMetricFamily(self.name, self.about, labels=self.labels)

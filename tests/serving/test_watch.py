@@ -1,12 +1,13 @@
 """A release that does worse than the one before it is taken back, and chance alone takes none."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import numpy as np
 import pytest
 
-from bentos.promotion import watch
+from bentos.drift import counting
 from bentos.refusal import Refusal
 from bentos.registry.tags import WITHDRAWN_TAG
 from bentos.serving.comparison import failing, slower
@@ -162,13 +163,10 @@ def test_an_alias_that_moves_away_and_back_promotes_anew(
         shelf.registry.set_alias(shelf.name, number, "champion")
         service.look()
     assert service.live == bad
-    assert not shelf.version(2).tag(WITHDRAWN_TAG)
+    assert not told(shelf)
 
 
-def test_what_one_process_takes_back_all_do(
-    shelf: Shelf, bad: str, open_service: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch, "ASKED_AGAIN", 0.0)
+def test_what_one_process_takes_back_all_do(shelf: Shelf, bad: str, open_service: Open) -> None:
     service, other = spoiled(open_service(), bad), open_service(home="other")
     for number in ("1", bad):
         shelf.promote(number, archive=True)
@@ -178,6 +176,57 @@ def test_what_one_process_takes_back_all_do(
     other.look()
     assert other.live == "1"
     assert state(shelf, 2) == "withdrawn"
+
+
+def test_one_that_came_later_goes_back_too(shelf: Shelf, bad: str, open_service: Open) -> None:
+    service = spoiled(open_service(), bad)
+    for number in ("1", bad):
+        shelf.promote(number, archive=True)
+        service.look()
+    later = open_service(home="later")
+    later.look()
+    assert (later.live, later.slot.previous) == (bad, None)
+    wait_for(lambda: withdrawn(service), 60)
+    later.look()
+    assert later.ask(UNKNOWN) == (UNKNOWN, "1")
+    assert later.history() == [("swap", bad), ("restore", "1"), ("refusal", bad)]
+    assert [state(shelf, number) for number in (1, 2)] == ["live", "withdrawn"]
+    later.look()
+    assert later.live == "1"
+    shelf.promote(bad)
+    later.look()
+    assert later.live == bad, "until it is promoted anew"
+
+
+def asked(service: Service, random: np.random.Generator, rows: int = 1000) -> None:
+    """Let it answer, and count the answers."""
+    service.watcher.drifts.look()
+    call = service.slot.predict(random.normal(size=rows).tolist())
+    asyncio.run_coroutine_threadsafe(call, service._loop).result(60)
+    service.watcher.drifts.look()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_one_whose_answers_shift_goes_back_where_that_is_wanted(
+    shelf: Shelf, bad: str, open_service: Open, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    monkeypatch.setattr(counting, "SHARED_EVERY", 0.0)
+    random = np.random.default_rng(0)
+    service = open_service(promotion={"watch": {"distribution": wanted}})
+    for number in ("1", bad):
+        shelf.promote(number, archive=True)
+        service.look()
+        asked(service, random)
+    service.look()
+    assert service.live == ("1" if wanted else bad)
+    if wanted:
+        assert "PSI" in shelf.version(2).tag("ascenso")
+        assert state(shelf, 2) == "withdrawn"
+
+
+def told(shelf: Shelf) -> str:
+    """What the registry tells all processes of version 2."""
+    return shelf.registry.model(shelf.name).tag(f"{WITHDRAWN_TAG}2")
 
 
 def test_it_may_be_switched_off(shelf: Shelf, bad: str, open_service: Open) -> None:
@@ -210,6 +259,6 @@ def test_one_whose_process_fails_too_often_goes_whatever_was_before(
         assert one.live == "1"
         refused = one.slot.report()["refused"]
         assert (refused.version, refused.reason) == (bad, "crash")
-    assert shelf.version(2).tag(WITHDRAWN_TAG)
+    assert told(shelf)
     service.look()
     assert service.live == "1", "it is not taken again"

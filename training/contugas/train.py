@@ -1,6 +1,8 @@
 """A whole training run: readings in, a registered version out."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow.sklearn
@@ -15,15 +17,23 @@ from sklearn.tree._tree import Tree
 import mlflow
 from training import tracking
 from training.contugas import figures
-from training.contugas.model import FIELDS, OUTPUTS, AnomalyModel, ClusterModel
+from training.contugas.model import (
+    FIELDS,
+    OUTPUTS,
+    AnomalyModel,
+    ClusterModel,
+    Floats,
+    Ints,
+)
 from training.contugas.readings import CLIENT, COLUMNS, Readings, clean, synthetic
 from training.contugas.recipe import Result, train
 from training.contugas.settings import Settings
 from training.data import read_dataset
 from training.manifest import MOST_SAMPLES, Predict, Samples
+from training.usual import Usual
 
 MODEL = "contugas-anomaly"
-SAMPLED = 50_000  # readings answered in search of samples
+SAMPLED = 50_000  # readings answered
 LIBRARIES = ("scikit-learn", "numpy", "skops")
 TRUSTED = [f"{kind.__module__}.{kind.__qualname__}" for kind in (AnomalyModel, ClusterModel, Tree)]
 SIGNATURE = ModelSignature(
@@ -44,12 +54,14 @@ def launch(data: str | None, settings: Settings) -> ModelVersion:
         tracking.log_settings(settings)
         result = train(readings, settings)
         log_result(readings, result)
+        answered = Answered.of(readings, result.model, settings)
         return tracking.register(
             MODEL,
             save=lambda path: save(result.model, path),
-            samples=sample(readings, result.model, settings),
+            samples=sample(answered),
             libraries=LIBRARIES,
             load=load,
+            usual=usual(readings, answered),
         )
 
 
@@ -67,18 +79,40 @@ def log_result(readings: Readings, result: Result) -> None:
     mlflow.log_figure(figures.clusters(readings, result), "figures/clusters.png")
 
 
-def sample(readings: Readings, model: AnomalyModel, settings: Settings) -> Samples:
+@dataclass(frozen=True)
+class Answered:
+    """Some of the readings, by chance: `X` (n, 3), and the model's `answers` (n, 2)."""
+
+    X: Floats
+    answers: Ints
+
+    @classmethod
+    def of(cls, readings: Readings, model: AnomalyModel, settings: Settings) -> "Answered":
+        """Those that a model answers."""
+        rng = np.random.default_rng(settings.random_state)
+        X = readings.X[rng.permutation(len(readings.X))[:SAMPLED]]
+        return cls(X, model.predict(X))
+
+
+def sample(answered: Answered) -> Samples:
     """Choose readings that get every cluster and answer that the data gets."""
-    rng = np.random.default_rng(settings.random_state)
-    X = readings.X[rng.permutation(len(readings.X))[:SAMPLED]]
-    answers = model.predict(X)
-    kinds, kind = np.unique(answers, axis=0, return_inverse=True)
+    kinds, kind = np.unique(answered.answers, axis=0, return_inverse=True)
     each = MOST_SAMPLES // len(kinds)
     chosen = np.concatenate([np.flatnonzero(kind == k)[:each] for k in range(len(kinds))])
     return Samples(
-        pd.DataFrame(X[chosen], columns=list(FIELDS)),
-        pd.DataFrame(answers[chosen], columns=list(OUTPUTS)),
+        named(answered.X[chosen], FIELDS),
+        named(answered.answers[chosen], OUTPUTS),
     )
+
+
+def usual(readings: Readings, answered: Answered) -> Usual:
+    """Describe the readings, and the answers to some of them."""
+    return Usual(named(readings.X, FIELDS), named(answered.answers, OUTPUTS))
+
+
+def named(rows: Floats | Ints, names: Sequence[str]) -> pd.DataFrame:
+    """Give rows (n, names) as a table."""
+    return pd.DataFrame(rows, columns=list(names))
 
 
 def save(model: AnomalyModel, path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mlflow.catboost
 import numpy as np
+import pandas as pd
 from catboost import CatBoostRegressor
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
@@ -16,10 +17,11 @@ from training import tracking
 from training.data import read_dataset
 from training.manifest import MOST_SAMPLES, Predict, Samples
 from training.spotify import figures
-from training.spotify.features import FEATURES, NAMES, OUTPUT
+from training.spotify.features import FEATURES, NAMES, OUTPUT, UNKNOWN, popularity
 from training.spotify.recipe import Result, train
 from training.spotify.settings import Settings
-from training.spotify.songs import COLUMNS, clean, synthetic
+from training.spotify.songs import COLUMNS, Songs, clean, synthetic
+from training.usual import Usual
 
 MODEL = "spotify-popularity"
 LIBRARIES = ("catboost", "numpy")
@@ -47,6 +49,7 @@ def launch(data: str | None, settings: Settings) -> ModelVersion:
             samples=sample(result),
             libraries=LIBRARIES,
             load=load,
+            usual=usual(songs, result),
         )
 
 
@@ -71,6 +74,13 @@ def sample(result: Result) -> Samples:
     chosen = np.argsort(answers)[even]
     # The answers are shown with two decimals: other processors may differ far behind them.
     return Samples(result.test.iloc[chosen], answers[chosen], rtol=1e-6, atol=1e-4)
+
+
+def usual(songs: Songs, result: Result) -> Usual:
+    """Describe the songs, with unknown names as missing, and the answers to the test part."""
+    inputs = songs.rows.replace(dict.fromkeys(NAMES, UNKNOWN), None)
+    answers = popularity(result.model.predict(result.test))
+    return Usual(inputs, pd.DataFrame({OUTPUT: answers}))
 
 
 def save(model: CatBoostRegressor, path: Path) -> None:

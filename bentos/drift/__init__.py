@@ -1,0 +1,1 @@
+"""What a release gets and answers, counted beside what its version was trained with."""
