@@ -2,8 +2,8 @@
 
 A process first changes its own record (see `replicas`), then the tags of the version, which are
 derived from the records of all. So many may write at once: the last one to write derives them from
-what all have written. Those of one machine write one after the other: mostly, the first has written
-all that there is to say.
+what all have written. Those of one machine write one after the other: mostly, the first has
+written all that there is to say.
 """
 
 import logging

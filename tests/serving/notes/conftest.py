@@ -23,7 +23,9 @@ def version(shelf: Shelf) -> Version:
 def opened(tmp_path: Path) -> Open:
     """The notes of a replica of one home."""
 
-    def notes(registry: Registry, replica: str = "", alias: str = "live", brief: float = 0) -> Notes:
+    def notes(
+        registry: Registry, replica: str = "", alias: str = "live", brief: float = 0
+    ) -> Notes:
         return Notes(
             registry,
             ReplicaLocks(tmp_path / "replicas", replica),
