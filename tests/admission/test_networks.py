@@ -1,7 +1,5 @@
 """Networks become graphs where these give their answers, and stay what they are elsewhere."""
 
-import os
-import signal
 import subprocess
 import sys
 import warnings
@@ -20,20 +18,26 @@ from torch import nn
 
 from bentos.admission import networks
 from bentos.admission.compiling import Graph, compile_rows
-from bentos.admission.forks import Apart, apart
 from bentos.admission.manifest import Samples
-from bentos.admission.network_probes import PIECES, in_pieces, parts
-from bentos.admission.proof import FAR_SHARE, Part, prove_parts
+from bentos.admission.network_probes import in_pieces
 from bentos.flavors.graphs import NoGraph
 from bentos.flavors.loading import Loaded
-from bentos.flavors.natives import Predict, guarded
-from bentos.flavors.networks import graph_predict
-from bentos.flavors.samples import made_up
+from bentos.flavors.natives import Predict
 from bentos.flavors.torch_file import open_program
-from bentos.flavors.torch_networks import network_of
 from bentos.process import one_thread
 from bentos.tensors import BadInput, Batch, Schema
 from tests.admission.judged import BY_SCHEMA, admitted
+from tests.admission.networks import (
+    Frozen,
+    Inverse,
+    Noise,
+    Tail,
+    Words,
+    alike,
+    compiled,
+    program,
+    tensors,
+)
 from tests.flavors.kinds import CASES
 from tests.flavors.logged import saved
 
@@ -54,84 +58,6 @@ RANDOM = np.random.default_rng(7)
 def _prepared() -> None:
     networks.prepare()
     one_thread()
-
-
-class Words(nn.Module):
-    """Words of 30, and numbers beside them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words, self.out = nn.Embedding(30, 4), nn.Linear(4, 2)
-
-    def forward(self, words: torch.Tensor, beside: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        scores = self.out(self.words(words).mean(1) + beside)
-        return scores.softmax(-1), scores.argmax(-1)
-
-
-class Frozen(nn.Module):
-    """Of as many rows as its example has."""
-
-    def __init__(self, rows: int) -> None:
-        super().__init__()
-        self.rows, self.out = rows, nn.Linear(3, 4)
-
-    def forward(self, given: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self.out(given)
-        return made.reshape(self.rows, 2, 2)
-
-
-class Tail(nn.Module):
-    """What ONNX, or torch's exporter, would compute in float32."""
-
-    def forward(self, given: torch.Tensor) -> torch.Tensor:
-        moved = torch.subtract(torch.divide(given, 0.3), torch.tensor(0.1))
-        return torch.cat([torch.erfc(given), moved], dim=1)
-
-
-class Inverse(nn.Module):
-    """What ONNX has no operator for."""
-
-    def forward(self, given: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = torch.linalg.inv(given + 10 * torch.eye(2))
-        return made
-
-
-class Noise(nn.Module):
-    """What is another number each time."""
-
-    def forward(self, given: torch.Tensor) -> torch.Tensor:
-        return given + torch.rand_like(given)
-
-
-def program(module: nn.Module, *examples: torch.Tensor, free: bool = True) -> Any:
-    torch.manual_seed(0)
-    sizes = tuple({0: torch.export.Dim("rows")} for _ in examples) if free else None
-    return torch.export.export(module.eval(), examples, dynamic_shapes=sizes)
-
-
-def tensors(model: Any) -> tuple[Schema, Predict, Batch]:
-    """The schema that a network carries, its own answers, and samples."""
-    network = network_of(model)
-    assert network
-    carried = network.carried()
-    schema = carried.schema()
-    return schema, guarded(schema, network.predict(schema)), made_up(schema, carried)
-
-
-def compiled(model: Any, path: Path) -> tuple[Schema, Predict, Predict]:
-    schema, native, samples = tensors(model)
-    found = networks.compile_network(
-        model, schema, native, samples, graph_predict, path / "g", 300.0
-    )
-    assert found.note.startswith("20,")
-    return schema, native, graph_predict((path / "g").read_bytes(), schema)
-
-
-def alike(native: Batch, graph: Batch, small: float = 1e-5) -> None:
-    assert native.names == graph.names
-    for name, wanted in native.items():
-        assert graph[name].dtype == wanted.dtype
-        np.testing.assert_allclose(graph[name], wanted, rtol=small, atol=small)
 
 
 @pytest.fixture(scope="module")
@@ -290,103 +216,3 @@ def test_networks_of_our_services(make: Callable[[], Any], tmp_path: Path) -> No
     wanted, found = predict(rows), again(rows)
     assert found.dtype == wanted.dtype == np.float64
     assert (np.abs(found - wanted) <= 1e-5 * np.abs(wanted).max(axis=0)).all()
-
-
-def test_the_rows_of_a_comparison() -> None:
-    schema, native, samples = tensors(program(Words(), *some_torch_words()))
-    made = list(parts(schema, samples, lambda rows: bool(answers(native, rows))))
-    words = np.concatenate([part.rows["words"] for part in made[:-2]])
-    assert (words.min(), words.max()) == (0, 29)
-    near = np.concatenate([p.rows["beside"] for p in made if p.kind == "network"])
-    far = np.concatenate([p.rows["beside"] for p in made if p.kind == "far"])
-    assert 1 < np.abs(near).max() < 100
-    assert np.abs(far).max() > 1e11
-    assert {-1, 30} <= set(made[-2].rows["words"].ravel()) | set(made[-1].rows["words"].ravel())
-
-
-def some_torch_words() -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.randint(0, 30, (3, 6)), torch.randn(3, 4)
-
-
-def answers(native: Predict, rows: Batch) -> Batch | None:
-    try:
-        return native(rows)
-    except Exception:
-        return None
-
-
-def test_pieces_name_the_row_of_the_whole() -> None:
-    sizes: list[int] = []
-
-    def refusing(rows: Batch) -> Batch:
-        sizes.append(rows.size)
-        if (rows[""] == 5).any():
-            raise BadInput("five", "", int((rows[""] == 5).argmax()))
-        return rows
-
-    assert in_pieces(refusing)(Batch({"": np.arange(100) + 6})).size == 100
-    assert tuple(sizes) == (*PIECES, 100 - sum(PIECES))
-    with pytest.raises(BadInput) as bad:
-        in_pieces(refusing)(Batch({"": np.arange(100)}))
-    assert bad.value.row == 5
-
-
-def shifted(count: int, by: float) -> Predict:
-    def predict(rows: Batch) -> Batch:
-        made = rows[""].copy()
-        made[:count] *= 1 + by
-        return Batch({"": made})
-
-    return predict
-
-
-@pytest.mark.parametrize(
-    ("kind", "count", "by", "holds"),
-    [
-        ("network", 1, 5e-6, True),
-        ("network", 1, 5e-5, False),
-        ("far", 1000, 5e-4, True),
-        ("far", int(1000 * FAR_SHARE), 1.0, True),
-        ("far", int(1000 * FAR_SHARE) + 1, 1.0, False),
-    ],
-)
-def test_how_near_is_near(kind: Any, count: int, by: float, holds: bool) -> None:
-    rows = Batch({"": RANDOM.uniform(1, 2, 1000)})
-    proof = prove_parts(lambda given: given, shifted(count, by), [Part(rows, kind)], 60.0)
-    assert proof.holds is holds
-
-
-def test_small_numbers_are_measured_by_the_usual_ones() -> None:
-    usual, small = (Batch({"": size * RANDOM.uniform(1, 2, 1000)}) for size in (1e3, 1e-3))
-    both = [Part(usual), Part(small)]
-    assert prove_parts(lambda given: given, shifted(9, 1.0), both[1:], 60.0).differing == 9
-    first = prove_parts(lambda given: given, lambda rows: given_or(rows, small), both, 60.0)
-    assert first.holds
-
-
-def given_or(rows: Batch, small: Batch) -> Batch:
-    return shifted(9, 1.0)(rows) if rows.size == small.size and rows[""].max() < 1 else rows
-
-
-def crash() -> bytes:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return b""
-
-
-def fail() -> bytes:
-    raise NoGraph("it has none")
-
-
-def turn() -> bytes:
-    while True:
-        pass
-
-
-@pytest.mark.parametrize(
-    ("call", "why"),
-    [(crash, "SIGKILL"), (fail, "^it has none$"), (turn, "more than 0.2 s of a processor")],
-)
-def test_what_ends_apart_ends_nothing_else(call: Callable[[], bytes], why: str) -> None:
-    with pytest.raises(Apart, match=why):
-        apart(call, 0.2 if call is turn else 60.0)
-    assert apart(lambda: b"x" * 10**6, 60.0) == b"x" * 10**6
