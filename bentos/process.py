@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cache, wraps
 from importlib import import_module
 from threading import RLock
@@ -21,9 +22,20 @@ T = TypeVar("T")
 # A call takes the interpreter's lock several times, and while a version is loaded in another
 # thread each time takes this long: of Python's own 5 ms a promotion would make a quarter second.
 SWITCH_SECONDS = 0.0001
+MADE = 5000  # objects since the last collection: some tenths of a millisecond
+YOUNG = 16  # collections, of which all but one leave older objects alone
 _LOCK = RLock()
 _quiet: list[object] = []  # those who want no warnings now
 _filters = ExitStack()
+
+
+@dataclass
+class _Tidying:
+    due: bool = False
+    count: int = 0
+
+
+_tidying = _Tidying()
 
 
 def once(function: Callable[[], T]) -> Callable[[], T]:
@@ -52,6 +64,29 @@ def settle() -> None:
     """Throw away what nobody needs, and freeze the rest."""
     gc.collect()
     gc.freeze()
+
+
+def collect_between() -> None:
+    """From now on collect garbage only where `tidy` is called: no collection stops a batch."""
+    gc.disable()
+
+
+def collect_soon() -> None:
+    """Collect all garbage at the next `tidy`: a release has left.
+
+    What came with the new one is not frozen: the cycles in it would never go.
+    """
+    _tidying.due = True
+
+
+def tidy() -> None:
+    """Collect garbage, if there may be much and it is not done by itself."""
+    if gc.isenabled() or not (_tidying.due or gc.get_count()[0] > MADE):
+        return
+    _tidying.count += 1
+    whole = _tidying.due or _tidying.count % YOUNG == 0
+    _tidying.due = False
+    gc.collect(2 if whole else 1)
 
 
 def one_thread() -> None:

@@ -1,12 +1,25 @@
-"""What changes a library changes it back, whoever asks at the same time."""
+"""What changes a library changes it back, whoever asks at the same time; and garbage."""
 
+import gc
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from contextlib import ExitStack
 from threading import Barrier, Thread
+from weakref import ref
 
-from bentos.process import once, without_warnings
+import pytest
+
+from bentos.process import (
+    MADE,
+    YOUNG,
+    collect_between,
+    collect_soon,
+    once,
+    tidy,
+    without_warnings,
+)
 
 BOTH = """
 from threading import Barrier, Thread
@@ -76,3 +89,52 @@ def test_once_is_once_for_threads_too() -> None:
     for thread in threads:
         thread.join()
     assert ran == [1]
+
+
+class Node:
+    """Something that only a collection of garbage finds."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.fixture
+def between() -> Iterator[None]:
+    gc.collect()
+    collect_between()
+    yield
+    gc.enable()
+
+
+def test_garbage_stays_until_there_is_much_or_a_release_left(between: None) -> None:
+    kept = ref(Node())
+    tidy()
+    assert kept()
+    collect_soon()
+    tidy()
+    assert kept() is None
+    kept = ref(Node())
+    for _ in range(MADE):
+        Node()
+    tidy()
+    assert kept() is None
+
+
+def test_old_garbage_goes_too_in_time(between: None) -> None:
+    old = Node()
+    gc.collect()
+    kept = ref(old)
+    del old
+    for _ in range(YOUNG):
+        for _ in range(MADE + 1):
+            Node()
+        tidy()
+    assert kept() is None
+
+
+def test_a_process_that_collects_by_itself_is_left_alone() -> None:
+    kept = ref(Node())
+    collect_soon()
+    tidy()
+    assert kept()
+    gc.collect()

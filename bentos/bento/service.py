@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from bentos.bento.front import fronted
 from bentos.bento.native import Native
-from bentos.process import switch_quickly
+from bentos.process import collect_between, switch_quickly, tidy
 from bentos.promotion.watcher import Watcher
 from bentos.settings import Settings, settings
 from bentos.web.app import Site
@@ -27,6 +27,7 @@ from bentos.web.metrics import Metrics, share
 log = logging.getLogger(__name__)
 
 SERVE = ("serve", "serve-http")
+TIDY_SECONDS = 1.0
 GRACE_SECONDS = 5  # for what comes before and after the reading of an upload
 
 
@@ -82,6 +83,7 @@ class Served:
     build: ClassVar[Callable[[Settings], Site]]
     site: ClassVar[Site]
     _watcher: Watcher
+    _tidying: asyncio.Task[None]
 
     def __init_subclass__(cls, build: Callable[[Settings], Site]) -> None:
         cls.build = staticmethod(build)
@@ -96,6 +98,8 @@ class Served:
         """Begin to follow the channels of all slots."""
         log_as_json()
         switch_quickly()
+        collect_between()
+        self._tidying = asyncio.create_task(_tidy())
         followings = [app.following for app in self.site.apps]
         slots = [slot for following in followings for slot in following.fixed]
         racks = [rack for following in followings for rack in following.racks]
@@ -116,6 +120,7 @@ class Served:
         servers = [server for app in self.site.apps for server in app.servers]
         await asyncio.gather(*(server.stop() for server in servers))
         self._watcher.stop()
+        self._tidying.cancel()
         share()
         for app in self.site.apps:
             for feed in app.following.feeds:
@@ -123,3 +128,10 @@ class Served:
 
     async def __is_ready__(self) -> bool:
         return all(app.following.ready for app in self.site.apps)
+
+
+async def _tidy() -> None:
+    """Collect garbage of all that is no batch, too."""
+    while True:
+        await asyncio.sleep(TIDY_SECONDS)
+        tidy()

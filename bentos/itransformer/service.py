@@ -19,9 +19,9 @@ from bentos.itransformer.models import Models, Slots, unknown
 from bentos.itransformer.runner import Runner
 from bentos.itransformer.trainings import Trainings
 from bentos.registry.runs import Runs
-from bentos.serving.batching import Answered
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
+from bentos.serving.waiting import Answered
 from bentos.settings import Settings
 from bentos.web.app import App, to_json
 from bentos.web.auth.gate import Gate

@@ -1,9 +1,7 @@
 """A call to a model by its name: bytes to columns, and answers back."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from cachetools import LRUCache
@@ -94,13 +92,6 @@ def live(slot: Slot[Row, Row]) -> Release:
     return slot.live
 
 
-async def arrived(slot: Slot[Row, Row], seconds: float | None) -> None:
-    """Return once a version that is on its way has come, or the time is up, if there is any."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await slot.arrival()
-
-
 def standing(slot: Slot[Row, Row], version: str | None) -> Release:
     """What serves, or a version that stands beside it: the previous one, or the challenger.
 
@@ -122,19 +113,19 @@ def standing(slot: Slot[Row, Row], version: str | None) -> Release:
 async def ask(
     slot: Slot[Row, Row],
     read: Callable[[Release], Batch],
-    seconds: float | None,
+    seconds: float,
     probable: bool = False,
     version: str | None = None,
 ) -> tuple[Batch, Release]:
     """The answers to a call, read again where a swap came between reading and answering.
 
     Those of a `probable` call have a column of probabilities; all are by `version`, if one is
-    named. Without `seconds` its caller has a deadline. Raises HTTPError.
+    named. Raises HTTPError where it takes longer than so many seconds, or as `predict`.
     """
-    until = None if seconds is None else time.monotonic() + seconds
+    until = time.monotonic() + seconds
     for _ in range(TRIES):
         if slot.live is None:
-            await arrived(slot, _left(until))
+            await slot.arrival(until)
         release = standing(slot, version)
         try:
             batch = read(release)
@@ -146,18 +137,13 @@ async def ask(
             raise TypeError(f"{release} has no schema")
         try:
             table = Table(batch, release.schema, probable)
-            answered = await predict(slot, table, _left(until), version)
+            answered = await predict(slot, table, until - time.monotonic(), version)
         except Stale:
             continue
         if version not in (None, answered.release.version.version):
             continue
         return _answers(answered.answers, probable), answered.release
     raise NotReady(f"{slot.name} changed its columns {TRIES} times meanwhile")
-
-
-def _left(until: float | None) -> float | None:
-    """Seconds to a time of the monotonic clock, where there is one."""
-    return None if until is None else until - time.monotonic()
 
 
 def _answers(table: Sequence[Row], probable: bool) -> Batch:

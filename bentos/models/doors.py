@@ -9,14 +9,16 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope
 
+from bentos.models import tables
 from bentos.models.calls import PROBA, Codecs, Models, Row, ask, find, has_flag, live
+from bentos.protocols.arrow_stream import MEDIA_TYPE, ArrowStream
 from bentos.protocols.rows import Rows, by_class
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.tensors import BadInput, Batch
 from bentos.web.body import Decoder, decode_query, read, read_json
 from bentos.web.errors import HTTPError, NotReady, Problem, UnprocessableBody, clip
-from bentos.web.hot import MISMATCH, Door, Header, headers_of, late
+from bentos.web.hot import MISMATCH, Door, Header, headers_of, late, unfit
 
 END = "/predict"
 PATH = re.compile(r"/([^/]+)/predict")
@@ -39,6 +41,7 @@ class Predictions(Door):
         super().__init__("models", slot.name, timeout)
         self.slot = slot
         self._codecs = Codecs(lambda release, schema, most: Rows(schema, most))
+        self._streams = Codecs(lambda release, schema, most: ArrowStream(schema, most))
 
     async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
         """The answers to the rows of a body."""
@@ -46,6 +49,9 @@ class Predictions(Door):
         release = self.slot.live
         asked = _asked(query, release is None or has_flag(release)) if query else PLAIN
         body = await read(scope, receive, self.slot.limits.body_bytes)
+        comes, is_wanted = tables.comes(scope), tables.is_wanted(scope)
+        if comes or is_wanted:
+            return await self._with_tables(body, asked, comes, is_wanted)
         return await self.answers(body, asked)
 
     async def answers(self, body: bytes, asked: Asked = PLAIN) -> tuple[int, list[Header], bytes]:
@@ -59,11 +65,39 @@ class Predictions(Door):
             many = call.many
             return call.batch
 
-        answers, release = await ask(self.slot, decoded, None, asked.proba)
-        if asked.proba:
-            answers = by_class(answers, release.probabilities.classes)
+        answers, release = await self._ask(decoded, asked)
         given = self._codecs.of(self.slot, release).encode(answers, many)
         return 200, headers_of(given, release), given
+
+    async def _with_tables(
+        self, body: bytes, asked: Asked, comes: bool, is_wanted: bool
+    ) -> tuple[int, list[Header], bytes]:
+        """The answers to rows of which those that come, or the answers, are a table of Arrow."""
+
+        def decoded(release: Release) -> Batch:
+            rows = self._codecs.of(self.slot, release)
+            params = _params(rows, asked.params) if asked.params else None
+            if not comes:
+                return rows.decode(body, params).batch
+            return self._streams.of(self.slot, release).decode(body, self.slot.limits.body_bytes)
+
+        answers, release = await self._ask(decoded, asked)
+        if not is_wanted:
+            given = self._codecs.of(self.slot, release).encode(answers, many=True)
+            return 200, headers_of(given, release), given
+        try:
+            given = self._streams.of(self.slot, release).encode(answers)
+        except BadInput as error:
+            raise unfit(error) from None
+        return 200, headers_of(given, release, MEDIA_TYPE), given
+
+    async def _ask(
+        self, decoded: Callable[[Release], Batch], asked: Asked
+    ) -> tuple[Batch, Release]:
+        answers, release = await ask(self.slot, decoded, self.timeout, asked.proba)
+        if asked.proba:
+            answers = by_class(answers, release.probabilities.classes)
+        return answers, release
 
     def late(self) -> HTTPError:
         """What is answered when a call took longer than `timeout` seconds."""

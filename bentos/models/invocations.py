@@ -50,7 +50,7 @@ class Invoked(Door):
             except Unsupported as error:
                 raise HTTPError(415, str(error)) from None
 
-        answers, release = await ask(self.slot, decoded, None)
+        answers, release = await ask(self.slot, decoded, self.timeout)
         given = self._codecs.of(self.slot, release).encode(answers)
         return 200, headers_of(given, release), given
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from bentos.models.calls import PROBA, has_flag
+from bentos.protocols.arrow_stream import MEDIA_TYPE
 from bentos.serving.release import Release
 from bentos.tensors import Column, Param, Schema
 from bentos.tensors.schema import PROBABILITIES
@@ -43,16 +44,20 @@ def document(name: str, release: Release) -> dict[str, Any]:
 
 def _predict(name: str, release: Release) -> dict[str, Any]:
     example = {"example": msgspec.json.decode(release.example)} if release.example else {}
+    table = {MEDIA_TYPE: {"schema": {"type": "string", "contentMediaType": MEDIA_TYPE}}}
+    answer = _said(
+        "One answer or a list, in order; or a table, with a row for each", _one_or_many("Answer")
+    )
     return {
         "operationId": "predict",
         "summary": f"Answers of {name}",
         "parameters": parameters(release),
         "requestBody": {
             "required": True,
-            "content": {JSON: {"schema": _one_or_many("Row"), **example}},
+            "content": {JSON: {"schema": _one_or_many("Row"), **example}, **table},
         },
         "responses": {
-            "200": _said("One answer or a list, in order", _one_or_many("Answer")),
+            "200": answer | {"content": answer["content"] | table},
             "422": _said("A value is not what its column takes", _named("Problems")),
             "503": _said("No version serves yet", _named("Failure")),
         },

@@ -18,7 +18,7 @@ from bentos.web.hot import Door, Header, headers_of, late, unfit
 
 PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 LENGTH = b"inference-header-content-length"
-BINARY = b"application/octet-stream"
+BINARY = "application/octet-stream"
 LONGEST = re.compile(r"[0-9]{1,12}")
 
 
@@ -39,16 +39,15 @@ class Infer(Door):
             calls[:] = [self._codecs.of(self.slot, release).decode(body, length)]
             return calls[0].batch
 
-        answers, release = await ask(self.slot, decoded, None, version=version)
+        answers, release = await ask(self.slot, decoded, self.timeout, version=version)
         try:
             given, header = self._codecs.of(self.slot, release).encode(answers, calls[0])
         except BadInput as error:
             raise unfit(error) from None
-        headers = headers_of(given, release)
-        if header is not None:
-            headers[0] = b"content-type", BINARY
-            headers.append((LENGTH, b"%d" % header))
-        return 200, headers, given
+        if header is None:
+            return 200, headers_of(given, release), given
+        headers = headers_of(given, release, BINARY)
+        return 200, [*headers, (LENGTH, b"%d" % header)], given
 
     def late(self) -> HTTPError:
         """What is answered when a call took longer than `timeout` seconds."""

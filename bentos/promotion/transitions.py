@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from bentos.process import collect_soon
 from bentos.promotion.ledger import What
 from bentos.promotion.rejected import same
 from bentos.promotion.release_store import ReleaseStore
@@ -45,6 +46,7 @@ class Transitions:
         release = replace(release, since=datetime.now(UTC), record=Record(), sample=Sample())
         self._reporter.record(what, release.version, why)
         self._slot.swap(release, self._keep_previous)
+        collect_soon()
         self._reporter.swapped(before, release, what, why)
         warm = [kept.version for kept in (self._slot.live, self._slot.previous) if kept]
         self._store.keep(release, warm, last=self._last)
@@ -86,6 +88,7 @@ class Transitions:
         self._reporter.record("refusal", bad.version, str(refusal))
         self._reporter.record("withdrawal", back.version, why)
         self._slot.swap(back, keep_previous=False)
+        collect_soon()
         self._reporter.swapped(None, back, "withdrawal", why)
         self._store.keep(back, [back.version], last=self._last)
         self._slot.refuse(bad.version, refusal)

@@ -51,13 +51,13 @@ class Table:
 
     def of_objects(self, rows: Sequence[Any], many: bool) -> Batch:
         """Rows as objects of columns. Raises BadInput."""
-        rows = [self._spelled(row) if isinstance(row, dict) else row for row in rows]
+        rows = [self.spelled(row) if isinstance(row, dict) else row for row in rows]
         for at, row in enumerate(rows):
             if not isinstance(row, dict):
                 where = place("", at, many) or "the body: "
                 known = self.schema.known()
                 raise Mismatch(f"{where}{show(row)} is no object of columns; {known}", row=at)
-            self._same_names(row, at, many)
+            self.same_names(row, at, many)
         return self.of_columns(
             {name: [row.get(name, msgspec.UNSET) for row in rows] for name in self.schema.names},
             many,
@@ -65,8 +65,8 @@ class Table:
 
     def of_columns(self, columns: Mapping[str, Sequence[Any]], many: bool = True) -> Batch:
         """Columns of values, UNSET where a row has none. Raises BadInput."""
-        columns = self._spelled(columns)
-        self._same_names(columns, None, many)
+        columns = self.spelled(columns)
+        self.same_names(columns)
         sizes = {name: len(values) for name, values in columns.items()}
         if len(set(sizes.values())) > 1:
             raise Mismatch(f"the columns have not the same number of rows: {sizes}")
@@ -79,7 +79,7 @@ class Table:
             made[reader.name] = reader.column(values, many)
         return Batch(made)
 
-    def _spelled(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def spelled(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """The columns as their model spells them: LightGBM keeps names with `_` for spaces."""
         if self.schema.source != "model" or given.keys() <= self._names:
             return given
@@ -104,7 +104,9 @@ class Table:
                 where = place("", at, many) or "the body: "
                 raise Mismatch(f"{where}{show(row)} is no list of {width} values", row=at)
 
-    def _same_names(self, given: Mapping[str, Any], row: int | None, many: bool) -> None:
+    def same_names(
+        self, given: Mapping[str, Any], row: int | None = None, many: bool = True
+    ) -> None:
         """Raise BadInput for a column that is missing or unknown."""
         if given.keys() == self._names:
             return

@@ -1,66 +1,60 @@
 """The adaptive batcher: rows that arrive together go together.
 
 It takes what is queued the moment the model is free, and the next batch fills while the model
-runs: an idle model answers at once, a busy one in batches, and no timer is needed.
+runs: an idle model answers at once, a busy one in batches, and no timer is needed for that.
+One timer sweeps the calls whose time is over.
 """
 
 import asyncio
+import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeAlias
 
+from bentos.process import tidy
 from bentos.serving.failures import Failing
 from bentos.serving.observer import Observer
+from bentos.serving.pace import Pace
 from bentos.serving.release import Release
+from bentos.serving.waiting import Answer, Answered, Call, Part, Row, Waiting
 from bentos.tensors import BadInput
 
-Row = TypeVar("Row")
-Answer = TypeVar("Answer")
 Run = Callable[[Release, Sequence[Row]], Sequence[Answer]]
-Join = Callable[[Sequence[Sequence[Row]]], Sequence[Row]]
+Join: TypeAlias = Callable[[Sequence[Sequence[Any]]], Sequence[Any]]
 
 INLINE_SECONDS = 0.0005  # below this a hop to a thread and back costs more than it frees
-SMOOTHING = 0.2
+PIECE_SECONDS = 0.1  # that the rows of one large call may take in a batch, beside others
+SWEEP_SECONDS = 0.1
 
 
 def flat(calls: Sequence[Sequence[Row]]) -> list[Row]:
-    """All rows of several calls, in order."""
+    """All rows of several calls, in order; or their answers."""
     return [row for rows in calls for row in rows]
 
 
 class QueueFull(Exception):
-    """The queue is full: the call was not accepted."""
+    """Too much waits: the call was not accepted; in so many `seconds` it may be."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class NoRelease(Exception):
     """Nothing serves yet: the call was not accepted."""
 
 
-class Answered(NamedTuple, Generic[Answer]):
-    """The answers to a call's rows, in their order, and the one release that gave them all."""
-
-    answers: Sequence[Answer]
-    release: Release
-
-
-@dataclass(slots=True, eq=False)
-class _Call(Generic[Row, Answer]):
-    rows: Sequence[Row]
-    future: "asyncio.Future[Answered[Answer]]"
-
-
-_Outcome = Answered[Answer] | Exception
-_Calls = list[_Call[Row, Answer]]
+_Outcome = Sequence[Answer] | Exception
+_Parts = list[Part[Row, Answer]]
 
 
 class Batcher(Generic[Row, Answer]):
     """Batches calls to one model. Used from one event loop; one batch runs at a time.
 
-    `release` gives what serves now: a batch runs wholly on the release that it started with.
-    `join` makes one sequence of the rows of several calls.
+    `release` gives what serves now: a call is answered wholly by one release, and begins anew
+    where a swap comes between the batches that it is cut into. `join` makes one sequence of the
+    rows of several calls, or of the answers to parts of a call. `clock` gives seconds.
     """
 
     def __init__(
@@ -71,7 +65,8 @@ class Batcher(Generic[Row, Answer]):
         max_batch_rows: int,
         max_queue_rows: int,
         inline: bool = True,
-        join: Join[Row] = flat,
+        join: Join = flat,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._release = release
         self._run = run
@@ -80,79 +75,109 @@ class Batcher(Generic[Row, Answer]):
         self._max_batch_rows = max_batch_rows
         self._max_queue_rows = max_queue_rows
         self._inline_seconds = INLINE_SECONDS if inline else 0.0
-        self._queue: deque[_Call[Row, Answer]] = deque()
+        self._clock = clock
+        self._waiting: Waiting[Row, Answer] = Waiting(max_batch_rows)
+        self._running: _Parts[Row, Answer] = []
         self._busy = False
-        self._pace = _Pace()
+        self._timer: asyncio.TimerHandle | None = None
+        self._pace = Pace()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
-        self.queued_rows = 0
 
-    async def submit(self, rows: Sequence[Row]) -> Answered[Answer]:
-        """Answer the rows of one call.
+    @property
+    def queued_rows(self) -> int:
+        """How many rows no batch has taken yet."""
+        return self._waiting.rows
 
-        Raises NoRelease before the first promotion, QueueFull when the queue is full, and
-        whatever the model raises for these rows.
+    async def submit(self, rows: Sequence[Row], until: float = math.inf) -> Answered[Answer]:
+        """Answer the rows of one call, until a time of the clock.
+
+        Raises NoRelease before the first promotion, QueueFull when the queue is full or would
+        not let it be answered in time, Late when it was not, and whatever the model raises for
+        these rows.
         """
         release = self._release()
         if release is None:
             raise NoRelease
         if not rows:
             return Answered((), release)
-        if self._queue and self.queued_rows + len(rows) > self._max_queue_rows:
-            raise QueueFull(
-                f"{self.queued_rows} rows wait already; the queue takes {self._max_queue_rows}"
-            )
+        if self._busy:
+            self._admit(release, len(rows), until)
         loop = asyncio.get_running_loop()
-        call = _Call(rows, loop.create_future())
-        self._queue.append(call)
-        self.queued_rows += len(rows)
+        call = Call[Row, Answer](rows, loop.create_future(), until)
+        self._waiting.add(call)
         if not self._busy:
             self._busy = True
             loop.call_soon(self._next)  # what else this turn of the loop brings goes along
+        if self._timer is None:
+            self._timer = loop.call_later(SWEEP_SECONDS, self._sweep)
         return await call.future
+
+    def _admit(self, release: Release, rows: int, until: float) -> None:
+        """Raise QueueFull for a call that has no room, or that would be answered too late.
+
+        That is told by batches as they were measured; what was not is taken for quick.
+        """
+        waiting = self.queued_rows
+        size = min(self._max_batch_rows, waiting + rows)
+        wait = self._pace.at_least(release, size) * self._waiting.batches(rows)
+        if waiting and waiting + rows > self._max_queue_rows:
+            message = f"{waiting} rows wait already; the queue takes {self._max_queue_rows}"
+            raise QueueFull(message, wait)
+        if self._clock() + wait > until:
+            message = f"{waiting} rows wait already; an answer would take {wait:.1f} s"
+            raise QueueFull(message, wait)
+
+    def _sweep(self) -> None:
+        """Tell those whose time is over; as long as anybody waits."""
+        now = self._clock()
+        for call in [*self._waiting, *(part.call for part in self._running)]:
+            call.expire(now)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(SWEEP_SECONDS, self._sweep) if self._busy else None
 
     def _next(self) -> None:
         """Start the next batch, in the loop when it is quick, or else in the thread."""
+        tidy()
         release = self._release()
         if release:
             self._observer.queued(release, self.queued_rows)
-        calls = self._take()
-        if not calls:
+        self._running = parts = self._take(release)
+        if not parts:
             self._busy = False
             return
         loop = asyncio.get_running_loop()
         if release is None:  # it left while these calls waited
-            self._finish(calls, [NoRelease()] * len(calls))
+            self._finish(None, parts, [NoRelease()] * len(parts))
             loop.call_soon(self._next)
-        elif self._pace.seconds(release) < self._inline_seconds and release.hold():
-            self._finish(calls, self._answered(release, calls))
+        elif self._is_quick(release, parts) and release.hold():
+            self._finish(release, parts, self._answered(release, parts))
             loop.call_soon(self._next)
         else:
-            running = loop.run_in_executor(self._thread, self._opened, release, calls)
-            running.add_done_callback(lambda done: self._resume(calls, done.result()))
+            running = loop.run_in_executor(self._thread, self._opened, release, parts)
+            running.add_done_callback(lambda done: self._resume(release, parts, done.result()))
 
-    def _resume(self, calls: _Calls[Row, Answer], outcomes: list[_Outcome[Answer]]) -> None:
-        self._finish(calls, outcomes)
+    def _take(self, release: Release | None) -> _Parts[Row, Answer]:
+        most = self._max_batch_rows
+        piece = self._pace.rows_within(release, PIECE_SECONDS, most) if release else most
+        return self._waiting.take(release, self._clock(), piece)
+
+    def _is_quick(self, release: Release, parts: _Parts[Row, Answer]) -> bool:
+        rows = sum(len(part.rows) for part in parts)
+        return self._pace.at_most(release, rows) < self._inline_seconds
+
+    def _resume(
+        self, release: Release, parts: _Parts[Row, Answer], outcomes: list[_Outcome[Answer]]
+    ) -> None:
+        self._finish(release, parts, outcomes)
         self._next()
 
-    def _take(self) -> _Calls[Row, Answer]:
-        """The calls that wait, up to a full batch; those given up by their callers are dropped."""
-        calls: _Calls[Row, Answer] = []
-        room = self._max_batch_rows
-        while self._queue and (not calls or len(self._queue[0].rows) <= room):
-            call = self._queue.popleft()
-            self.queued_rows -= len(call.rows)
-            if not call.future.done():
-                calls.append(call)
-                room -= len(call.rows)
-        return calls
-
-    def _opened(self, release: Release, calls: _Calls[Row, Answer]) -> list[_Outcome[Answer]]:
+    def _opened(self, release: Release, parts: _Parts[Row, Answer]) -> list[_Outcome[Answer]]:
         """Answer the calls by a release whose model may be closed."""
         try:
             self._open(release)
         except BaseException as error:
-            return [_for_future(release, error)] * len(calls)
-        return self._answered(release, calls)
+            return [_for_future(release, error)] * len(parts)
+        return self._answered(release, parts)
 
     def _open(self, release: Release) -> None:
         try:
@@ -161,56 +186,79 @@ class Batcher(Generic[Row, Answer]):
             self._observer.failed(release, error.how)
             release.open()
 
-    def _answered(self, release: Release, calls: _Calls[Row, Answer]) -> list[_Outcome[Answer]]:
+    def _answered(self, release: Release, parts: _Parts[Row, Answer]) -> list[_Outcome[Answer]]:
         """Answer the calls by a release that is held open, and free it."""
         try:
-            return self._outcomes(release, calls)
+            return self._outcomes(release, parts)
         finally:
             release.free()
 
-    def _outcomes(self, release: Release, calls: _Calls[Row, Answer]) -> list[_Outcome[Answer]]:
+    def _outcomes(self, release: Release, parts: _Parts[Row, Answer]) -> list[_Outcome[Answer]]:
         """Answer the calls in one batch; when that fails, each by itself: none fails another."""
         try:
-            rows = self._join([call.rows for call in calls]) if len(calls) > 1 else calls[0].rows
-            answers = self._timed(release, rows, len(calls))
+            rows = self._join([part.rows for part in parts]) if len(parts) > 1 else parts[0].rows
+            answers = self._timed(release, rows, sum(part.ends for part in parts))
         except Failing as error:
             self._observer.failed(release, error.how)
-            for _ in calls:
+            for _ in parts:
                 release.record.failed()
-            return [error] * len(calls)
+            return [error] * len(parts)
         except BaseException as error:  # a panic in a Rust library is no Exception
-            if len(calls) == 1:
+            if len(parts) == 1:
                 if not isinstance(error, BadInput):
                     release.record.failed()
                 return [_for_future(release, error)]
-            return [outcome for call in calls for outcome in self._outcomes(release, [call])]
+            return [outcome for part in parts for outcome in self._outcomes(release, [part])]
         outcomes: list[_Outcome[Answer]] = []
         start = 0
-        for call in calls:
-            outcomes.append(Answered(answers[start : start + len(call.rows)], release))
-            start += len(call.rows)
+        for part in parts:
+            outcomes.append(answers[start : start + len(part.rows)])
+            start += len(part.rows)
         return outcomes
 
     def _timed(self, release: Release, rows: Sequence[Row], calls: int) -> Sequence[Answer]:
-        started = time.perf_counter()
+        started = self._clock()
         answers = self._run(release, rows)
-        seconds = time.perf_counter() - started
+        seconds = self._clock() - started
         if len(answers) != len(rows):
             raise RuntimeError(f"{release} gave {len(answers)} answers to {len(rows)} rows")
-        self._pace.note(release, seconds)
+        self._pace.note(release, len(rows), seconds)
         release.record.answered(calls, seconds)
         release.sample.add(rows, answers)
         self._observer.batched(release, len(rows), seconds)
         return answers
 
-    def _finish(self, calls: _Calls[Row, Answer], outcomes: list[_Outcome[Answer]]) -> None:
-        for call, outcome in zip(calls, outcomes, strict=True):
+    def _finish(
+        self,
+        release: Release | None,
+        parts: _Parts[Row, Answer],
+        outcomes: list[_Outcome[Answer]],
+    ) -> None:
+        for part, outcome in zip(parts, outcomes, strict=True):
+            call = part.call
             if call.future.done():
                 continue
-            if isinstance(outcome, Answered):
-                call.future.set_result(outcome)
-            else:
-                call.future.set_exception(outcome)
+            if isinstance(outcome, Exception):
+                call.future.set_exception(_moved(outcome, part.start))
+                continue
+            call.answered.append(outcome)
+            if part.ends and release:
+                self._end(call, release)
+
+    def _end(self, call: Call[Row, Answer], release: Release) -> None:
+        try:
+            whole = call.answered[0] if len(call.answered) == 1 else self._join(call.answered)
+        except ValueError as error:  # answers of other columns or shapes
+            call.future.set_exception(error)
+        else:
+            call.future.set_result(Answered(whole, release))
+
+
+def _moved(error: Exception, start: int) -> Exception:
+    """What is wrong with a row, which counts in its call and not in a part of it."""
+    if not start or not isinstance(error, BadInput) or error.row is None:
+        return error
+    return type(error)(error.message, error.column, start + error.row)
 
 
 def _for_future(release: Release, raised: BaseException) -> Exception:
@@ -220,19 +268,3 @@ def _for_future(release: Release, raised: BaseException) -> Exception:
     error = RuntimeError(f"{release} panicked: {raised!r}")
     error.__cause__ = raised
     return error
-
-
-class _Pace:
-    """How long a batch of the live release takes: a moving average, from its warm-up on."""
-
-    def __init__(self) -> None:
-        self._release: Release | None = None
-        self._seconds = 0.0
-
-    def seconds(self, release: Release) -> float:
-        if self._release is not release:
-            self._release, self._seconds = release, release.row_seconds
-        return self._seconds
-
-    def note(self, release: Release, seconds: float) -> None:
-        self._seconds += SMOOTHING * (seconds - self.seconds(release))

@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 from glob import escape
 from typing import Generic
 
-from bentos.serving.batching import Answer, Row
 from bentos.serving.slot import Slot
+from bentos.serving.waiting import Answer, Row
 
 
 class Rack(Generic[Row, Answer]):

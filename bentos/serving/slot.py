@@ -1,6 +1,8 @@
 """The live release of one registered model: swap, roll back."""
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol
@@ -8,9 +10,10 @@ from typing import Any, Generic, Protocol
 import msgspec
 
 from bentos.refusal import Refusal
-from bentos.serving.batching import Answer, Answered, Batcher, Join, NoRelease, Row, Run, flat
+from bentos.serving.batching import Batcher, Join, NoRelease, Run, flat
 from bentos.serving.observer import Observer
 from bentos.serving.release import Contract, Release
+from bentos.serving.waiting import Answer, Answered, Row
 from bentos.settings import Channel, LimitSettings
 from bentos.version import Version
 
@@ -34,8 +37,8 @@ class Tried(Protocol[Row, Answer]):
         """The challenger's own."""
         ...
 
-    async def submit(self, rows: Sequence[Row]) -> Answered[Answer]:
-        """Answer the rows of one call."""
+    async def submit(self, rows: Sequence[Row], until: float) -> Answered[Answer]:
+        """Answer the rows of one call, until a time of the monotonic clock."""
         ...
 
     def report(self) -> dict[str, Any]:
@@ -60,7 +63,7 @@ class Slot(Generic[Row, Answer]):
         observer: Observer,
         vacates: bool = False,
         inline: bool = True,
-        join: Join[Row] = flat,
+        join: Join = flat,
     ) -> None:
         self.name = name
         self.contract = contract
@@ -144,23 +147,27 @@ class Slot(Generic[Row, Answer]):
         newest = self.channel.newest
         return "register or copy one" if newest else f"promote one to the {self.channel}"
 
-    async def predict(self, rows: Sequence[Row], version: str | None = None) -> Answered[Answer]:
+    async def predict(
+        self, rows: Sequence[Row], version: str | None = None, until: float = math.inf
+    ) -> Answered[Answer]:
         """Answer the rows of one call, in order, all by one release.
 
-        While nothing serves yet, calls wait for the version that is on its way. Those for a
-        `version` are answered by another one where a swap comes between: look at the release.
+        While nothing serves yet, calls wait for the version that is on its way, `until` a time
+        of the monotonic clock. Those for a `version` are answered by another one where a swap
+        comes between: look at the release. Raises as `Batcher.submit`.
         """
-        await self.arrival()
+        if self.coming:
+            await self.arrival(until)
         if version is not None:
             standing = self.standing.get(version)
             if standing is None:
                 raise NoRelease
-            return await standing[1].submit(rows)
-        return await (self.trial or self.batcher).submit(rows)
+            return await standing[1].submit(rows, until)
+        return await (self.trial or self.batcher).submit(rows, until)
 
-    async def arrival(self) -> None:
-        """Return once something serves, or nothing is on its way."""
-        while self.coming:  # noqa: ASYNC110 - it ends in another thread
+    async def arrival(self, until: float) -> None:
+        """Return once something serves, or nothing is on its way, or at that time."""
+        while self.coming and time.monotonic() < until:  # noqa: ASYNC110 - it ends in a thread
             await asyncio.sleep(COMING_PAUSE)
 
     def try_beside(self, trial: Tried[Row, Answer]) -> None:

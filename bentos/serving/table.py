@@ -21,13 +21,18 @@ class Table(Sequence[dict[str, Any]]):
 
     @staticmethod
     def join(tables: "Sequence[Sequence[dict[str, Any]]]") -> "Table":
-        """The rows of several tables, in order. Raises ValueError where their schemas differ."""
+        """The rows of several tables, in order. Raises ValueError where their schemas differ.
+
+        Columns that only some of them have are left out: answers to a part of a call have
+        probabilities too, where others in the same batch asked for them.
+        """
         parts = [table for table in tables if isinstance(table, Table)]
         first = parts[0].schema
         if any(part.schema is not first and part.schema != first for part in parts):
             raise ValueError("tables of different schemas cannot be joined")
         probable = any(part.probable for part in parts)
-        return Table(Batch.concat([part.batch for part in parts]), first, probable)
+        shared = min((part.batch.names for part in parts), key=len)
+        return Table(Batch.concat([part.batch.select(shared) for part in parts]), first, probable)
 
     def __len__(self) -> int:
         return self.batch.size

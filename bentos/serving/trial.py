@@ -13,9 +13,10 @@ from typing import Any, Generic
 
 import msgspec
 
-from bentos.serving.batching import Answer, Answered, QueueFull, Row
+from bentos.serving.batching import QueueFull
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
+from bentos.serving.waiting import Answer, Answered, Row
 from bentos.settings import ChallengerSettings, Channel
 
 CLOSE = 0.01  # relative: floats this near count as the same answer
@@ -67,15 +68,15 @@ class Trial(Generic[Row, Answer]):
         else:
             self.trouble = f"{source} is {traffic!r}: give a number from 0 to 1"
 
-    async def submit(self, rows: Sequence[Row]) -> Answered[Answer]:
+    async def submit(self, rows: Sequence[Row], until: float = math.inf) -> Answered[Answer]:
         """Answer a call, by the champion unless it is the canary's turn."""
         if not self._running() or random.random() >= self.share:  # noqa: S311
-            return await self._champion.batcher.submit(rows)
+            return await self._champion.batcher.submit(rows, until)
         self._begin()
         if self.mode == "canary":
-            return await self._canary(rows)
+            return await self._canary(rows, until)
         started = time.perf_counter()
-        answered = await self._champion.batcher.submit(rows)
+        answered = await self._champion.batcher.submit(rows, until)
         self._shadow(rows, answered, time.perf_counter() - started)
         return answered
 
@@ -108,14 +109,14 @@ class Trial(Generic[Row, Answer]):
         if self._tried is not self.slot.live:
             self._tried, self.counts = self.slot.live, Counts()
 
-    async def _canary(self, rows: Sequence[Row]) -> Answered[Answer]:
+    async def _canary(self, rows: Sequence[Row], until: float) -> Answered[Answer]:
         started = time.perf_counter()
         try:
-            answered = await self.slot.batcher.submit(rows)
+            answered = await self.slot.batcher.submit(rows, until)
         except Exception:
             self.counts.errors += 1
             self._champion.observer.tried(self.slot.label, error=True)
-            return await self._champion.batcher.submit(rows)
+            return await self._champion.batcher.submit(rows, until)
         self.counts.answered += 1
         self.counts.challenger_seconds += time.perf_counter() - started
         self._champion.observer.tried(self.slot.label, error=False)

@@ -128,10 +128,10 @@ class UnprocessableBody(HTTPError):
 
 
 class Unavailable(HTTPError):
-    """Not now: try again after `retry_after` seconds."""
+    """Not now: try again after `retry_after` seconds, one at least."""
 
     def __init__(self, detail: str, retry_after: int = 1) -> None:
-        super().__init__(503, detail, {"retry-after": str(retry_after)})
+        super().__init__(503, detail, {"retry-after": str(max(1, retry_after))})
 
 
 class NotReady(Unavailable):

@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import lru_cache
+from math import ceil
 from typing import Annotated, Any, Generic
 
 import msgspec
@@ -10,16 +12,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from bentos.serving.batching import Answer, Answered, NoRelease, QueueFull, Row
+from bentos.serving.batching import NoRelease, QueueFull
 from bentos.serving.budget import CannotOpen
 from bentos.serving.failures import FailedTooOften, Failing
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
+from bentos.serving.waiting import Answer, Answered, Late, Row
 from bentos.tensors import BadInput, Mismatch
 from bentos.web.body import Decoder, read
 from bentos.web.deadlines import Deadlines
 from bentos.web.endpoint import Simple
 from bentos.web.errors import (
+    JSON,
     HTTPError,
     NotReady,
     Overloaded,
@@ -126,7 +130,7 @@ class Hot(Door, Generic[Row, Answer]):
         value = self._decode(await read(scope, receive, self.slot.limits.body_bytes))
         many = isinstance(value, list)
         rows: list[Row] = value if isinstance(value, list) else [value]
-        answered = await ask(self.slot, rows)
+        answered = await predict(self.slot, rows, self.timeout)
         body = self._encode(answered.answers if many else answered.answers[0])
         return 200, headers_of(body, answered.release), body
 
@@ -140,44 +144,33 @@ def whole(response: Response) -> tuple[int, list[Header], bytes]:
     return response.status_code, response.raw_headers, bytes(response.body)
 
 
-def headers_of(body: bytes, release: Release) -> list[Header]:
-    """The headers of an answer in JSON by a release."""
-    return [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (VERSION_HEADER.encode(), spelled(str(release)).encode()),
-    ]
+def headers_of(body: bytes, release: Release, kind: str = JSON) -> list[Header]:
+    """The headers of an answer by a release."""
+    return [(b"content-length", b"%d" % len(body)), *_own(str(release), kind)]
+
+
+@lru_cache(1024)
+def _own(release: str, kind: str) -> tuple[Header, Header]:
+    """What all answers of a release have: made at its first one."""
+    version = VERSION_HEADER.encode(), spelled(release).encode()
+    return (b"content-type", kind.encode()), version
 
 
 async def predict(
-    slot: Slot[Row, Answer],
-    rows: Sequence[Row],
-    seconds: float | None,
-    version: str | None = None,
+    slot: Slot[Row, Answer], rows: Sequence[Row], seconds: float, version: str | None = None
 ) -> Answered[Answer]:
-    """Ask a slot, or one of its versions, for so many seconds.
+    """Ask a slot, or one of its versions, for so many seconds, with its refusals as HTTP errors.
 
-    None is for a caller that has a deadline of its own. Raises as `ask` does, or HTTPError 504.
+    Raises NotReady, Overloaded, UnprocessableBody, or HTTPError 504.
     """
-    if seconds is None:
-        return await ask(slot, rows, version)
     try:
-        async with asyncio.timeout(seconds):
-            return await ask(slot, rows, version)
-    except TimeoutError:
+        return await slot.predict(rows, version, time.monotonic() + seconds)
+    except Late:
         raise late(slot, seconds) from None
-
-
-async def ask(
-    slot: Slot[Row, Answer], rows: Sequence[Row], version: str | None = None
-) -> Answered[Answer]:
-    """Ask a slot, with its refusals as HTTP errors. Raises NotReady, Overloaded or HTTPError."""
-    try:
-        return await slot.predict(rows, version)
     except NoRelease:
         raise _not_ready(slot) from None
     except QueueFull as error:
-        raise Overloaded(f"{slot.name} is overloaded: {error}") from None
+        raise Overloaded(f"{slot.name} is overloaded: {error}", ceil(error.seconds)) from None
     except BadInput as error:
         raise unfit(error) from None
     except (Failing, FailedTooOften) as error:

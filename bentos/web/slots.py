@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from bentos.serving.batching import Answer, Row, Run
+from bentos.serving.batching import Run
 from bentos.serving.rack import Rack
 from bentos.serving.release import Contract
 from bentos.serving.slot import Slot
 from bentos.serving.table import Table
+from bentos.serving.waiting import Answer, Row
 from bentos.settings import Settings
 from bentos.web.metrics import Metrics
 

@@ -17,6 +17,7 @@ from openapi_python_client.config import Config, ConfigFile, MetaType
 from sklearn.linear_model import LinearRegression
 
 import mlflow
+from bentos.protocols.arrow_stream import MEDIA_TYPE
 from tests.models.conftest import Models
 from tests.models.test_models import HOMES, PRICE, SKOPS
 
@@ -84,7 +85,8 @@ def test_a_generated_client(
         ConfigFile(post_hooks=[]), MetaType.NONE, tmp_path / "openapi.json", "utf-8",
         False, tmp_path / "homes",
     )  # fmt: skip
-    assert not openapi_python_client.generate(config=config)
+    said = openapi_python_client.generate(config=config)
+    assert [one.detail for one in said] == [f"Unsupported content type {MEDIA_TYPE}"]
     monkeypatch.syspath_prepend(tmp_path)
     homes = importlib.import_module("homes")
     schemas = importlib.import_module("homes.models")

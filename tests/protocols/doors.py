@@ -10,11 +10,14 @@ from urllib.parse import quote
 import grpc
 import httpx
 import numpy as np
+import pyarrow as pa
 from tritonclient.grpc import service_pb2
 
+from bentos.protocols.arrow_stream import MEDIA_TYPE
 from bentos.protocols.datatypes import of_column
 from bentos.tensors import Batch, Column, Schema
 from bentos.tensors.batch import Array
+from tests.protocols import arrow_tables
 from tests.protocols.made import json_values
 
 LENGTH = "inference-header-content-length"
@@ -40,6 +43,17 @@ def by_rows(caller: Caller, name: str, schema: Schema, batch: Batch) -> list[lis
         body = json_values(batch[""])
     said = _checked(caller.http.post(f"/{quote(name)}/predict", json=body))
     return [flat(list(row.values())) for row in said.json()]
+
+
+def by_table(caller: Caller, name: str, schema: Schema, batch: Batch) -> list[list[Any]]:
+    """Our own protocol, with tables of Arrow both ways."""
+    given, headers = arrow_tables.table(schema, batch), {"content-type": MEDIA_TYPE}
+    if schema.single is not None and schema.single.dtype == "json":
+        given = pa.Table.from_pylist(batch[""].tolist())
+    body = arrow_tables.stream(given, 100)
+    said = _checked(caller.http.post(f"/{quote(name)}/predict", content=body, headers=headers))
+    assert said.headers["content-type"] == MEDIA_TYPE
+    return [flat(list(row.values())) for row in arrow_tables.read(said.content).to_pylist()]
 
 
 def by_invocations(caller: Caller, name: str, schema: Schema, batch: Batch) -> list[list[Any]]:
@@ -96,6 +110,7 @@ def by_grpc(caller: Caller, name: str, schema: Schema, batch: Batch) -> list[lis
 
 DOORS: Mapping[str, Door] = {
     "rows": by_rows,
+    "rows, Arrow": by_table,
     "invocations": by_invocations,
     "v2": by_v2,
     "v2, binary": by_v2_binary,

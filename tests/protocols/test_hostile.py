@@ -19,7 +19,6 @@ from tritonclient.grpc import service_pb2
 
 from bentos.settings import SecuritySettings, ServiceSettings
 from bentos.tensors import Batch, Column, Schema
-from tests.memory import THREADED
 from tests.protocols import standing
 from tests.protocols.doors import INFER, LENGTH, Caller
 from tests.web.serving import serving
@@ -215,7 +214,7 @@ def test_what_a_door_refuses_before_and_after_has_its_form_too(tmp_path: Path) -
     )
     stuck = standing.app(services=ServiceSettings(request_timeout_seconds=1))
     for app in (guarded, stuck):
-        standing.put(app, "sums", SCHEMA, slow, cost=THREADED)
+        standing.put(app, "sums", SCHEMA, slow, cost=0.01)
     with serving(guarded) as no, serving(stuck) as late, ThreadPoolExecutor(len(FORMS)) as pool:
         try:
             for url, status in ((no, 401), (late, 504)):

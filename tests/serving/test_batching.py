@@ -88,14 +88,6 @@ async def test_what_waits_is_reported_when_a_batch_begins(tally: Tally) -> None:
     await until(lambda: tally.queues == [1, 6, 0])
 
 
-async def test_batches_keep_to_their_bound_and_calls_whole(tally: Tally) -> None:
-    one = batcher(Live(release()), tally, most=4)
-    calls = [[1, 2, 3], [4, 5], [6, 7], list(range(10)), [8]]
-    answered = await asyncio.gather(*(one.submit(call) for call in calls))
-    assert [a.answers for a in answered] == [[f"{row} by 1" for row in call] for call in calls]
-    assert tally.rows == [3, 4, 10, 1]
-
-
 @PATHS
 async def test_a_bad_row_fails_only_its_own_call(tally: Tally, row_seconds: float) -> None:
     one = batcher(Live(release(row_seconds=row_seconds)), tally)
