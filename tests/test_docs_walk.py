@@ -79,11 +79,19 @@ def test_a_model_of_ones_own_answers_as_the_first_page_says(stack: Stack, tmp_pa
 
     python = blocks("python", ROOT / "docs" / "protocols.md")
     triton = "\n".join(block for block in python if "triton." in block)
-    code = triton.replace("127.0.0.1:8001", stack.settings.grpc)
-    said = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, timeout=240
-    )
-    assert said.stdout == b"[0]\n"
+    said = printed(triton.replace("127.0.0.1:8001", stack.settings.grpc))
+    assert said == "[0]\n"
+    (table,) = [block for block in python if "pa.Table" in block]
+    assert printed(table.replace("http://127.0.0.1:3000", stack.api)).split() == [
+        "prediction", "0", "0",
+    ]  # fmt: skip
+
+
+def printed(code: str) -> str:
+    """What a program prints."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=240)
+    return done.stdout
 
 
 def _status(url: str, body: str) -> int:
