@@ -6,7 +6,9 @@ was there before, and leave it in place for ever.
 
 import gc
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache, wraps
 from importlib import import_module
 from threading import RLock
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,6 +29,7 @@ YOUNG = 16  # collections, of which all but one leave older objects alone
 _LOCK = RLock()
 _quiet: list[object] = []  # those who want no warnings now
 _filters = ExitStack()
+_told_to_end = threading.Event()
 
 
 @dataclass
@@ -176,3 +179,31 @@ def without_compiler() -> Iterator[None]:
 def _as_it_is(function: Any = None, *_: object, **__: object) -> Any:
     """A decorator, with or without arguments, that changes nothing."""
     return function or _as_it_is
+
+
+def ending() -> bool:
+    """Whether this process was told to end, since `notice_the_end`."""
+    return _told_to_end.is_set()
+
+
+def notice_the_end() -> None:
+    """Notice the signals that end a server; those who handle them still do.
+
+    uvicorn waits for all answers before it tells the app, so one that goes on must end by itself.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        handled = signal.getsignal(number)
+        if callable(handled):
+            signal.signal(number, _noticed(handled))
+
+
+def _noticed(
+    handled: Callable[[int, FrameType | None], object],
+) -> Callable[[int, FrameType | None], None]:
+    def notice(number: int, frame: FrameType | None) -> None:
+        _told_to_end.set()
+        handled(number, frame)
+
+    return notice

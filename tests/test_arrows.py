@@ -19,7 +19,7 @@ BELOW = {
     "services": "bento web promotion admission protocols sandbox serving tensors registry"
     " database",
     "bento": "web promotion serving",
-    "web": "promotion protocols serving tensors registry",
+    "web": "promotion protocols serving tensors registry database",
     "promotion": "admission drift serving flavors registry database",
     "admission": "protocols drift serving flavors sandbox registry tensors",
     "drift": "serving tensors",

@@ -17,10 +17,11 @@ from starlette.types import ASGIApp
 
 from bentos.bento.front import fronted
 from bentos.bento.native import Native
-from bentos.process import collect_between, switch_quickly, tidy
+from bentos.process import collect_between, notice_the_end, switch_quickly, tidy
 from bentos.promotion.watcher import Watcher
 from bentos.settings import Settings, settings
 from bentos.web.app import Site
+from bentos.web.console.traffic import Traffic
 from bentos.web.logs import log_as_json
 from bentos.web.metrics import Metrics, share
 
@@ -84,6 +85,7 @@ class Served:
     site: ClassVar[Site]
     _watcher: Watcher
     _tidying: asyncio.Task[None]
+    _traffic: Traffic
 
     def __init_subclass__(cls, build: Callable[[Settings], Site]) -> None:
         cls.build = staticmethod(build)
@@ -100,6 +102,7 @@ class Served:
         switch_quickly()
         collect_between()
         self._tidying = asyncio.create_task(_tidy())
+        notice_the_end()
         followings = [app.following for app in self.site.apps]
         slots = [slot for following in followings for slot in following.fixed]
         racks = [rack for following in followings for rack in following.racks]
@@ -109,6 +112,11 @@ class Served:
             for feed in following.feeds:
                 feed.start()
         self._watcher.start()
+        parts = [app.part for app in self.site.apps]
+        self._traffic = Traffic(settings().home, parts)
+        self._traffic.start()
+        for part in parts:
+            part.traffic = self._traffic
         for app in self.site.apps:
             log.info("%s", app.guard.openness)
             for server in app.servers:
@@ -122,6 +130,7 @@ class Served:
         self._watcher.stop()
         self._tidying.cancel()
         share()
+        self._traffic.stop()
         for app in self.site.apps:
             for feed in app.following.feeds:
                 feed.stop()

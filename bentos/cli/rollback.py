@@ -9,11 +9,9 @@ from bentos.cli.console import json_option, outcome, say
 from bentos.cli.errors import EXIT_CODES, Failed
 from bentos.cli.promotion import bring, registry, registry_option, timeout_option
 from bentos.cli.services import Service, Services, SlotReport, services_option
-from bentos.registry.client import Version
-from bentos.registry.tags import SINCE_TAG, state
+from bentos.promotion.back import FAR, back
+from bentos.promotion.event import IDLE
 from bentos.settings import Channel
-
-FAR_BACK = 1000  # events
 
 
 @click.command(epilog=EXIT_CODES)
@@ -30,7 +28,8 @@ def rollback(model: str, timeout: float, registry_uri: str | None, services: Ser
     service, slot = _only_slot(services, model)
     with registry(registry_uri) as opened:
         versions = opened.versions(model)
-        target = next(back(services, service, slot, versions), None)
+        live = (slot.live.version, slot.live.run_id) if slot.live else None
+        target = next(back(live, served_before(services, service, slot), versions), None)
         present = f"version {slot.live.version}" if slot.live else "none"
         if target is None:
             raise Failed(f"No version of {model} served before the present one ({present})")
@@ -61,24 +60,13 @@ def _only_slot(services: Services, model: str) -> tuple[Service, SlotReport]:
     return slots[0]
 
 
-def back(
-    services: Services, service: Service, slot: SlotReport, versions: list[Version]
-) -> Iterator[Version]:
-    """The versions to go back to, the best first."""
-    known = {(version.version, version.run_id): version for version in versions}
-    live = (slot.live.version, slot.live.run_id) if slot.live else None
-    for one in _served(services, service, slot):
-        if one != live and one in known:
-            yield known[one]
-    retired = [version for version in versions if state(version) in ("retired", "stopped")]
-    yield from sorted(retired, key=lambda version: version.tag(SINCE_TAG), reverse=True)
-
-
-def _served(services: Services, service: Service, slot: SlotReport) -> Iterator[tuple[str, str]]:
+def served_before(
+    services: Services, service: Service, slot: SlotReport
+) -> Iterator[tuple[str, str]]:
     """Version and run of what served, the latest first: the slot's memory, then the ledger's."""
     if slot.previous:
         yield slot.previous.version, slot.previous.run_id
     with suppress(Failed):  # the registry remembers too
-        for event in reversed(services.history(service, slot.model, FAR_BACK).events):
-            if event.what != "refusal" and event.channel == slot.channel:
+        for event in reversed(services.history(service, slot.model, FAR).events):
+            if event.what not in IDLE and event.channel == slot.channel:
                 yield event.version, event.run_id

@@ -4,10 +4,9 @@ from functools import cached_property
 from typing import Annotated, Any
 
 import bentoml
-from anyio.to_thread import run_sync
 from bentoml.validators import ContentType
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from bentos.bento.named import Call, Named
 from bentos.bento.service import OPTIONS, Served
@@ -18,9 +17,6 @@ from bentos.models.doors import END, PATH, ByName, Doors, Predictions, any_of
 from bentos.models.invocations import Scoring
 from bentos.models.openapi import document
 from bentos.models.v2 import OpenInference
-from bentos.registry.client import NotInRegistry, RegistryUnavailable
-from bentos.registry.runs import Run, Runs
-from bentos.serving.release import Release
 from bentos.settings import Settings
 from bentos.web import docs
 from bentos.web.app import App, Server, to_json
@@ -28,10 +24,8 @@ from bentos.web.auth.gate import Gate
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint
 from bentos.web.errors import JSON, Failure, HTTPError, NotReady, Rendered
 from bentos.web.following import Following
-from bentos.web.headers import PAGE_HEADERS
 from bentos.web.slots import tabled
 
-RUN_SECONDS = 2.0  # that a page waits for MLflow
 MISSING = {404: Answer("No such model is promoted; those that are", Failure)}
 
 
@@ -41,14 +35,12 @@ class Pages:
     def __init__(self, settings: Settings) -> None:
         self.rack = tabled(settings, run)
         self.following = Following(racks=[self.rack])
-        self._uri = settings.tracking_uri
         self._assets = docs.Assets()
 
     @property
     def endpoints(self) -> list[Endpoint]:
         """What lies below a model's name."""
         return [
-            Endpoint("GET", "/", self.listed, "The models", {200: Answer("A page")}),
             Endpoint(
                 "POST",
                 "/{name}/predict",
@@ -92,40 +84,10 @@ class Pages:
             ),
         ]
 
-    @property
-    def last(self) -> Endpoint:
-        """The page of a model, whose path is that of anything."""
-        answers = {200: Answer("A page"), **MISSING}
-        return Endpoint("GET", "/{name}", self.model, "What a model takes and gives", answers)
-
     async def unknown(self, request: Request) -> Response:
         """`POST /{name}/predict` where no such model is promoted."""
         live(find(self.rack, request.path_params["name"]))
         raise NotReady("The model came this moment: call again")
-
-    async def listed(self, request: Request) -> Response:
-        """`GET /`: the models that are promoted."""
-        return HTMLResponse(page.listed(self.rack.slots), headers=PAGE_HEADERS)
-
-    async def model(self, request: Request) -> Response:
-        """`GET /{name}`: what one model takes and gives."""
-        slot = find(self.rack, request.path_params["name"])
-        address = str(request.url.replace(query="")).rstrip("/")
-        run = await self._run(slot.live)
-        return HTMLResponse(page.model(slot, address, run), headers=page.HEADERS)
-
-    @cached_property
-    def _runs(self) -> Runs:
-        return Runs(self._uri, RUN_SECONDS)
-
-    async def _run(self, release: Release | None) -> Run | None:
-        """The run that a release is from, if it has one and MLflow tells of it."""
-        if release is None or not release.version.run_id:
-            return None
-        try:
-            return await run_sync(self._runs.run, release.version.run_id)
-        except (RegistryUnavailable, NotInRegistry):
-            return None
 
     async def releases(self, request: Request) -> Response:
         """`GET /{name}/releases`."""
@@ -184,9 +146,10 @@ def build(settings: Settings, gate: Gate | None = None) -> App:
         ],
         pages.following,
         gate or Gate(settings),
-        last=[pages.last],
         doors=any_of(predicting, scoring.doors, inference.doors),
         form=form,
+        asking=page.asking,
+        page="/{name}",
     )
     if settings.grpc.port:
         app.servers.append(over_grpc(pages.rack, app, settings))

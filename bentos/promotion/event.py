@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+IDLE = ("refusal", "share", "reload")  # events after which the same version serves
 JOINED_SECONDS = 60.0  # between the lines of several processes about one event
 
 

@@ -17,10 +17,13 @@ import msgspec
 
 from bentos.database import opened
 from bentos.promotion.channel import Promotions
-from bentos.promotion.event import Event, joined
+from bentos.promotion.event import IDLE, Event, joined
 from bentos.registry.client import Version
 
-What = Literal["swap", "rollback", "refusal", "restore", "withdrawal", "vacated"]
+# "share" and "reload" are what somebody did in the console; they change no release.
+What = Literal[
+    "swap", "rollback", "refusal", "restore", "withdrawal", "vacated", "share", "reload"
+]
 REPLICA = f"{socket.gethostname()}-{os.getpid()}"
 PATIENCE_SECONDS = 10.0  # for other processes
 SCHEMA = """
@@ -37,10 +40,18 @@ CREATE TABLE IF NOT EXISTS memory (
 INSERT = "INSERT INTO event VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 COLUMNS = "at, replica, channel, model, version, run_id, digest, what, who, why"
 HISTORY = f"SELECT {COLUMNS} FROM event WHERE model = ? ORDER BY at DESC, id DESC"  # noqa: S608
-CREDITED = "SELECT 1 FROM event WHERE model = ? AND version = ? AND at >= ? AND who != '' LIMIT 1"
+CREDITED = (
+    "SELECT 1 FROM event WHERE model = ? AND version = ? AND at >= ? AND who != '' "
+    "AND what NOT IN ('share', 'reload') LIMIT 1"
+)
+PROMOTERS = f"""
+SELECT model, version, who FROM event WHERE id IN (
+    SELECT MAX(id) FROM event WHERE who != '' AND what NOT IN {IDLE} GROUP BY model, version
+)
+"""  # noqa: S608
 SERVING_AT = f"""
 SELECT {COLUMNS} FROM event WHERE id IN (
-    SELECT MAX(id) FROM event WHERE model = ? AND at <= ? AND what != 'refusal'
+    SELECT MAX(id) FROM event WHERE model = ? AND at <= ? AND what NOT IN {IDLE}
     GROUP BY replica, channel
 ) AND what != 'vacated' ORDER BY at
 """  # noqa: S608
@@ -81,6 +92,11 @@ class Ledger:
         with self._open() as db:
             lines = (Event(*row) for row in db.execute(HISTORY, (model,)))
             return joined(lines, limit)[::-1]
+
+    def promoters(self) -> dict[tuple[str, str], str]:
+        """Who promoted each version last, by model and version, where that is known."""
+        with self._open() as db:
+            return {(model, version): who for model, version, who in db.execute(PROMOTERS)}
 
     def serving_at(self, model: str, time: datetime) -> list[Event]:
         """What served at a time: for each replica and channel, the last swap before it."""

@@ -61,6 +61,7 @@ class RegistrySettings(Section):
     artifacts: Literal["proxy", "s3"] = "proxy"
     s3_root: str = ""
     live_alias: str = "live"
+    ui: str = ""
 
     @model_validator(mode="after")
     def _s3_needs_a_root(self) -> "RegistrySettings":

@@ -10,9 +10,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bentos.serving.slot import Slot
 from bentos.web import docs, history, hooks
 from bentos.web.auth.gate import Gate
 from bentos.web.auth.guard import Guard, inside
+from bentos.web.console.asking import Asking, asked_by
+from bentos.web.console.part import Askings, Part
+from bentos.web.console.service import Console
+from bentos.web.console.traffic import Route
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint, routes
 from bentos.web.errors import JSON, Failure, HTTPError, Rendered, Unavailable, handlers
 from bentos.web.following import Following
@@ -42,6 +47,8 @@ class App:
     `last` are endpoints whose paths would hide those that every service has. What all services of
     a process share, their users and origins, is the `gate`. `form` gives an error at a path as the
     callers of that path read it.
+    `asking` says how a model is asked, where that is not the first fast route of its slot; `page`
+    is the path of its page, where there is another one than the console's.
     """
 
     def __init__(
@@ -53,6 +60,8 @@ class App:
         last: Sequence[Endpoint] = (),
         doors: Callable[[str], Door | None] = lambda path: None,
         form: Callable[[str, HTTPError], Rendered] = lambda path, error: error.render(),
+        asking: Askings | None = None,
+        page: str = "",
     ) -> None:
         self.name = name
         self.following = following
@@ -60,7 +69,11 @@ class App:
         self.hot = {e.path: e.handler for e in endpoints if isinstance(e.handler, Door)}
         self._doors = doors
         self._form = form
-        self.guard = Guard(name, gate, [*endpoints, *self._common(gate), *last])
+        self._endpoints = list(endpoints)
+        self.part = Part(name, following, gate, asking or self._asking, self._routes)
+        self._console = console = Console(self.part, page)
+        common = [*self._common(gate), *console.endpoints, *last, *console.last]
+        self.part.guard = self.guard = Guard(name, gate, [*endpoints, *common])
         self._starlette = Starlette(
             routes=[
                 *docs.routes(name, VERSION, self.guard.endpoints),
@@ -87,7 +100,15 @@ class App:
         return self.hot.get(path) or self._doors(path)
 
     def _refused(self, scope: Scope, error: HTTPError) -> Rendered:
-        return self._form(inside(scope), error)
+        return self._console.refused(scope, error) or self._form(inside(scope), error)
+
+    def _asking(self, slot: Slot[Any, Any]) -> Asking | None:
+        return asked_by(self._endpoints, slot)
+
+    def _routes(self, slot: Slot[Any, Any]) -> list[Route]:
+        doors = [door.labels for door in self.hot.values() if getattr(door, "slot", None) is slot]
+        own = [f"{slot.name}{end}" for end in ("", "/infer", "/invocations")]
+        return [*doors, *((self.name, route) for route in own)]
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") == "POST":

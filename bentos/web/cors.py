@@ -41,8 +41,11 @@ class Origins:
             expose_headers=[VERSION_HEADER],
         )
 
-    def check(self, scope: Scope) -> None:
-        """Raise HTTPError 403 for a call from a page of another origin than these and its own."""
+    def check(self, scope: Scope, listed: bool = True) -> None:
+        """Raise HTTPError 403 for a call from a page of another origin than these and its own.
+
+        Unless `listed`, for one of these, too.
+        """
         origin = first(scope, b"origin").decode("latin-1")
         site = first(scope, b"sec-fetch-site")
         if site in OWN or not (origin or site):  # without both it is no browser
@@ -50,7 +53,7 @@ class Origins:
         host = first(scope, b"host").decode("latin-1")
         if not site and urlsplit(origin).netloc.lower() == host.lower():
             return
-        if not self._have(origin):
+        if not (listed and self._have(origin)):
             raise HTTPError(
                 403,
                 f"{scope['method']} {clip(scope['path'])} is closed to pages of "

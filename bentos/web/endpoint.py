@@ -15,7 +15,7 @@ from bentos.web.errors import Failure, Problem, Problems
 
 Simple: TypeAlias = Callable[[Request], Awaitable[Response]]
 Handler: TypeAlias = Simple | ASGIApp
-Access = Literal["callers", "admins", "key"]
+Access = Literal["callers", "admins", "key", "token"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Endpoint:
 
     `access` is "admins" for what changes something: pages of other origins may not call it, and
     where the service wants tokens, only those of admins open it. With "key" it wants the admin
-    key or the token of an admin even where the service wants no tokens.
+    key or the token of an admin even where the service wants no tokens; with "token", the latter.
 
     `body` is the msgspec type of the JSON body, `query` a struct of the query parameters;
     `examples` are whole requests by name, `answers` go by status.

@@ -8,12 +8,6 @@ from urllib.parse import quote
 from starlette.types import Scope
 
 VERSION_HEADER = "x-model-version"
-# Of our own pages, which have no scripts.
-PAGE_HEADERS = {
-    "cache-control": "no-cache",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "x-content-type-options": "nosniff",
-}
 # ASCII that can be seen, without `%`: so that it begins an escape and nothing else.
 _PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 

@@ -45,7 +45,7 @@ class Door:
     def __init__(self, service: str, path: str, timeout: float) -> None:
         self.path = path
         self.timeout = timeout
-        self._labels = (service, path)
+        self.labels = (service, path)
         self._deadlines = Deadlines(timeout)
 
     async def answer(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
@@ -80,8 +80,8 @@ class Door:
             raise
         except Exception as error:
             status, headers, body = self.refused(unexpected(error, place(scope, self.path)))
-        REQUEST_SECONDS.observe(self._labels, time.perf_counter() - started)
-        REQUESTS.add((*self._labels, str(status)))
+        REQUEST_SECONDS.observe(self.labels, time.perf_counter() - started)
+        REQUESTS.add((*self.labels, str(status)))
         return status, headers, body
 
     async def _in_time(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:

@@ -1,48 +1,28 @@
 """The stack's own routes: all services on one page, in one report, in one set of metrics."""
 
-import html
 from collections.abc import Sequence
 
+from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bentos.web import hooks
 from bentos.web.app import App, to_json
 from bentos.web.auth.gate import Gate
+from bentos.web.console.pages import Overview, Site
+from bentos.web.console.sessions import Sessions
 from bentos.web.endpoint import routes
-from bentos.web.headers import PAGE_HEADERS
+from bentos.web.errors import handlers
 from bentos.web.metrics import metrics
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Ascenso</title>
-<style>body {{ font: 16px sans-serif; margin: 2em }} td, th {{ padding: 0 1em .5em 0 }}</style>
-</head>
-<body>
-<h1>Ascenso</h1>
-<table>
-<tr><th align="left">service</th><th align="left">serves</th></tr>
-{rows}
-</table>
-<p><a href="releases">all releases</a> <a href="metrics">metrics</a></p>
-</body>
-</html>
-"""
-_ROW = """<tr><td>{name}</td><td>{serves}</td>
-<td><a href="{name}/docs">docs</a></td>
-<td><a href="{name}/redoc">reference</a></td>
-<td><a href="{name}/releases">releases</a></td></tr>"""
 
 
 class Index:
     """Apps behind one port, each under its name.
 
-    Its own are `/`, `/releases`, `/metrics`, and `/hooks/mlflow`, for they share one watcher.
+    Its own are the overview at `/`, `/releases`, `/metrics`, and `/hooks/mlflow`, for they share
+    one watcher.
     """
 
     def __init__(self, apps: Sequence[App], gate: Gate) -> None:
@@ -53,15 +33,20 @@ class Index:
         self.apps = apps
         self._named = {app.name: app for app in apps}
         hook = hooks.endpoint(lambda: apps[0].following.watcher, gate.deliveries)
+        parts = [app.part for app in apps]
+        for part in parts:
+            part.stacked = True
+        site = Site(Sessions(gate))
         mounted = [Mount(f"/{app.name}", app) for app in apps]
-        own = Router(
-            [
-                Route("/", self._page),
+        overview = Overview(site, parts, stacked=True)
+        own = Starlette(
+            routes=[
                 Route("/releases", self._releases),
                 Route("/metrics", metrics),
-                *routes([hook]),
+                *routes([hook, *overview.endpoints, *site.endpoints]),
                 *mounted,  # for those who left out the slash at the end
-            ]
+            ],
+            exception_handlers=handlers(),
         )
         # Apps have guards of their own, which say what is wrong in the form of the place.
         self._app = Router(mounted, redirect_slashes=False, default=gate.hosts.around(own))
@@ -84,14 +69,5 @@ class Index:
 
         return mounted
 
-    async def _page(self, request: Request) -> Response:
-        rows = "\n".join(map(_row, self.apps))
-        return HTMLResponse(_PAGE.format(rows=rows), headers=PAGE_HEADERS)
-
     async def _releases(self, request: Request) -> Response:
         return to_json([app.report() for app in self.apps])
-
-
-def _row(app: App) -> str:
-    serves = ", ".join(str(slot.live or f"no {slot.name} yet") for slot in app.following.slots)
-    return _ROW.format(name=html.escape(app.name), serves=html.escape(serves))

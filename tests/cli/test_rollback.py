@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bentos.cli.rollback import back
+from bentos.cli.rollback import served_before
 from bentos.cli.services import ReleaseReport, Services, SlotReport
+from bentos.promotion.back import back
 from bentos.registry.client import Tag, Version
 from tests.cli.conftest import Ascenso
 from tests.cli.versions import MODEL, Versions, answering, live
@@ -119,7 +120,9 @@ def targets(slot: SlotReport, versions: list[Version], *served: str) -> list[str
     app = Starlette(routes=[Route("/releases", releases), Route("/history", history)])
     with serving(app) as url, closing(Services(url)) as services:
         (service,) = services.all()
-        return [found.version for found in back(services, service, slot, versions)]
+        present = (slot.live.version, slot.live.run_id) if slot.live else None
+        found = back(present, served_before(services, service, slot), versions)
+        return [version.version for version in found]
 
 
 def test_the_slot_is_asked_first_then_the_ledger_then_the_registry() -> None:

@@ -6,6 +6,7 @@ from starlette.authentication import SimpleUser
 from starlette.types import Scope
 
 from bentos.settings import Settings
+from bentos.web.auth import session
 from bentos.web.auth.login import PATH, Login
 from bentos.web.auth.throttle import Throttle, rate
 from bentos.web.auth.tokens import Insecure, Tokens, Unauthorized
@@ -29,6 +30,7 @@ class Gate:
 
     def __init__(self, settings: Settings) -> None:
         security, services = settings.security, settings.services
+        self.settings = settings
         configured = {name: User(user.hash, user.admin) for name, user in security.users.items()}
         self.security = security
         self.hosts = Hosts(services.hosts)
@@ -39,8 +41,23 @@ class Gate:
         self._failures = rate(security.login_rate, "security.login_rate")
 
     def caller(self, scope: Scope) -> Caller:
-        """Whose token came with a request. Raises Unauthorized; Insecure where there is no key."""
-        claims = self.tokens.read(_token(scope))
+        """Whose token came with a request, in its header or as a browser's session.
+
+        Raises Unauthorized; Insecure where there is no key; HTTPError 403 for what a page of
+        another origin makes a browser send.
+        """
+        if token := _bearer(scope):
+            return self.verified(token)
+        token = session.token(scope)
+        if not token:
+            raise Unauthorized(f"A token is needed: POST {PATH} gives one")
+        if scope.get("method") not in session.SAFE:
+            self.origins.check(scope, listed=False)
+        return self.verified(token)
+
+    def verified(self, token: str) -> Caller:
+        """Whose token this is. Raises as `caller`."""
+        claims = self.tokens.read(token)
         user = self.users.get(claims.sub)
         if user is None or user.mark != claims.mark:
             raise Unauthorized(
@@ -48,6 +65,14 @@ class Gate:
                 "invalid_token",
             )
         return Caller(claims.sub, claims.admin and user.admin)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether tokens can be given and read."""
+        try:
+            return bool(self.tokens)
+        except Insecure:
+            return False
 
     def is_admin(self, scope: Scope) -> bool:
         """Whether a request brought the token of an admin."""
@@ -67,8 +92,6 @@ class Gate:
         return Login(self.users, self.tokens, self.throttle, self._failures)
 
 
-def _token(scope: Scope) -> str:
+def _bearer(scope: Scope) -> str:
     scheme, _, token = first(scope, b"authorization").decode("latin-1").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    raise Unauthorized(f"A token is needed: POST {PATH} gives one")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bentos.web.auth import login
-from bentos.web.auth.gate import Gate
+from bentos.web.auth import login, session
+from bentos.web.auth.gate import Caller, Gate
 from bentos.web.auth.throttle import address, rate
-from bentos.web.auth.tokens import ADMIN, Insecure
+from bentos.web.auth.tokens import ADMIN, Insecure, Unauthorized
 from bentos.web.endpoint import Access, Answer, Endpoint
 from bentos.web.errors import Failure, HTTPError, Refused
 from bentos.web.metrics import REQUESTS
@@ -44,7 +44,8 @@ class Guard:
         self._guarded = service in security.guarded
         self._writes = _Places(one for one in endpoints if one.access != "callers")
         self._free = security.open.get("default", [])
-        self._open = [*self._free, *security.open.get(service, [])]
+        self._signed = _Places(one for one in endpoints if one.access == "token")
+        self._open = [*self._free, *security.open.get(service, []), *session.OPEN]
         limit = security.rate_limit
         self._limit = rate(limit, "security.rate_limit") if limit else None
         logins = [login.endpoint(self._log_in)] if self._guarded else []
@@ -90,11 +91,12 @@ class Guard:
         self._gate.hosts.check(scope)
         path, method = inside(scope), scope["method"]
         writes = (method, path) in self._writes
-        if writes or path == login.PATH:
+        if writes or path in (login.PATH, session.LOGIN):
             self._gate.origins.check(scope)
         caller = None
-        if self._guarded and not _matches(path, self._open):
-            scope["user"] = caller = self._gate.caller(scope)
+        signed = (method, path) in self._signed
+        if signed or (self._guarded and not _matches(path, self._open)):
+            scope["user"] = caller = self._caller(scope)
             if writes and not caller.admin:
                 raise Forbidden(
                     f"{method} {path} needs the scope {ADMIN}, which {caller.username} has not"
@@ -102,6 +104,21 @@ class Guard:
         if self._limit and not _matches(path, self._free):
             who = ("Calls of", caller.username) if caller else ("Calls from", address(scope))
             await self._gate.throttle.hit(self._limit, *who)
+
+    def _caller(self, scope: Scope) -> Caller:
+        try:
+            return self._gate.caller(scope)
+        except Insecure as error:  # of a service that wants no tokens else
+            raise HTTPError(403, f"Nobody can log in here: {error}") from None
+
+    def lets_in(self, scope: Scope) -> bool:
+        """Whether somebody may see the console of the service."""
+        if not self._guarded or _matches("/", self._open):
+            return True
+        try:
+            return bool(self._gate.caller(scope))
+        except Unauthorized:
+            return False
 
     @property
     def openness(self) -> str:

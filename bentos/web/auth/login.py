@@ -55,16 +55,20 @@ class Login:
     async def log_in(self, request: Request) -> Response:
         """Answer one request."""
         asked = self._decode(await read(request.scope, request.receive, LARGEST))
+        token = await self.token(asked, address(request.scope))
+        headers = {"cache-control": "no-store"}
+        return Response(msgspec.json.encode(token), headers=headers, media_type=JSON)
+
+    async def token(self, asked: Credentials, where: str) -> Token:
+        """A token for somebody who asks from an address. Raises HTTPError 401, 429 or 503."""
         if self._waiting >= WAITING:
             raise Overloaded("Too many wait to log in")
         self._waiting += 1
         try:
             async with self._turns:  # so that guesses made at once do not get past the count
-                token = await self._token(asked, address(request.scope))
+                return await self._token(asked, where)
         finally:
             self._waiting -= 1
-        headers = {"cache-control": "no-store"}
-        return Response(msgspec.json.encode(token), headers=headers, media_type=JSON)
 
     async def _token(self, asked: Credentials, where: str) -> Token:
         counts = (("Failed logins of", asked.username), ("Failed logins from", where))

@@ -1,0 +1,1 @@
+"""Pages for people: what serves, how it does, and what was promoted when."""

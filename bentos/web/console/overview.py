@@ -1,0 +1,146 @@
+"""What the overview shows of each model."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from bentos.promotion.ledger import Ledger
+from bentos.serving.budget import Closable
+from bentos.serving.drift import Drift
+from bentos.serving.release import Release
+from bentos.serving.slot import Slot
+from bentos.settings import Settings
+from bentos.web.console import words
+from bentos.web.console.counts import Counts, total
+from bentos.web.console.ring import MINUTES
+
+SHIFTED = 0.25  # a population stability index from which a shift is to be looked into
+LATEST = 6  # places of the ring, of which the present one is not whole yet
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One figure; `bad` ones want to be seen."""
+
+    name: str
+    value: str
+    bad: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    """One model of one service."""
+
+    service: str
+    model: str
+    version: str
+    since: str
+    age: str
+    promoted: str
+    mlflow: str
+    facts: Sequence[Fact]
+    coming: str
+    trouble: str
+    challenger: str
+    refusal: str
+    refused: str
+
+    @property
+    def id(self) -> str:
+        """What the page calls it."""
+        return f"m{hashlib.sha256(f'{self.service}/{self.model}'.encode()).hexdigest()[:16]}"
+
+    @property
+    def page(self) -> str:
+        """Where its page is, below its service."""
+        return f"console/models/{quote(self.model, safe='')}"
+
+
+def card(
+    service: str,
+    slot: Slot[Any, Any],
+    settings: Settings,
+    places: Sequence[Counts],
+    promoters: Mapping[tuple[str, str], str],
+) -> Card:
+    """What there is to say of a slot, with its traffic of the last minutes."""
+    live, refused = slot.live, slot.refused
+    who = promoters.get((slot.name, live.version.version), "") if live else ""
+    return Card(
+        service,
+        slot.name,
+        live.version.version if live else "",
+        words.moment(live.since) if live else "",
+        words.age(live.since) if live else "",
+        f"by {who}, {slot.channel}" if who else str(slot.channel),
+        words.in_mlflow(settings, live.version) if live else "",
+        facts(slot, places),
+        slot.candidate.version if slot.candidate else "",
+        slot.trouble,
+        tried(slot),
+        f"{refused.reason}: {refused.message}" if refused else "",
+        f"{refused.version}, {words.age(refused.at)} ago" if refused else "",
+    )
+
+
+def facts(slot: Slot[Any, Any], places: Sequence[Counts]) -> list[Fact]:
+    """The figures of a model: calls a second of late, and the rest of the last minutes."""
+    recent, counts = total(places[-LATEST:-1]), total(places)
+    rate = recent.calls / ((LATEST - 1) * MINUTES.seconds)
+    live = slot.live
+    shift, shifted = drift(slot)
+    return [
+        Fact("calls a second", words.number(rate)),
+        Fact("p50", words.milliseconds(counts.quantile(0.5))),
+        Fact("p99", words.milliseconds(counts.quantile(0.99))),
+        Fact("errors", words.share(counts.failing), bad=counts.errors > 0),
+        Fact("rows in a batch", words.number(counts.batch)),
+        Fact("runs as", live.runs if live else words.NOTHING),
+        Fact("memory", words.size(memory(live))),
+        Fact("drift", shift, bad=shifted),
+    ]
+
+
+def memory(release: Release | None) -> int | None:
+    """The bytes that a release takes in a worker, where that is known."""
+    if release is None:
+        return None
+    if release.process:
+        return release.process.memory
+    return release.predict.size if isinstance(release.predict, Closable) else None
+
+
+def drift(slot: Slot[Any, Any]) -> tuple[str, bool]:
+    """The column that shifted most, and whether that is much."""
+    found = drift_of(slot.live)
+    columns = {**found.columns, **found.outputs} if found else {}
+    shifts = [(one.psi, name) for name, one in columns.items() if one.psi is not None]
+    if not shifts:
+        return words.NOTHING, False
+    psi, name = max(shifts)
+    return f"{psi:.2f} ({name})", psi >= SHIFTED
+
+
+def drift_of(release: Release | None) -> Drift | None:
+    """What is known of the rows that came to a release beside the usual ones."""
+    return release.sample.found if release else None
+
+
+def tried(slot: Slot[Any, Any]) -> str:
+    """How the challenger does."""
+    if slot.trial is None or slot.trial.slot.live is None:
+        return ""
+    report = slot.trial.report()
+    version, mode = slot.trial.slot.live.version.version, report["mode"]
+    agreed = words.share(report["agreement"])
+    return (
+        f"version {version} as {mode} of {words.share(report['share'])}: agreed in {agreed} of "
+        f"{report['compared']:,} calls, {report['errors']:,} errors"
+    )
+
+
+def promoters(ledger: Ledger | None) -> Mapping[tuple[str, str], str]:
+    """Who promoted each version, where somebody is named. Raises sqlite3.Error."""
+    return ledger.promoters() if ledger else {}

@@ -1,0 +1,96 @@
+"""A service as the console shows it."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from sqlite3 import Error as DatabaseError
+from typing import Any
+
+from bentos.promotion.ledger import Ledger
+from bentos.serving.slot import Slot
+from bentos.web.auth.gate import Gate
+from bentos.web.auth.guard import Guard
+from bentos.web.console import overview
+from bentos.web.console.asking import Asking
+from bentos.web.console.counts import Counts
+from bentos.web.console.ring import MINUTES, Ring, Span
+from bentos.web.console.traffic import Route, Traffic, key
+from bentos.web.following import Following
+
+Askings = Callable[[Slot[Any, Any]], Asking | None]
+
+
+class Part:
+    """One service: its slots, their traffic and their history.
+
+    `routes` of the metrics are those of one model alone. The guard and the traffic come later.
+    """
+
+    guard: Guard
+
+    def __init__(
+        self,
+        name: str,
+        following: Following,
+        gate: Gate,
+        asking: Askings,
+        routes: Callable[[Slot[Any, Any]], Iterable[Route]],
+    ) -> None:
+        self.name = name
+        self.following = following
+        self.gate = gate
+        self.asking = asking
+        self.routes = routes
+        self.traffic: Traffic | None = None
+        self.stacked = False  # whether it is one of several behind one port
+
+    @property
+    def slots(self) -> list[Slot[Any, Any]]:
+        """What it serves."""
+        return self.following.slots
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """What was promoted when, once the service has started."""
+        return self.following.watcher.ledger if self.following.watcher else None
+
+    @property
+    def trouble(self) -> str:
+        """Why the last look at the registry failed."""
+        watcher = self.following.watcher
+        return watcher.trouble if watcher else "the service is still starting"
+
+    def counts(self, span: Span, model: str = "") -> Mapping[str, Sequence[Counts]]:
+        """The traffic of a span by `service/model`; none where it cannot be read."""
+        with suppress(DatabaseError, OSError):
+            if ring := self._ring:
+                return ring.read(span, time.time(), key(self.name, model) if model else "")
+        return {}
+
+    def cards(self) -> list[overview.Card]:
+        """All its models."""
+        counts, promoters = self.counts(MINUTES), self._promoters()
+        return [
+            overview.card(
+                self.name,
+                slot,
+                self.gate.settings,
+                counts.get(key(self.name, slot.name), ()),
+                promoters,
+            )
+            for slot in self.slots
+        ]
+
+    def card(self, slot: Slot[Any, Any]) -> overview.Card:
+        """One of them."""
+        counts = self.counts(MINUTES, slot.name).get(key(self.name, slot.name), ())
+        return overview.card(self.name, slot, self.gate.settings, counts, self._promoters())
+
+    @property
+    def _ring(self) -> Ring | None:
+        return self.traffic.read() if self.traffic else None
+
+    def _promoters(self) -> Mapping[tuple[str, str], str]:
+        with suppress(DatabaseError):
+            return overview.promoters(self.ledger)
+        return {}

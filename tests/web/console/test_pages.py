@@ -1,0 +1,268 @@
+"""The pages of a small service: what they show, to whom, and what a name cannot do there."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
+from bentos.promotion.event import Event
+from bentos.refusal import Refusal
+from bentos.serving.trial import Trial
+from bentos.settings import ChallengerSettings, Settings
+from bentos.version import Version
+from bentos.web.app import App
+from bentos.web.auth.gate import Gate
+from bentos.web.console import charts, words
+from bentos.web.console.counts import Counts, total
+from bentos.web.console.places import back_to, root_of
+from bentos.web.console.ring import HOUR
+from bentos.web.console.traffic import Traffic
+from bentos.web.index import Index
+from tests.memory import doubled, release
+from tests.web.guarded import PASSWORD, secured, users_of
+from tests.web.serving import serving
+from tests.web.small import small_app, small_slot
+
+BAD = "<script>alert(1)<img src=x onerror=alert(1)>'\"&"  # MLflow takes no slash in a name
+HTML = {"accept": "text/html"}
+
+
+def visited(app: ASGIApp, path: str = "/", **headers: str) -> httpx.Response:
+    with serving(app) as url:
+        return httpx.get(url + path, headers=HTML | headers)
+
+
+@pytest.mark.parametrize("path", ["/", "/console"])
+def test_the_overview_shows_every_model_and_its_last_refusal(path: str) -> None:
+    slot = small_slot()
+    slot.refuse(Version("adder", "2"), Refusal("samples", "they differ"))
+    page = visited(small_app(slot), path)
+    assert page.status_code == 200
+    assert "default-src 'none'; script-src 'self'" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    for said in (">adder</a>", "version 1", "samples: they differ", "stage Production"):
+        assert said in page.text
+    assert not re.search(r"<[^>]* (style|on\w+)=|<style|<script>", page.text)
+
+
+def test_a_name_a_reason_and_a_tag_are_text(tmp_path: Path) -> None:
+    slot = small_slot(name=BAD)
+    slot.refuse(Version(BAD, BAD), Refusal("samples", BAD))
+    slot.consider(Version(BAD, "3"), BAD)
+    tried: Any = Trial(slot, ChallengerSettings())
+    slot.try_beside(tried)
+    tried.slot.swap(release(BAD, doubled, name=BAD))
+    app = small_app(slot)
+    with serving(app) as url:
+        pages = [httpx.get(f"{url}/{place}") for place in ("", f"console/models/{quote(BAD)}")]
+        with httpx.stream("GET", f"{url}/console/events") as events:
+            lines = events.iter_lines()
+            said = next(line for line in lines if line.startswith("data:"))
+    for page in pages:
+        assert page.status_code == 200
+        assert BAD in unescape(page.text)
+        assert BAD not in page.text
+        assert "<script>" not in page.text
+        assert "<img" not in page.text
+    assert "<script>" not in said
+    assert "<img" not in said
+
+
+def test_models_that_are_not_there_are_said_in_the_form_of_the_caller() -> None:
+    app = small_app(small_slot())
+    shown = visited(app, "/console/models/other")
+    assert (shown.status_code, shown.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "Those that are: adder" in shown.text
+    with serving(app) as url:
+        assert "adder" in httpx.get(f"{url}/console/models/other").json()["detail"]
+
+
+def test_files_are_served_and_nothing_else() -> None:
+    with serving(small_app(small_slot())) as url:
+        for name, kind in (("console.css", "text/css"), ("console.js", "text/javascript")):
+            answer = httpx.get(f"{url}/console/assets/{name}")
+            assert answer.headers["content-type"].startswith(kind)
+        assert httpx.get(f"{url}/console/assets/..%2fpages.py").status_code == 404
+
+
+def test_figures_come_from_the_ring(tmp_path: Path) -> None:
+    app = small_app(small_slot())
+    app.part.traffic = Traffic(tmp_path, [app.part])
+    app.part.traffic.hand_over()  # what other tests asked in this process
+    before = total(app.part.counts(HOUR, "adder")["small/adder"]).calls
+    with serving(app) as url:
+        for _ in range(20):
+            httpx.post(f"{url}/add", json={"x": 1, "y": 2}).raise_for_status()
+        assert httpx.post(f"{url}/add", json={"x": 1}).status_code == 422
+        app.part.traffic.hand_over()
+        (card,) = app.part.cards()
+        page = httpx.get(f"{url}/console/models/adder").text
+    facts = {fact.name: fact.value for fact in card.facts}
+    assert facts["errors"].endswith(" %")
+    assert float(facts["rows in a batch"]) >= 1
+    assert facts["p99"].endswith(" ms")
+    assert f"{words.number(before + 21)} calls" in page
+
+
+# ---- who may see what
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[tuple[str, App]]:
+    settings = secured(tmp_path, login_rate="3/minute")
+    for name, admin in (("ana", True), ("bea", False)):
+        users_of(settings).add(name, PASSWORD, admin)
+    app = small_app(small_slot(), settings=settings)
+    with serving(app) as url:
+        yield url, app
+
+
+@contextmanager
+def logged_in(url: str, name: str = "ana", **fields: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, headers=HTML, timeout=60) as client:
+        form = fields or {"username": name, "password": PASSWORD}
+        answer = client.post("/console/login", data={**form, "next": "console/models/adder"})
+        assert answer.status_code == 303, answer.text
+        assert answer.headers["location"] == "../console/models/adder"
+        yield client
+
+
+def test_a_guarded_console_leads_to_the_login(guarded: tuple[str, App]) -> None:
+    url, _ = guarded
+    with httpx.Client(base_url=url, headers=HTML) as client:
+        sent = client.get("/")
+        assert (sent.status_code, sent.headers["location"]) == (303, "./console/login?next=")
+        sent = client.get("/console/models/adder/rollback")
+        wanted = "../../../console/login?next=console/models/adder"
+        assert (sent.status_code, sent.headers["location"]) == (303, wanted)
+        assert client.get("/console/login?next=console/models/adder").status_code == 200
+        assert client.get("/", headers={"accept": "*/*"}).status_code == 401
+        assert client.get("/console/events").status_code == 303, "no event without a token"
+
+
+def test_a_session_opens_the_console_and_the_calls(guarded: tuple[str, App]) -> None:
+    url, _ = guarded
+    with logged_in(url) as client:
+        cookie = next(iter(client.cookies.jar))
+        assert (cookie.name, cookie.has_nonstandard_attr("HttpOnly")) == ("ascenso_session", True)
+        assert cookie.get_nonstandard_attr("SameSite") == "strict"
+        page = client.get("/console/models/adder")
+        assert page.status_code == 200
+        assert "ana (admin)" in page.text
+        assert "Roll back" in page.text
+        own = {"origin": url, "sec-fetch-site": "same-origin"}
+        assert client.post("/add", json={"x": 1, "y": 2}, headers=own).status_code == 200
+        near = {"origin": "http://127.0.0.1:5000", "sec-fetch-site": "same-site"}
+        assert client.post("/add", json={"x": 1, "y": 2}, headers=near).status_code == 403
+
+        assert client.post("/console/logout", data={"secret": "0" * 64}).status_code == 403
+        secret = re.findall('name="secret" value="([0-9a-f]{64})"', page.text)[0]
+        assert client.post("/console/logout", data={"secret": secret}).status_code == 303
+        assert client.get("/").status_code == 303
+    with logged_in(url, "bea") as client:
+        page = client.get("/console/models/adder")
+        assert "Roll back" not in page.text
+        assert client.get("/console/models/adder/reload").status_code == 403
+
+
+def test_a_token_becomes_a_session(guarded: tuple[str, App]) -> None:
+    url, app = guarded
+    gate: Gate = app.part.gate
+    user = gate.users.get("ana")
+    assert user
+    with logged_in(url, token=gate.tokens.issue("ana", user.mark, True)) as client:
+        assert client.get("/").status_code == 200
+    wrong = httpx.post(f"{url}/console/login", data={"token": "a.b.c"})
+    assert wrong.status_code == 401
+    assert "The token is not good here" in unescape(wrong.text)
+
+
+def test_guesses_are_counted_and_other_pages_log_nobody_in(guarded: tuple[str, App]) -> None:
+    url, _ = guarded
+    form = {"username": "ana", "password": "wrong horse battery"}
+    statuses = [httpx.post(f"{url}/console/login", data=form).status_code for _ in range(4)]
+    assert statuses == [401, 401, 401, 429]
+    abroad = {"origin": "http://evil.example", "sec-fetch-site": "cross-site"}
+    assert httpx.post(f"{url}/console/login", data=form, headers=abroad).status_code == 403
+    assert httpx.post(f"{url}/console/login", json=form).status_code == 415
+    unknown = httpx.post(f"{url}/console/login", data=form | {"admin": "true"})
+    assert unknown.status_code == 422
+
+
+def test_a_service_that_wants_no_token_shows_all_but_does_nothing_without_one() -> None:
+    with serving(small_app(small_slot(), settings=Settings(home=Path("/nonexistent")))) as url:
+        assert httpx.get(url, headers=HTML).status_code == 200
+        page = httpx.get(f"{url}/console/models/adder/rollback", headers=HTML)
+        assert page.status_code in (303, 403)
+        acted = httpx.post(f"{url}/console/models/adder/rollback", data={"version": "1"})
+        assert acted.status_code in (401, 403)
+
+
+def test_a_stack_shows_of_guarded_services_their_names_alone(guarded: tuple[str, App]) -> None:
+    _, app = guarded
+    with serving(Index([app], app.part.gate)) as url:
+        page = httpx.get(url, headers=HTML).text
+        assert "wants a login" in page
+        assert "version 1" not in page
+        with httpx.Client(base_url=url, headers=HTML) as client:
+            form = {"username": "ana", "password": PASSWORD}
+            assert client.post("/console/login", data=form).status_code == 303
+            page = client.get("/").text
+            assert "version 1" in page
+            assert 'href="small/console/models/adder"' in page
+            below = client.get("/small/console/models/adder").text
+            assert 'href="../../../console"' in below
+
+
+@pytest.mark.parametrize(
+    ("place", "kept"),
+    [("console/models/a%20b", True), ("wine", True), ("//evil.example", False)]  # noqa: RUF005
+    + [("console/models/..", False), ("https:x", False), ("..", False), ("a/b", False)],
+)
+def test_the_login_leads_back_to_pages_of_the_service_only(place: str, kept: bool) -> None:
+    assert back_to(place) == (place if kept else "")
+
+
+def test_the_way_to_the_service_is_counted() -> None:
+    assert [root_of(path) for path in ("/", "/console", "/console/models/x")] == [
+        "./",
+        "./",
+        "../../",
+    ]
+
+
+def event(second: int, what: str, version: str, who: str = "") -> Event:
+    at = datetime.fromtimestamp(1_800_000_000 + second, UTC).isoformat()
+    return Event(at, "r", "stage Production", "m", version, "", "", what, who, "why")
+
+
+def test_the_timeline_steps_along_what_served() -> None:
+    story = [("swap", "9"), ("refusal", "10"), ("swap", "11"), ("rollback", "9"), ("vacated", "9")]
+    line = charts.timeline([event(n, what, version) for n, (what, version) in enumerate(story)])
+    assert [version for _, version in line.levels] == ["9", "10", "11"]
+    ys = [mark.y for mark in line.marks]
+    assert ys[0] == ys[3] > ys[1] > ys[2]
+    assert line.path.count("V") == 2
+    assert not line.path.endswith(f"H{line.width - 4:g}"), "nothing serves now"
+    again = charts.timeline([event(0, "vacated", "1"), event(1, "swap", "1", "ana")])
+    assert again.path.startswith("M")
+    assert "by ana" in again.marks[1].tip
+
+
+def test_a_chart_draws_what_was_counted_and_no_more() -> None:
+    times = [0.0] * 15
+    times[3] = 10
+    places = [Counts(), Counts(calls=10, errors=5, times=times), Counts()]
+    chart = charts.traffic(places, "a minute")
+    (bar,), (error,) = chart.calls, chart.errors
+    assert (bar.height, error.height) == (charts.HEIGHT, charts.HEIGHT / 2)
+    assert len(chart.p99) == len(chart.p50) == 1
+    assert charts.traffic([], "a minute").calls == []
