@@ -9,6 +9,7 @@ from starlette.responses import Response
 from bentos.web.auth.guard import Guard
 from bentos.web.errors import HTTPError
 from bentos.web.hot import Door
+from bentos.web.request_ids import noted
 
 
 class Call(bentoml.IODescriptor):  # type: ignore[misc]
@@ -36,6 +37,7 @@ class Named:
     async def answer(self, context: bentoml.Context) -> Response:
         """The answer to the call that is being made."""
         request: Request = context.request
+        noted(request.scope)
         try:
             await self._guard.admit(request.scope)
             status, headers, body = await self._door.counted(request.scope, request.receive)

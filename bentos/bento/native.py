@@ -19,6 +19,7 @@ from bentos.web.app import App
 from bentos.web.body import Decoder, read
 from bentos.web.errors import JSON, HTTPError, Problem, UnprocessableBody
 from bentos.web.hot import Hot, predict, version_headers
+from bentos.web.request_ids import noted
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 Answer = TypeVar("Answer", bound=msgspec.Struct)
@@ -64,6 +65,7 @@ class Native(Generic[Row, Answer]):
 
         BentoML routes its own APIs beside the service's app, so the guard is asked here as well.
         """
+        noted(request.scope)
         try:
             await self._guard.admit(request.scope)
         except HTTPError as error:

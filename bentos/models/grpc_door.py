@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import grpc
 from starlette.types import Scope
 
+from bentos.serving.witness import CALL_ID
 from bentos.web.auth.guard import Guard
 from bentos.web.errors import HTTPError, unexpected
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS
@@ -138,6 +139,7 @@ class GrpcMethod:
         """Raise HTTPError as the guard of HTTP does."""
         scope = scope_of(self._path, context)
         call.headers[HEADER] = request_id(scope).decode() or secrets.token_hex(8)
+        CALL_ID.set(call.headers[HEADER])
         try:
             await self._guard.admit(scope)
         except HTTPError:

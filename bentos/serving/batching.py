@@ -18,6 +18,7 @@ from bentos.serving.observer import Observer
 from bentos.serving.pace import Pace
 from bentos.serving.release import Release
 from bentos.serving.waiting import Answer, Answered, Call, Part, Row, Waiting
+from bentos.serving.witness import CALL_ID, Ear, Witnesses
 from bentos.tensors import BadInput
 
 Run = Callable[[Release, Sequence[Row]], Sequence[Answer]]
@@ -55,6 +56,7 @@ class Batcher(Generic[Row, Answer]):
     `release` gives what serves now: a call is answered wholly by one release, and begins anew
     where a swap comes between the batches that it is cut into. `join` makes one sequence of the
     rows of several calls, or of the answers to parts of a call. `clock` gives seconds.
+    `witnesses` see the batches.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Batcher(Generic[Row, Answer]):
         inline: bool = True,
         join: Join = flat,
         clock: Callable[[], float] = time.monotonic,
+        witnesses: Witnesses | None = None,
     ) -> None:
         self._release = release
         self._run = run
@@ -81,6 +84,7 @@ class Batcher(Generic[Row, Answer]):
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
         self._pace = Pace()
+        self._ear = Ear(witnesses)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
 
     @property
@@ -103,7 +107,7 @@ class Batcher(Generic[Row, Answer]):
         if self._busy:
             self._admit(release, len(rows), until)
         loop = asyncio.get_running_loop()
-        call = Call[Row, Answer](rows, loop.create_future(), until)
+        call = Call[Row, Answer](rows, loop.create_future(), until, CALL_ID.get())
         self._waiting.add(call)
         if not self._busy:
             self._busy = True
@@ -197,7 +201,7 @@ class Batcher(Generic[Row, Answer]):
         """Answer the calls in one batch; when that fails, each by itself: none fails another."""
         try:
             rows = self._join([part.rows for part in parts]) if len(parts) > 1 else parts[0].rows
-            answers = self._timed(release, rows, sum(part.ends for part in parts))
+            answers = self._timed(release, rows, parts)
         except Failing as error:
             self._observer.failed(release, error.how)
             for _ in parts:
@@ -216,16 +220,20 @@ class Batcher(Generic[Row, Answer]):
             start += len(part.rows)
         return outcomes
 
-    def _timed(self, release: Release, rows: Sequence[Row], calls: int) -> Sequence[Answer]:
+    def _timed(
+        self, release: Release, rows: Sequence[Row], parts: _Parts[Row, Answer]
+    ) -> Sequence[Answer]:
+        hearing = self._ear.at(release)
         started = self._clock()
-        answers = self._run(release, rows)
+        answers = self._run(hearing, rows)
         seconds = self._clock() - started
         if len(answers) != len(rows):
             raise RuntimeError(f"{release} gave {len(answers)} answers to {len(rows)} rows")
         self._pace.note(release, len(rows), seconds)
-        release.record.answered(calls, seconds)
+        release.record.answered(sum(part.ends for part in parts), seconds)
         release.sample.add(rows, answers)
         self._observer.batched(release, len(rows), seconds)
+        self._ear.tell(release, parts)
         return answers
 
     def _finish(

@@ -8,6 +8,7 @@ from typing import Generic
 
 from bentos.serving.slot import Slot
 from bentos.serving.waiting import Answer, Row
+from bentos.serving.witness import Witness
 
 
 class Rack(Generic[Row, Answer]):
@@ -36,6 +37,7 @@ class Rack(Generic[Row, Answer]):
         self.known = False  # whether it is known which models there are
         self._make = make
         self._slots: dict[str, Slot[Row, Answer]] = {}
+        self.witnesses: list[Witness] = []  # of all slots
 
     @property
     def stems(self) -> list[str]:
@@ -70,6 +72,8 @@ class Rack(Generic[Row, Answer]):
         """Make slots for those of the registered models that have none yet; give the new ones."""
         names = {name for name in registered if self.holds(name)}
         added = {name: self._make(name) for name in sorted(names - self._slots.keys())}
+        for slot in added.values():
+            slot.witnesses.all += self.witnesses
         self._slots = self._slots | added  # readers in other threads see the old or the new
         return list(added.values())
 

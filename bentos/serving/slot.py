@@ -14,6 +14,7 @@ from bentos.serving.batching import Batcher, Join, NoRelease, Run, flat
 from bentos.serving.observer import Observer
 from bentos.serving.release import Contract, Release
 from bentos.serving.waiting import Answer, Answered, Row
+from bentos.serving.witness import Witnesses
 from bentos.settings import Channel, LimitSettings
 from bentos.version import Version
 
@@ -80,6 +81,7 @@ class Slot(Generic[Row, Answer]):
         self.trouble = ""  # why the channel's version does not serve yet, if that may pass
         self.restoring = False  # whether the last good version may be about to come from disk
         self.trial: Tried[Row, Answer] | None = None
+        self.witnesses = Witnesses(contract)
         self.batcher = self._batcher(lambda: self.live, inline)
         self.warm = self._batcher(lambda: self.previous, inline=False)
 
@@ -95,6 +97,7 @@ class Slot(Generic[Row, Answer]):
             limits.queue_rows,
             inline=inline,
             join=self.join,
+            witnesses=self.witnesses,
         )
 
     @property

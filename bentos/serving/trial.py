@@ -53,6 +53,8 @@ class Trial(Generic[Row, Answer]):
             inline=False,  # it never runs in the loop that the champion needs
             join=champion.join,
         )
+        if self.mode == "canary":  # the answers of a shadow are nobody's
+            self.slot.witnesses.all = champion.witnesses.all
         self._champion = champion
         self._tried: Release | None = None
         self._shadows: set[asyncio.Task[None]] = set()

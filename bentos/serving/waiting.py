@@ -33,11 +33,15 @@ class Answered(NamedTuple, Generic[Answer]):
 
 @dataclass(slots=True, eq=False)
 class Call(Generic[Row, Answer]):
-    """Rows to be answered `until` a time; `answered` are the first of them, by `release`."""
+    """Rows to be answered `until` a time; `answered` are the first of them, by `release`.
+
+    `name` is its caller's for it.
+    """
 
     rows: Sequence[Row]
     future: "asyncio.Future[Answered[Answer]]"
     until: float = math.inf
+    name: str = ""
     release: Release | None = None
     taken: int = 0
     answered: list[Sequence[Answer]] = field(default_factory=list)

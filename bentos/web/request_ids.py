@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bentos.serving.witness import CALL_ID
 from bentos.web.headers import first
 
 HEADER = "x-request-id"
@@ -18,6 +19,14 @@ def request_id(scope: Scope) -> bytes:
     return given if PLAIN.fullmatch(given) else b""
 
 
+def noted(scope: Scope) -> bytes:
+    """As `request_id`; whoever sees the call's rows then knows it, too."""
+    given = request_id(scope)
+    if given:
+        CALL_ID.set(given.decode())
+    return given
+
+
 def place(scope: Scope, path: str) -> str:
     """Where a call went, for the log: its method, path, and id if it has one."""
     return f"{scope['method']} {path} {request_id(scope).decode()}".rstrip()
@@ -27,7 +36,7 @@ def returned(app: ASGIApp) -> ASGIApp:
     """`app`, whose answers carry the ids of their calls."""
 
     def answer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        given = request_id(scope) if scope["type"] == "http" else b""
+        given = noted(scope) if scope["type"] == "http" else b""
         return app(scope, receive, _with(given, send) if given else send)
 
     return answer
