@@ -17,6 +17,7 @@ Reason = Literal[
     "memory",
     "deadline",
     "crash",
+    "replay",
     "watch",
 ]
 

@@ -14,15 +14,17 @@ BASE = "files loop made_secrets memory process refusal settings version"
 # What a room may import, beside the base. A service asks whatever is below it.
 BELOW = {
     "stack": "services bento web",
-    "cli": "scoring services promotion admission sandbox serving web flavors registry tensors",
+    "cli": "scoring services promotion admission recording sandbox serving web flavors registry"
+    " tensors",
     "scoring": "services promotion admission protocols serving flavors registry tensors",
     "services": "bento web promotion admission protocols sandbox serving tensors registry"
     " database",
-    "bento": "web promotion serving",
+    "bento": "web promotion recording serving",
     "web": "promotion protocols serving tensors registry database",
-    "promotion": "admission drift serving flavors registry database",
-    "admission": "protocols drift serving flavors sandbox registry tensors",
+    "promotion": "admission drift recording serving flavors registry database",
+    "admission": "protocols drift recording serving flavors sandbox registry tensors",
     "drift": "serving tensors",
+    "recording": "serving registry tensors",
     "protocols": "tensors",
     "serving": "tensors",
     "flavors": "tensors",

@@ -11,6 +11,7 @@ from bentos.admission.cache import placed
 from bentos.admission.columns import admit_by_schema
 from bentos.admission.judge import admit
 from bentos.admission.releases import open_release
+from bentos.admission.replays import check_replay
 from bentos.admission.verdict import Admitted, Case, Refused, Verdict, digests, write
 from bentos.refusal import OF_MEMORY, Refusal, lacked_memory
 from bentos.serving.failures import REASONS, Failing
@@ -52,6 +53,9 @@ def _admitted(case: Case, place: Path) -> Admitted:
     release, grown = grown_by(lambda: open_release(case.version, admitted, place, processes))
     if release.process:
         grown += release.process.memory
+    warnings = (*admitted.warnings, *check_replay(release, case, settings))
     memory = max(grown, weight(place, admitted.runs, admitted.flavor))
     seconds = time.perf_counter() - started
-    return structs.replace(admitted, opens=digests(place), memory=memory, seconds=seconds)
+    return structs.replace(
+        admitted, opens=digests(place), memory=memory, seconds=seconds, warnings=warnings
+    )

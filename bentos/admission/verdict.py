@@ -40,7 +40,7 @@ class Case(msgspec.Struct, frozen=True):
     which depends on the machine. What the admission ends in is left at `place`. It is opened by
     the Python of an `environment`, if one of its own releases was made, or as one with code by
     the Python of a `house`. That it may be is said by `code`; `processes` are ProcessSettings as
-    JSON.
+    JSON. With `replay` it is asked the recorded rows in that folder.
     """
 
     version: Version
@@ -53,6 +53,7 @@ class Case(msgspec.Struct, frozen=True):
     code: Code = "none"
     processes: str = "{}"
     memory_mb: int = 2048
+    replay: Path | None = None
 
     @property
     def settings(self) -> Rules:

@@ -8,11 +8,12 @@ import logging
 from collections.abc import Callable
 from functools import cached_property
 from math import ceil
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import bentoml
 import click
 from _bentoml_sdk import Service
+from anyio.to_thread import run_sync
 from starlette.types import ASGIApp
 
 from bentos.bento.front import fronted
@@ -23,7 +24,10 @@ from bentos.settings import Settings, settings
 from bentos.web.app import Site
 from bentos.web.console.traffic import Traffic
 from bentos.web.logs import log_as_json
-from bentos.web.metrics import Metrics, share
+from bentos.web.metrics import RECORDED, RECORDING_LOST, Metrics, share
+
+if TYPE_CHECKING:
+    from bentos.recording.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +61,7 @@ class Built(Service[Any]):  # type: ignore[misc]
         """
         try:
             found = settings()
+            found.recording.secret()
             site: Site = self.inner.build(found)
             for app in site.apps:
                 app.guard.check()
@@ -78,6 +83,15 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+def recorder(found: Settings) -> "Recorder | None":
+    """What records calls, if a share of any is to be recorded."""
+    if not any(record.share for record in found.recording.models.values()):
+        return None
+    from bentos.recording.recorder import Recorder  # which brings Arrow
+
+    return Recorder(found, RECORDED.add, RECORDING_LOST.add)
+
+
 class Served:
     """A BentoML service whose slots follow the registry while it runs."""
 
@@ -86,6 +100,7 @@ class Served:
     _watcher: Watcher
     _tidying: asyncio.Task[None]
     _traffic: Traffic
+    _recorder: "Recorder | None"
 
     def __init_subclass__(cls, build: Callable[[Settings], Site]) -> None:
         cls.build = staticmethod(build)
@@ -106,6 +121,14 @@ class Served:
         followings = [app.following for app in self.site.apps]
         slots = [slot for following in followings for slot in following.fixed]
         racks = [rack for following in followings for rack in following.racks]
+        self._recorder = recorder(settings())
+        if self._recorder:
+            self._recorder.start()
+            for witnessed in (
+                *(slot.witnesses.all for slot in slots),
+                *(r.witnesses for r in racks),
+            ):
+                witnessed.append(self._recorder)
         self._watcher = Watcher(slots, settings(), Metrics(), racks)
         for following in followings:
             following.watcher = self._watcher
@@ -129,6 +152,8 @@ class Served:
         await asyncio.gather(*(server.stop() for server in servers))
         self._watcher.stop()
         self._tidying.cancel()
+        if self._recorder:
+            await run_sync(self._recorder.stop)
         share()
         self._traffic.stop()
         for app in self.site.apps:

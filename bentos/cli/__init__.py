@@ -7,7 +7,9 @@ from bentos.cli.doctor import doctor
 from bentos.cli.errors import EXIT_CODES
 from bentos.cli.history import history
 from bentos.cli.importing import import_
+from bentos.cli.label import label
 from bentos.cli.promotion import promote
+from bentos.cli.replay import replay
 from bentos.cli.rollback import rollback
 from bentos.cli.score import score
 from bentos.cli.status import status
@@ -32,6 +34,8 @@ for command in (
     history,
     admit,
     score,
+    replay,
+    label,
     webhook,
     user,
     import_,

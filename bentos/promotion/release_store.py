@@ -17,6 +17,7 @@ from bentos.admission.isolated import OTHERWISE
 from bentos.admission.office import Office
 from bentos.admission.releases import open_release
 from bentos.admission.verdict import Admitted, Case, Code, Refused, Verdict
+from bentos.promotion.recorded import with_recorded
 from bentos.refusal import Refusal
 from bentos.registry.client import (
     CallFailed,
@@ -161,7 +162,8 @@ class ReleaseStore:
     def _judged(self, case: Case) -> Verdict:
         for last_try in (False, True):
             folder = self.fetched(case.version)
-            verdict = self._tried(case)
+            with with_recorded(case, self._settings) as whole:
+                verdict = self._tried(whole)
             if isinstance(verdict, Admitted):
                 return verdict
             if not folder.is_dir():  # removed by another process, so that the reason may be wrong

@@ -97,12 +97,12 @@ class S3Source:
         """Every file below the folder."""
         return sorted(self.etags())
 
-    def etags(self) -> dict[str, str]:
-        """Every file below the folder, with what changes when its content does."""
+    def etags(self, below: str = "") -> dict[str, str]:
+        """Every file below the folder whose name begins so, with what changes when it does."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self.prefix
+            Bucket=self.bucket, Prefix=self.prefix + below
         )
         try:
             entries = [entry for page in pages for entry in page.get("Contents", [])]
@@ -134,6 +134,17 @@ class S3Source:
             self.client.upload_fileobj(file, self.bucket, self.prefix + name)
         except (Boto3Error, BotoCoreError, ClientError) as error:
             message = f"cannot write s3://{self.bucket}/{self.prefix}{name}: {error}"
+            raise StoreUnavailable(message) from error
+
+    def delete(self, names: list[str]) -> None:
+        """Remove files, also such as are not there."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            for name in names:
+                self.client.delete_object(Bucket=self.bucket, Key=self.prefix + name)
+        except (BotoCoreError, ClientError) as error:
+            message = f"cannot delete below s3://{self.bucket}/{self.prefix}: {error}"
             raise StoreUnavailable(message) from error
 
 

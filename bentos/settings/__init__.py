@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -33,6 +33,7 @@ from bentos.settings.promotion import (
     Rules,
     WatchSettings,
 )
+from bentos.settings.recording import RecordingSettings, RecordSettings
 from bentos.settings.security import AdminSettings, SecuritySettings
 from bentos.settings.serving import (
     AnswerSettings,
@@ -60,6 +61,8 @@ __all__ = [
     "ModelSettings",
     "ProcessSettings",
     "PromotionSettings",
+    "RecordSettings",
+    "RecordingSettings",
     "RegistrySettings",
     "Rules",
     "SecuritySettings",
@@ -109,6 +112,7 @@ class Settings(BaseSettings):
     cache: CacheSettings = CacheSettings()
     answers: AnswerSettings = AnswerSettings()
     drift: DriftSettings = DriftSettings()
+    recording: RecordingSettings = RecordingSettings()
     security: SecuritySettings = SecuritySettings()
     jobs: JobSettings = JobSettings()
     uploads: UploadSettings = UploadSettings()
@@ -127,6 +131,14 @@ class Settings(BaseSettings):
         files = YamlConfigSettingsSource(settings_cls)
         return init_settings, env_settings, MadeSecrets(settings_cls), files
 
+    @model_validator(mode="after")
+    def _replays_have_recordings(self) -> "Settings":
+        if self.admission.replay and not self.recording.uri:
+            raise ValueError(
+                f"admission.replay is {self.admission.replay!r}, but recording.uri says no place"
+            )
+        return self
+
     @property
     def tracking_uri(self) -> str:
         """The address of the MLflow server, without a slash at its end."""
@@ -139,6 +151,10 @@ class Settings(BaseSettings):
     def challenger(self, model: str) -> ChallengerSettings:
         """How the challenger of this registered model is tried."""
         return _of(model, self.challengers, ChallengerSettings())
+
+    def recorded(self, model: str) -> RecordSettings:
+        """What is kept of the calls to this registered model."""
+        return _of(model, self.recording.models, RecordSettings())
 
     @property
     def open_bytes(self) -> int:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from bentos.settings.section import Section
+from bentos.settings.spans import Span
 
 NEWEST = "newest version"
 
@@ -104,6 +105,10 @@ class AdmissionSettings(Section):
     quarantine: list[str] = []
     quarantine_without_sandbox: bool = False
     libraries: dict[str, Literal["exact", "minor", "any"]] = {"default": "minor"}
+    replay: Span = ""
+    replay_rows: PositiveInt = 10_000
+    replay_differing: Annotated[float, Field(ge=0, le=1)] = 0.2
+    replay_tolerance: Annotated[float, Field(ge=0)] = 0.01
 
 
 class Rules(AdmissionSettings):

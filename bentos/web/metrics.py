@@ -46,7 +46,14 @@ BATCH_SECONDS = plain.Histogram(
 QUEUE_ROWS = plain.Gauge(
     "ascenso_queue_rows", "Rows that waited when the last batch began", ["model"]
 )
-NUMBERS = plain.Numbers([REQUESTS, REQUEST_SECONDS, BATCH_ROWS, BATCH_SECONDS, QUEUE_ROWS])
+RECORDED = plain.Counter("ascenso_recorded_rows", "Rows that the recorder wrote", ["model"])
+RECORDING_LOST = plain.Counter(
+    "ascenso_recording_lost_rows", "Rows that were to be recorded, and were dropped",
+    ["model", "why"],
+)  # fmt: skip
+NUMBERS = plain.Numbers(
+    [REQUESTS, REQUEST_SECONDS, BATCH_ROWS, BATCH_SECONDS, QUEUE_ROWS, RECORDED, RECORDING_LOST]
+)
 # Of columns, over all workers already: each of them has the same.
 DRIFT_PSI = plain.Gauge(
     "ascenso_drift_psi",

@@ -49,10 +49,10 @@ class Plain(ABC):
 class Counter(Plain):
     """Counts what happens."""
 
-    def add(self, labels: Labels) -> None:
-        """Count once."""
+    def add(self, labels: Labels, count: int = 1) -> None:
+        """Count once, or so many times."""
         with self._lock:
-            self.values.setdefault(labels, [0.0])[0] += 1
+            self.values.setdefault(labels, [0.0])[0] += count
 
     def family(self, values: Mapping[Labels, Sequence[float]]) -> Metric:
         """Values as Prometheus has them."""

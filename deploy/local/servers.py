@@ -111,6 +111,7 @@ def services(settings: Settings, keys: Mapping[str, str], serve: Sequence[str] =
             "FORWARDED_ALLOW_IPS": "",  # no proxy is in front: callers are where they say
             "ASCENSO_SERVICES__CORS_ORIGINS": LOCAL_ORIGINS,
             "ASCENSO_SERVICES__WORKERS": str(memory.workers()),
+            "ASCENSO_RECORDING__URI": f"s3://{BUCKET}/recordings",
             **environment(settings, "services"),
             **s3_access(settings, keys),  # cripto reads prices
             "BENTOML_HOST": HOST,

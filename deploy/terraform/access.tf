@@ -75,6 +75,51 @@ resource "aws_iam_role_policy_attachment" "volumes" {
   policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
 }
 
+# Recorded calls: services write them, and read none, unless their admissions replay them.
+data "aws_iam_policy_document" "recordings" {
+  statement {
+    sid       = "Write"
+    actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]
+    resources = ["${aws_s3_bucket.this.arn}/recordings/*"]
+  }
+  statement {
+    sid       = "Key"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [aws_kms_key.this.arn]
+  }
+}
+
+data "aws_iam_policy_document" "replays" {
+  statement {
+    sid       = "Read"
+    actions   = ["s3:GetObject"]
+    resources = ["${aws_s3_bucket.this.arn}/recordings/*"]
+  }
+  statement {
+    sid       = "Names"
+    actions   = ["s3:ListBucket"]
+    resources = [aws_s3_bucket.this.arn]
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = ["recordings/*"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "recordings" {
+  name   = "recordings"
+  role   = aws_iam_role.pod["service"].id
+  policy = data.aws_iam_policy_document.recordings.json
+}
+
+resource "aws_iam_role_policy" "replays" {
+  count  = var.replays_at_admission ? 1 : 0
+  name   = "replays"
+  role   = aws_iam_role.pod["service"].id
+  policy = data.aws_iam_policy_document.replays.json
+}
+
 # What the Cluster Autoscaler may do: look at all groups of nodes, change those of this cluster.
 data "aws_iam_policy_document" "autoscaler" {
   statement {

@@ -1,4 +1,4 @@
-# The bucket: mlflow/ holds the artifacts, data/ what services and trainers read.
+# The bucket: mlflow/ holds the artifacts, data/ what services and trainers read, recordings/ calls.
 resource "aws_kms_key" "this" {
   description             = "${var.name}: bucket, database, images, Kubernetes secrets"
   enable_key_rotation     = true
@@ -59,6 +59,19 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     }
     abort_incomplete_multipart_upload {
       days_after_initiation = 7
+    }
+  }
+  rule {
+    id     = "forget recorded calls"
+    status = "Enabled"
+    filter {
+      prefix = "recordings/model="
+    }
+    expiration {
+      days = var.recordings_days
+    }
+    noncurrent_version_expiration {
+      noncurrent_days = 1
     }
   }
 }

@@ -47,6 +47,18 @@ variable "direct_artifacts" {
   default     = false
 }
 
+variable "recordings_days" {
+  description = "How long recorded calls are kept (docs/recording.md)."
+  type        = number
+  default     = 30
+}
+
+variable "replays_at_admission" {
+  description = "Let services read recorded calls, as admission.replay wants."
+  type        = bool
+  default     = false
+}
+
 variable "kubernetes_version" {
   description = "The minor version of the cluster."
   type        = string

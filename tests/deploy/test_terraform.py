@@ -120,6 +120,20 @@ def test_services_read_artifacts_where_they_fetch_them_themselves() -> None:
     assert "each.value.prefixes" in str(names["condition"])
 
 
+def test_services_write_recordings_and_read_them_for_replays_alone() -> None:
+    found = {(kind, name): content for kind, name, content in blocks()}
+    write, key = found["data aws_iam_policy_document", "recordings"]["statement"]
+    assert set(write["actions"]) == {'"s3:PutObject"', '"s3:AbortMultipartUpload"'}
+    assert write["resources"] == ['"${aws_s3_bucket.this.arn}/recordings/*"']
+    assert not any("s3:" in action for action in key["actions"])
+    role = found["resource aws_iam_role_policy", "recordings"]["role"]
+    assert role == '${aws_iam_role.pod["service"].id}'
+    assert "replays_at_admission" in found["resource aws_iam_role_policy", "replays"]["count"]
+    rule = found["resource aws_s3_bucket_lifecycle_configuration", "this"]["rule"][1]
+    assert rule["filter"][0]["prefix"] == '"recordings/model="'
+    assert "recordings_days" in rule["expiration"][0]["days"]
+
+
 def test_kubernetes_takes_the_roles_that_are_made() -> None:
     roles = set(re.findall(r"^    (\w+) += \{ prefixes", TEXT, re.M))
     made = parsed("production")

@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression
 import mlflow
 from mlflow import MlflowClient
 from tests.services import served
-from tests.serving.servers import storing, tracking
+from tests.serving.servers import BUCKET, Store, storing, tracking
 from tests.stack import free_ports, wait_for
 
 with warnings.catch_warnings():  # mlflow warns about its own type hints
@@ -24,6 +24,7 @@ with warnings.catch_warnings():  # mlflow warns about its own type hints
     import mlflow.sklearn
 
 SECONDS = 60.0
+RECORDINGS = f"s3://{BUCKET}/recordings"
 QUARANTINE = '["quarantined-*"]'  # models whose own code may run
 
 
@@ -35,6 +36,7 @@ class Models:
     grpc: str
     client: MlflowClient
     home: Path
+    s3: Store
 
     def log(self, model: Any, name: str, flavor: Any, **options: Any) -> None:
         """Register a version as a notebook does."""
@@ -96,13 +98,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
             ASCENSO_MODELS__ISOLATED='["with code*"]',
             ASCENSO_PROCESSES__BATCH_SECONDS="3",
             ASCENSO_PROCESSES__FAILURES="3",
+            ASCENSO_RECORDING__URI=RECORDINGS,
+            ASCENSO_RECORDING__MODELS='{"recorded*": {"share": 1}}',
+            ASCENSO_RECORDING__FLUSH_SECONDS="0.5",
+            **store.env,
         ) as url,
     ):
         patch.setenv("MLFLOW_TRACKING_URI", server.url)
         patch.setenv("ASCENSO_ADMISSION__QUARANTINE", QUARANTINE)
         mlflow.set_tracking_uri(server.url)
         mlflow.set_experiment("any model")
-        yield Models(url, f"127.0.0.1:{port}", MlflowClient(), folder / "home")
+        yield Models(url, f"127.0.0.1:{port}", MlflowClient(), folder / "home", store)
 
 
 @pytest.fixture(scope="package")

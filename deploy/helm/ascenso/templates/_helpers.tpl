@@ -89,6 +89,7 @@ ASCENSO_CONFIGS: /etc/ascenso/configs
 {{- $made := dict
   "services" (dict "workers" $service.workers)
   "cache" (dict "bytes" (div (mul $service.disk.state 1073741824) 2))
+  "recording" (dict "uri" (printf "s3://%s/recordings" $root.Values.store.bucket))
   "security" (dict "guarded" $root.Values.guarded) }}
 {{- if $service.grpc }}
 {{- $_ := set $made "grpc" (dict "port" 8001) }}
