@@ -141,6 +141,7 @@ class Served:
         for part in parts:
             part.traffic = self._traffic
         for app in self.site.apps:
+            app.guard.start()
             log.info("%s", app.guard.openness)
             for server in app.servers:
                 await server.start()

@@ -34,7 +34,7 @@ from bentos.settings.promotion import (
     WatchSettings,
 )
 from bentos.settings.recording import RecordingSettings, RecordSettings
-from bentos.settings.security import AdminSettings, SecuritySettings
+from bentos.settings.security import AdminSettings, IssuerSettings, SecuritySettings
 from bentos.settings.serving import (
     AnswerSettings,
     DriftSettings,
@@ -56,6 +56,7 @@ __all__ = [
     "Channel",
     "DriftSettings",
     "GrpcSettings",
+    "IssuerSettings",
     "JobSettings",
     "LimitSettings",
     "ModelSettings",

@@ -7,11 +7,13 @@ from starlette.types import Scope
 
 from bentos.settings import Settings
 from bentos.web.auth import session
+from bentos.web.auth.issuers import Issuers
 from bentos.web.auth.login import PATH, Login
 from bentos.web.auth.throttle import Throttle, rate
 from bentos.web.auth.tokens import Insecure, Tokens, Unauthorized
 from bentos.web.auth.users import User, UserFile, Users
 from bentos.web.cors import Origins
+from bentos.web.errors import HTTPError
 from bentos.web.headers import first
 from bentos.web.hooks import Deliveries
 from bentos.web.hosts import Hosts
@@ -33,6 +35,7 @@ class Gate:
         self.settings = settings
         configured = {name: User(user.hash, user.admin) for name, user in security.users.items()}
         self.security = security
+        self.issuers = Issuers(security)
         self.hosts = Hosts(services.hosts)
         self.origins = Origins(services.cors_origins)
         self.users = Users(configured, UserFile(settings.home / "users.json"))
@@ -56,7 +59,12 @@ class Gate:
         return self.verified(token)
 
     def verified(self, token: str) -> Caller:
-        """Whose token this is. Raises as `caller`."""
+        """Whose token this is, one of ours or of `security.issuers`.
+
+        Raises as `caller`, and as `Issuers.member`.
+        """
+        if member := self.issuers.member(token):
+            return Caller(member.name, member.admin)
         claims = self.tokens.read(token)
         user = self.users.get(claims.sub)
         if user is None or user.mark != claims.mark:
@@ -78,7 +86,7 @@ class Gate:
         """Whether a request brought the token of an admin."""
         try:
             return self.caller(scope).admin
-        except (Unauthorized, Insecure):
+        except (HTTPError, Insecure):
             return False
 
     @cached_property

@@ -62,6 +62,10 @@ class Guard:
                 f"{self._service} must not run open (security.guarded): {error}"
             ) from None
 
+    def start(self) -> None:
+        """Begin to look at what tokens are checked with."""
+        self._gate.issuers.start()
+
     async def _log_in(self, request: Request) -> Response:
         return await self._gate.login.log_in(request)
 

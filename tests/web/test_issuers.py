@@ -1,0 +1,248 @@
+"""Tokens of a company's own issuer."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from pydantic import ValidationError
+from starlette.types import Scope
+
+from bentos.settings import SecuritySettings, Settings
+from bentos.web.auth import issuers
+from bentos.web.auth.gate import Gate
+from bentos.web.auth.tokens import Unauthorized
+from bentos.web.errors import HTTPError, Unavailable
+from tests.stack import wait_for
+from tests.web.guarded import secured
+
+RSA = rsa.generate_private_key(65537, 2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+ED = ed25519.Ed25519PrivateKey.generate()
+PUBLISHED = {
+    "rsa": RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True),
+    "ec": ECAlgorithm.to_jwk(EC.public_key(), as_dict=True),
+    "ed": OKPAlgorithm.to_jwk(ED.public_key(), as_dict=True),
+    "shared": {"kty": "oct", "k": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"},
+}
+
+
+@dataclass
+class Provider:
+    """An OpenID provider, as far as services look at it."""
+
+    url: str = ""
+    keys: dict[str, dict[str, Any]] = field(default_factory=lambda: dict(PUBLISHED))
+    status: int = 200
+    asked: int = 0
+    says: str = ""
+
+    def answer(self, path: str) -> dict[str, Any]:
+        if path == issuers.DISCOVERY:
+            return {"issuer": self.says or self.url, "jwks_uri": f"{self.url}/keys"}
+        self.asked += 1
+        return {"keys": [{"kid": kid, **key} for kid, key in self.keys.items()]}
+
+    def claims(self, **changed: object) -> dict[str, object]:
+        now = int(time.time())
+        said: dict[str, object] = {"iss": self.url, "aud": "ascenso", "sub": "7f-1"}
+        said |= {"email": "ana@example.com", "iat": now, "exp": now + 60}
+        return {name: value for name, value in (said | changed).items() if value is not None}
+
+    def token(
+        self, key: Any = RSA, algorithm: str = "RS256", kid: str = "rsa", **more: Any
+    ) -> str:
+        return jwt.encode(self.claims(**more), key, algorithm, {"kid": kid})
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    made = Provider()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(made.status)
+            self.end_headers()
+            self.wfile.write(json.dumps(made.answer(self.path)).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        made.url = f"http://127.0.0.1:{server.server_port}"
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield made
+        server.shutdown()
+
+
+def known(provider: Provider, **settings: Any) -> issuers.Issuers:
+    """The issuer, whose keys were fetched."""
+    said = {"audience": "ascenso", "name": "email"} | settings
+    made = issuers.Issuers(SecuritySettings.model_validate({"issuers": {provider.url: said}}))
+    made.start()
+    return made
+
+
+def member(made: issuers.Issuers, token: str) -> issuers.Member:
+    """Whose a token is, once the keys are there."""
+    found: list[issuers.Member | None] = []
+
+    def asked() -> bool:
+        try:
+            found.append(made.member(token))
+        except Unavailable:
+            return False
+        return True
+
+    wait_for(asked, 60)
+    assert found[0]
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm", "kid"),
+    [(RSA, "RS256", "rsa"), (RSA, "PS512", "rsa"), (EC, "ES256", "ec"), (ED, "EdDSA", "ed")],
+)
+def test_its_tokens_hold(provider: Provider, key: Any, algorithm: str, kid: str) -> None:
+    made = known(provider)
+    found = member(made, provider.token(key, algorithm, kid))
+    assert (found.name, found.admin) == ("ana@example.com", False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"aud": "payroll"}, "Audience"),
+        ({"exp": 1}, "expired"),
+        ({"exp": None}, '"exp"'),
+        ({"nbf": int(time.time()) + 600}, "not yet valid"),
+        ({"email": None}, "email names nobody"),
+        ({"email": ["ana"]}, "email names nobody"),
+        ({"email": "ana\nroot"}, "email names nobody"),
+        ({"email": "a" * 300}, "email names nobody"),
+    ],
+)
+def test_what_does_not_hold(provider: Provider, changed: dict[str, Any], why: str) -> None:
+    made = known(provider)
+    member(made, provider.token())
+    with pytest.raises(Unauthorized, match=why):
+        made.member(provider.token(**changed))
+
+
+def test_what_is_forged(provider: Provider) -> None:
+    made = known(provider)
+    member(made, provider.token())
+    other = rsa.generate_private_key(65537, 2048)
+    secret = b"0123456789abcdef0123456789abcdef"
+    forged = [
+        provider.token(other),
+        provider.token(RSA, kid="ec"),
+        jwt.encode(provider.claims(), secret, "HS256", {"kid": "shared"}),
+        jwt.encode(provider.claims(), "", "none", {"kid": "rsa"}),
+        provider.token(RSA, kid="no-such-key"),
+        provider.token(RSA, kid=""),
+    ]
+    for token in forged:
+        with pytest.raises(Unauthorized):
+            made.member(token)
+    assert made.member("no.token.atall") is None
+    assert made.member(provider.token(iss="https://elsewhere.example.com")) is None
+
+
+def test_who_may_call_and_who_is_admin(provider: Provider) -> None:
+    made = known(
+        provider,
+        callers={"groups": ["gas", "data"], "scope": ["models"]},
+        admins={"realm_access.roles": ["ml-admin"], "https://example.com/roles": ["boss"]},
+    )
+    assert not member(made, provider.token(groups=["gas"])).admin
+    assert not member(made, provider.token(scope="openid models")).admin
+    roles: dict[str, Any] = {"realm_access": {"roles": ["ml-admin"]}}
+    assert member(made, provider.token(groups=["data"], **roles)).admin
+    named: dict[str, Any] = {"https://example.com/roles": "boss"}
+    assert member(made, provider.token(groups=["data"], **named)).admin
+    with pytest.raises(HTTPError, match=r"ana@example\.com may not call") as refused:
+        made.member(provider.token(groups=["heat"], realm_access="ml-admin"))
+    assert refused.value.status == 403
+
+
+def test_a_new_key_is_fetched_once_a_token_names_it(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(issuers, "SOON", 0.0)
+    made = known(provider)
+    member(made, provider.token())
+    new = rsa.generate_private_key(65537, 2048)
+    provider.keys = {"new": RSAAlgorithm.to_jwk(new.public_key(), as_dict=True)}
+
+    def holds() -> bool:
+        try:
+            return made.member(provider.token(new, kid="new")) is not None
+        except Unauthorized:
+            return False
+
+    wait_for(holds, 60)
+    with pytest.raises(Unauthorized, match="publishes no key 'rsa'"):
+        made.member(provider.token(exp=int(time.time()) + 61))
+
+
+def test_many_unknown_keys_do_not_flood_it(provider: Provider) -> None:
+    made = known(provider)
+    member(made, provider.token())
+    for number in range(50):
+        with pytest.raises(Unauthorized):
+            made.member(provider.token(kid=f"k{number}"))
+    assert provider.asked == 1
+
+
+def test_while_it_is_away_its_tokens_wait(provider: Provider) -> None:
+    provider.status = 500
+    made = known(provider)
+    wait_for(lambda: "500" in _refused(made, provider.token()), 60)
+    provider.status = 200
+    assert member(made, provider.token()).name == "ana@example.com"
+
+
+def test_another_issuer_at_its_address_is_not_believed(provider: Provider) -> None:
+    provider.says = "https://elsewhere.example.com"
+    made = known(provider)
+    wait_for(lambda: "elsewhere" in _refused(made, provider.token()), 60)
+
+
+def test_addresses_that_anybody_could_answer_for_are_no_setting() -> None:
+    for values in (
+        {"http://login.example.com": {"audience": "ascenso"}},
+        {"https://login.example.com": {"audience": "ascenso", "keys_url": "http://example.com/k"}},
+    ):
+        with pytest.raises(ValidationError, match="must begin with https://"):
+            SecuritySettings.model_validate({"issuers": values})
+
+
+def test_a_guarded_service_takes_both_kinds(provider: Provider, tmp_path: Any) -> None:
+    said = {"audience": "ascenso", "admins": {"groups": ["ml"]}}
+    settings: Settings = secured(tmp_path, issuers={provider.url: said})
+    gate = Gate(settings)
+    token = provider.token(groups=["ml"])
+    wait_for(lambda: gate.is_admin(_request(token)), 60)
+    assert gate.caller(_request(token)).username == "7f-1"
+    with pytest.raises(Unauthorized, match="removed"):
+        gate.caller(_request(gate.tokens.issue("ana", "mark", admin=True)))
+
+
+def _refused(made: issuers.Issuers, token: str) -> str:
+    try:
+        made.member(token)
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
+def _request(token: str) -> Scope:
+    return {"type": "http", "headers": [(b"authorization", f"Bearer {token}".encode())]}
