@@ -61,7 +61,7 @@ class Built(Service[Any]):  # type: ignore[misc]
         """
         try:
             found = settings()
-            found.recording.secret()
+            found.check_recording()
             site: Site = self.inner.build(found)
             for app in site.apps:
                 app.guard.check()

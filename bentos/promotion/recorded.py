@@ -35,6 +35,10 @@ def _bring(model: str, settings: Settings, folder: Path) -> None:
     from bentos.recording.reader import copied, newest
     from bentos.recording.store import TROUBLES, Store
 
+    try:
+        settings.check_recording()
+    except ValueError as error:
+        raise StoreUnavailable(str(error)) from None
     rules, since = settings.admission, datetime.now(UTC) - span(settings.admission.replay)
     try:
         copied(newest(Store(settings.recording.uri), model, since, rules.replay_rows), folder)

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -132,14 +132,6 @@ class Settings(BaseSettings):
         files = YamlConfigSettingsSource(settings_cls)
         return init_settings, env_settings, MadeSecrets(settings_cls), files
 
-    @model_validator(mode="after")
-    def _replays_have_recordings(self) -> "Settings":
-        if self.admission.replay and not self.recording.uri:
-            raise ValueError(
-                f"admission.replay is {self.admission.replay!r}, but recording.uri says no place"
-            )
-        return self
-
     @property
     def tracking_uri(self) -> str:
         """The address of the MLflow server, without a slash at its end."""
@@ -156,6 +148,14 @@ class Settings(BaseSettings):
     def recorded(self, model: str) -> RecordSettings:
         """What is kept of the calls to this registered model."""
         return _of(model, self.recording.models, RecordSettings())
+
+    def check_recording(self) -> None:
+        """Raise ValueError where what is to be recorded, or replayed, has no place or no key."""
+        self.recording.check()
+        if self.admission.replay and not self.recording.uri:
+            raise ValueError(
+                f"admission.replay is {self.admission.replay!r}, but recording.uri says no place"
+            )
 
     @property
     def open_bytes(self) -> int:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 
 from bentos.settings.section import Section
 
@@ -40,31 +40,29 @@ class RecordingSettings(Section):
             raise ValueError("give s3://bucket/prefix, or a folder")
         return uri.rstrip("/")
 
-    @model_validator(mode="after")
-    def _somewhere(self) -> "RecordingSettings":
+    def check(self) -> None:
+        """Raise ValueError where what is to be recorded has no place, or no key."""
         for name, record in self.models.items():
             if record.share and not self.uri:
                 raise ValueError(
                     f"recording.models.{name}.share is {record.share}, but recording.uri says no "
                     "place: give s3://bucket/recordings"
                 )
-            if record.hash and not (self.key.get_secret_value() or self.key_file):
+            if record.hash and not self.secret():
                 raise ValueError(
                     f"recording.models.{name}.hash wants a key: ASCENSO_RECORDING__KEY, or "
                     "recording.key_file"
                 )
-        if 0 < len(self.key.get_secret_value()) < KEY_BYTES:
-            raise ValueError(f"recording.key is shorter than {KEY_BYTES} bytes")
-        return self
 
     def secret(self) -> bytes:
         """The key of hashed columns, or nothing. Raises ValueError where its file is of no use."""
-        if self.key_file is None:
-            return self.key.get_secret_value().encode()
-        try:
-            found = self.key_file.read_bytes().strip()
-        except OSError as error:
-            raise ValueError(f"recording.key_file cannot be read: {error}") from None
-        if len(found) < KEY_BYTES:
-            raise ValueError(f"recording.key_file has less than {KEY_BYTES} bytes")
+        found, where = self.key.get_secret_value().encode(), "recording.key"
+        if self.key_file:
+            where = "recording.key_file"
+            try:
+                found = self.key_file.read_bytes().strip()
+            except OSError as error:
+                raise ValueError(f"{where} cannot be read: {error}") from None
+        if len(found) < KEY_BYTES and (found or self.key_file):
+            raise ValueError(f"{where} has less than {KEY_BYTES} bytes")
         return found
