@@ -124,11 +124,10 @@ class Served:
         self._recorder = recorder(settings())
         if self._recorder:
             self._recorder.start()
-            for witnessed in (
-                *(slot.witnesses.all for slot in slots),
-                *(r.witnesses for r in racks),
-            ):
-                witnessed.append(self._recorder)
+            for slot in slots:
+                slot.witnesses.add(slot.name, [self._recorder])
+            for rack in racks:
+                rack.witnesses.append(self._recorder)
         self._watcher = Watcher(slots, settings(), Metrics(), racks)
         for following in followings:
             following.watcher = self._watcher

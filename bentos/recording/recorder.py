@@ -85,13 +85,14 @@ class Recorder:
         self.flush()
         self._sender.stop()
 
+    def watches(self, model: str) -> bool:
+        """Whether a share of the calls to a model is recorded."""
+        return self._settings.recorded(model).share > 0
+
     def saw(self, seen: Seen) -> None:
         """Take the calls whose turn it is."""
         version = seen.release.version
-        share = self._share(version.name)
-        if not share:
-            return
-        calls, places = self._drawn(seen, share)
+        calls, places = self._drawn(seen, self._share(version.name))
         if not calls:
             return
         inputs, answers = seen.inputs, seen.answers

@@ -72,8 +72,8 @@ class Rack(Generic[Row, Answer]):
         """Make slots for those of the registered models that have none yet; give the new ones."""
         names = {name for name in registered if self.holds(name)}
         added = {name: self._make(name) for name in sorted(names - self._slots.keys())}
-        for slot in added.values():
-            slot.witnesses.all += self.witnesses
+        for name, slot in added.items():
+            slot.witnesses.add(name, self.witnesses)
         self._slots = self._slots | added  # readers in other threads see the old or the new
         return list(added.values())
 

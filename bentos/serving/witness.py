@@ -35,6 +35,10 @@ class Seen(NamedTuple):
 class Witness(Protocol):
     """Sees batches, from several threads. Calls wait for it, so it must be quick."""
 
+    def watches(self, model: str) -> bool:
+        """Whether it is to see those of this model."""
+        ...
+
     def saw(self, seen: Seen) -> None:
         """A batch was answered."""
         ...
@@ -47,6 +51,10 @@ class Witnesses:
         self.all: list[Witness] = []
         self._inputs = tuple(contract.inputs or ())
         self._outputs = tuple(contract.outputs or ())
+
+    def add(self, model: str, witnesses: Sequence[Witness]) -> None:
+        """Let those see the slot of a model that watch it."""
+        self.all += [witness for witness in witnesses if witness.watches(model)]
 
     def saw(self, release: Release, given: Any, gave: Any, parts: Parts) -> None:
         """Show a batch to all; one that fails troubles no caller."""

@@ -22,6 +22,7 @@ from bentos.serving.witness import CALL_ID, Seen
 from bentos.settings import RecordingSettings, Settings
 from bentos.tensors import Batch
 from tests.memory import numbers_slot, release
+from tests.serving.servers import BUCKET, storing
 from tests.stack import wait_for
 
 DAWN = datetime(2000, 1, 1, tzinfo=UTC)
@@ -114,7 +115,8 @@ def test_only_the_share_of_calls_is_kept_with_whole_calls(tmp_path: Path) -> Non
         for at in range(200):
             calls = [(f"{at}-{n}", 2) for n in range(10)]
             recorder.saw(seen(calls=calls, x=np.arange(at * 20, at * 20 + 20)))
-        recorder.saw(seen(name="none"))
+        assert recorder.watches("small")
+        assert not recorder.watches("none")
         recorder.flush()
         recorder._sender.send()
     (found,) = read(tmp_path, most=10_000)
@@ -122,7 +124,6 @@ def test_only_the_share_of_calls_is_kept_with_whole_calls(tmp_path: Path) -> Non
     ids = [name.split("-") for name in found.requests[::2]]
     assert found.rows == [0, 1] * len(ids)
     assert found.inputs["x"][::2].tolist() == [int(at) * 20 + int(n) * 2 for at, n in ids]
-    assert read(tmp_path, "none") == []
 
 
 def test_a_call_in_several_batches_is_recorded_wholly_or_not_at_all(tmp_path: Path) -> None:
@@ -201,6 +202,29 @@ def test_while_it_cannot_be_sent_it_waits_on_disk(tmp_path: Path) -> None:
         wait_for(lambda: blocked.exists() and read(tmp_path), 60)
         later.stop()
     assert read(tmp_path)[0].requests == ["a"] * 3
+
+
+def test_what_is_recorded_while_s3_is_down_comes_there_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"s3://{BUCKET}/recordings"
+    with storing(tmp_path / "s3") as (store, server):
+        for name, value in store.env.items():
+            monkeypatch.setenv(name, value)
+        server.kill()
+        with recording(tmp_path, uri=uri, flush_seconds=0.1) as (recorder, counted):
+            recorder.start()
+            recorder.saw(seen())
+            wait_for(lambda: "cannot write s3://" in recorder.trouble, 120)
+            server.start()
+            recorder._sender.wake()
+            wait_for(lambda: not recorder.trouble, 120)
+            recorder.stop()
+        assert not counted.lost
+        kept = Store(uri)
+        assert [recorded(t).requests for t in newest(kept, "small", DAWN, 9)] == [["a"] * 3]
+        kept.remove(kept.names())
+        assert kept.names() == []
 
 
 def test_columns_are_hashed_or_left_out(tmp_path: Path) -> None:

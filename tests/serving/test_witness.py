@@ -19,6 +19,9 @@ class Seer:
     def __init__(self) -> None:
         self.seen: list[Seen] = []
 
+    def watches(self, model: str) -> bool:
+        return model != "dull"
+
     def saw(self, seen: Seen) -> None:
         self.seen.append(seen)
 
@@ -58,7 +61,7 @@ async def test_a_swap_is_seen_with_the_batches_of_each_release() -> None:
 
 
 async def test_a_witness_that_fails_fails_no_call(caplog: pytest.LogCaptureFixture) -> None:
-    class Failing:
+    class Failing(Seer):
         def saw(self, seen: Seen) -> None:
             raise ValueError("not today")
 
@@ -90,8 +93,9 @@ def test_slots_that_come_later_have_the_witnesses_of_their_rack() -> None:
 
     rack, seer = Rack("", make), Seer()
     rack.witnesses.append(seer)
-    (slot,) = rack.add(["any"])
-    assert slot.witnesses.all == [seer]
+    one, dull = rack.add(["any", "dull"])
+    assert one.witnesses.all == [seer]
+    assert dull.witnesses.all == []
 
 
 def test_arrays_have_the_names_of_the_contract_where_they_fit() -> None:
