@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -18,10 +20,13 @@ from starlette.types import Scope
 from bentos.settings import SecuritySettings, Settings
 from bentos.web.auth import issuers
 from bentos.web.auth.gate import Gate
+from bentos.web.auth.guard import Guard
 from bentos.web.auth.tokens import Unauthorized
 from bentos.web.errors import HTTPError, Unavailable
 from tests.stack import wait_for
 from tests.web.guarded import secured
+from tests.web.serving import serving
+from tests.web.small import small_app, small_slot
 
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
@@ -225,7 +230,7 @@ def test_addresses_that_anybody_could_answer_for_are_no_setting() -> None:
             SecuritySettings.model_validate({"issuers": values})
 
 
-def test_a_guarded_service_takes_both_kinds(provider: Provider, tmp_path: Any) -> None:
+def test_a_guarded_service_takes_both_kinds(provider: Provider, tmp_path: Path) -> None:
     said = {"audience": "ascenso", "admins": {"groups": ["ml"]}}
     settings: Settings = secured(tmp_path, issuers={provider.url: said})
     gate = Gate(settings)
@@ -234,6 +239,26 @@ def test_a_guarded_service_takes_both_kinds(provider: Provider, tmp_path: Any) -
     assert gate.caller(_request(token)).username == "7f-1"
     with pytest.raises(Unauthorized, match="removed"):
         gate.caller(_request(gate.tokens.issue("ana", "mark", admin=True)))
+
+
+def test_its_token_opens_the_console(provider: Provider, tmp_path: Path) -> None:
+    settings = secured(tmp_path, issuers={provider.url: {"audience": "ascenso"}})
+    app = small_app(small_slot(), settings=settings)
+    wait_for(lambda: known_to(app.guard, provider.token()), 60)
+    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as client:
+        answer = client.post("/console/login", data={"token": provider.token()})
+        assert answer.status_code == 303
+        assert "7f-1" in client.get("/", headers={"accept": "text/html"}).text
+        long = client.post("/console/login", data={"token": provider.token(groups=["g" * 4000])})
+        assert (long.status_code, "makes no session" in long.text) == (413, True)
+
+
+def known_to(guard: Guard, token: str) -> bool:
+    """Whether the issuer's keys are there."""
+    try:
+        return guard._gate.issuers.member(token) is not None
+    except Unavailable:
+        return False
 
 
 def _refused(made: issuers.Issuers, token: str) -> str:

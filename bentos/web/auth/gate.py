@@ -20,11 +20,12 @@ from bentos.web.hosts import Hosts
 
 
 class Caller(SimpleUser):
-    """Whose token came with a request; `scope["user"]`."""
+    """Whose token came with a request, and when that expires; `scope["user"]`."""
 
-    def __init__(self, name: str, admin: bool) -> None:
+    def __init__(self, name: str, admin: bool, expires: float) -> None:
         super().__init__(name)
         self.admin = admin
+        self.expires = expires  # seconds since 1970
 
 
 class Gate:
@@ -64,7 +65,7 @@ class Gate:
         Raises as `caller`, and as `Issuers.member`.
         """
         if member := self.issuers.member(token):
-            return Caller(member.name, member.admin)
+            return Caller(member.name, member.admin, member.expires)
         claims = self.tokens.read(token)
         user = self.users.get(claims.sub)
         if user is None or user.mark != claims.mark:
@@ -72,7 +73,7 @@ class Gate:
                 f"{claims.sub} was removed or has another password now: log in again",
                 "invalid_token",
             )
-        return Caller(claims.sub, claims.admin and user.admin)
+        return Caller(claims.sub, claims.admin and user.admin, claims.exp)
 
     @property
     def has_key(self) -> bool:

@@ -15,6 +15,7 @@ from bentos.web.headers import first
 COOKIE = "ascenso_session"
 LOGIN = "/console/login"
 OPEN = (LOGIN, "/console/assets/*")  # without a token, in every service
+LONGEST = 3800  # characters of a token: a browser drops a larger cookie without a word
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
 

@@ -65,8 +65,9 @@ class Sessions:
         where = back_to(form.next)
         try:
             token = form.token.strip() or await self._token(request, form)
-            self.gate.verified(token)
-            seconds = int(self.gate.tokens.read(token).exp - time.time())
+            seconds = int(self.gate.verified(token).expires - time.time())
+            if len(token) > session.LONGEST:
+                raise HTTPError(413, f"A token of {len(token):,} characters makes no session")
         except Insecure as error:
             return self._page(request, where, f"Nobody can log in here: {error}", 403)
         except HTTPError as error:
