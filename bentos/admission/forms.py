@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from bentos.admission.proof import compare
-from bentos.admission.verdict import NATIVE
+from bentos.admission.verdict import BANDS, NATIVE
+from bentos.flavors.loading import bands_file
 from bentos.flavors.mlmodel import MLmodel
 from bentos.flavors.natives import Predict
 from bentos.flavors.opened import Opened
@@ -28,6 +29,12 @@ def leave(mlmodel: MLmodel, place: Path) -> MLmodel:
     """Leave the files of a version as they are."""
     shutil.copytree(mlmodel.folder, place / NATIVE, copy_function=_linked)
     return MLmodel(place / NATIVE)
+
+
+def leave_bands(mlmodel: MLmodel, place: Path) -> None:
+    """Leave the bands of a version's forecasts, whatever answers them."""
+    if found := bands_file(mlmodel):
+        _linked(str(found), str(place / BANDS))
 
 
 def leave_opened(mlmodel: MLmodel, opened: Opened, samples: Batch, place: Path) -> Predict:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bentos.admission.budgets import MemoryBudget, check_latency, warm_up
 from bentos.admission.compiling import compile_rows
-from bentos.admission.forms import leave
+from bentos.admission.forms import leave, leave_bands
 from bentos.admission.manifest import (
     MANIFEST,
     Manifest,
@@ -54,6 +54,7 @@ def admit(case: Case, settings: Rules, place: Path) -> Admitted:
     batch = samples.batch() if samples else np.zeros((1, *map(abs, shape)))
     memory = MemoryBudget(settings.memory_mb)
     predict, runs, note = _predictor(mlmodel, samples, settings, place)
+    leave_bands(mlmodel, place)
     seconds = _warm_up(predict, batch)
     memory.check()
     check_latency(seconds, settings)

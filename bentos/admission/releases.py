@@ -13,7 +13,7 @@ from bentos.admission.housing import USUAL, isolate, run
 from bentos.admission.manifest import Samples
 from bentos.admission.networks import NETWORKS
 from bentos.admission.processes import Process
-from bentos.admission.verdict import GRAPH, NATIVE, Admitted
+from bentos.admission.verdict import BANDS, GRAPH, NATIVE, Admitted
 from bentos.flavors.graphs import Session
 from bentos.flavors.loading import load
 from bentos.flavors.mlmodel import MLmodel
@@ -22,7 +22,7 @@ from bentos.flavors.opening import reopen
 from bentos.flavors.probabilities import with_probabilities
 from bentos.protocols.rows import Rows
 from bentos.registry.client import Version
-from bentos.serving.release import Probabilities, Release
+from bentos.serving.release import Bands, Probabilities, Release
 from bentos.settings import ProcessSettings
 from bentos.tensors import BadInput, Schema
 
@@ -61,7 +61,7 @@ def open_release(
         version, predict, admitted.runs, admitted.row_seconds, admitted.seconds,
         admitted.warnings, admitted.row_shape, admitted.metadata, admitted.note,
         schema, admitted.example, admitted.made_up, shares, admitted.files,
-        admitted.answers, process=found.process,
+        admitted.answers, process=found.process, bands=_bands(place),
     )  # fmt: skip
 
 
@@ -104,3 +104,12 @@ def _by_rows(admitted: Admitted, place: Path) -> Callable[[Any], Any]:
         predict = load(MLmodel(place / NATIVE)).predict
     predict(Samples([admitted.row], []).batch())
     return predict
+
+
+def _bands(place: Path) -> Bands | None:
+    path = place / BANDS
+    if not path.exists():
+        return None
+    from training.itransformer.bands import read
+
+    return read(path)

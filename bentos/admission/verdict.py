@@ -1,7 +1,8 @@
 """What an admission ends in, and what it leaves on disk beside a fetched version.
 
 A folder that is there whole or not at all: `verdict.json`, and, of a version that may serve, the
-files that workers open: `model.onnx`, or `model/` as its library wrote it, with no pickle in it.
+files that workers open: `model.onnx`, or `model/` as its library wrote it, with no pickle in it,
+and `bands.safetensors` of one that has bands.
 Of one that runs in a process of its own, `model/` is what that opens.
 """
 
@@ -27,6 +28,7 @@ Apart: TypeAlias = Literal["shut", "network", "nothing"]  # in: a sandbox, or no
 VERDICT = "verdict.json"
 GRAPH = "model.onnx"
 NATIVE = "model"
+BANDS = "bands.safetensors"
 PACKAGE = Path(__file__).parents[1]
 ROOMS = ("admission", "flavors", "tensors")
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxscript", "scikit-learn", "skops", "xgboost-cpu",

@@ -191,11 +191,17 @@ def keras_path(mlmodel: MLmodel) -> Path:
     return path
 
 
+def bands_file(mlmodel: MLmodel) -> Path | None:
+    """Where the bands of a version's forecasts are, if it has any."""
+    named = mlmodel.options.get("bands")
+    return mlmodel.file(named) if named else None
+
+
 def _itransformer(mlmodel: MLmodel) -> Loaded:
     from training.itransformer.forecaster import load as load_forecaster
 
     weights, config = (mlmodel.file(mlmodel.options.get(key)) for key in ("weights", "config"))
-    forecaster = load_forecaster(weights, config)
+    forecaster = load_forecaster(weights, config, bands_file(mlmodel))
 
     def predict(windows: NDArray[Any]) -> NDArray[Any]:
         one_thread()

@@ -2,6 +2,7 @@
 
 `<name>.pth` is a state_dict, `<name>.pkl` a pickled StandardScaler, and `config.json` tells what
 these two cannot: names of columns, step, heads. Bundles without it are taken too.
+`bands.safetensors` has the bands of the forecasts, where they are known.
 """
 
 import pickle
@@ -17,6 +18,8 @@ from bentos.itransformer import scalers
 from bentos.itransformer.archives import BadArchive, Bounds, members
 from bentos.itransformer.uploads import CONFIG, FILES, PKL, PTH, Form
 from training.errors import InputError
+from training.itransformer.bands import BANDS, Bands
+from training.itransformer.bands import read as read_bands
 from training.itransformer.forecaster import Config, Forecaster, assemble, read_config
 from training.itransformer.original import architecture, from_original, to_original
 
@@ -46,7 +49,17 @@ def read(folder: Path, form: Form) -> Forecaster:
             tuple(scale.tolist()),
             form.step,
         )
-    return Forecaster(assemble(state, config.architecture), config)
+    network = assemble(state, config.architecture)
+    return Forecaster(network, config, _bands(files[BANDS], config))
+
+
+def _bands(path: Path, config: Config) -> Bands | None:
+    if not path.exists():
+        return None
+    bands = read_bands(path, (config.architecture.pred_len, len(config.columns)))
+    if not np.array_equal(bands.scale, config.scale):
+        raise InputError(f"{BANDS} and the .pkl tell different scalers.")
+    return bands
 
 
 def named(form: Form) -> list[str]:
@@ -112,8 +125,11 @@ def write(forecaster: Forecaster, name: str, path: Path) -> None:
     mean, scale = np.array(config.mean), np.array(config.scale)
     scalers.write(files[PKL], mean, scale, list(config.columns))
     files[CONFIG].write_bytes(msgspec.json.format(msgspec.json.encode(config)))
+    if forecaster.bands:
+        forecaster.bands.save(files[BANDS])
     with ZipFile(path, "x") as archive:
         for kind, file in files.items():
-            archive.write(file, kind if kind == CONFIG else f"{name}{kind}")
-            file.unlink()
+            if file.exists():
+                archive.write(file, f"{name}{kind}" if kind in (PTH, PKL) else kind)
+                file.unlink()
     folder.rmdir()

@@ -1,19 +1,18 @@
 """What clients send: rows of data, and what they want of them."""
 
 import json
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-import numpy as np
-import pandas as pd
 from msgspec import UNSET, Meta, Struct, UnsetType
-from numpy.typing import NDArray
 
 from bentos.serving.release import Release
 from bentos.web.body import Decoder
 from bentos.web.errors import HTTPError, Problem, UnprocessableBody
 from training.errors import InputError
-from training.itransformer.frames import Series, from_rows, same_step
+from training.itransformer.frames import Series, from_dataset, same_step
+from training.itransformer.mending import Mended, mend_rows
 from training.itransformer.names import registered_name
 from training.itransformer.settings import Architecture, Rate, Recipe, Steps, Width
 
@@ -31,9 +30,14 @@ class Named(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class WithRows(Named, kw_only=True):
-    """A call that brings rows, such as `{"date": "2024-01-01 00:00:00", "OT": 12.5}`."""
+    """A call that brings rows, such as `{"date": "2024-01-01 00:00:00", "OT": 12.5}`.
+
+    They are mended where it says so: rows that are out of order, and gaps.
+    """
 
     data: Rows | None = None
+    sort: bool = False
+    fill: Literal["linear"] | None = None
 
 
 class FineTune(WithRows, kw_only=True):
@@ -63,9 +67,14 @@ class Train(FineTune, kw_only=True):
 
 
 class Predict(WithRows, kw_only=True):
-    """`/predict`; without `points` the whole forecast is given."""
+    """`/predict`; without `points` the whole forecast is given.
+
+    With `interval`, such as 0.9, each value has a lower and an upper bound, between which the
+    true one lies as often as that.
+    """
 
     points: Annotated[int, Meta(ge=1)] | None = None
+    interval: Annotated[float, Meta(gt=0, lt=1)] | None = None
 
 
 TUNABLE = [name for name in Train.__struct_fields__ if name in Recipe.__struct_fields__]
@@ -119,25 +128,40 @@ def check_name(model: str) -> None:
         raise bad(error) from None
 
 
-def series(call: WithRows) -> Series:
-    """The rows of a call, checked. Raises HTTPError 400."""
+@dataclass(frozen=True)
+class Given:
+    """The rows of a call, checked, and what was mended of them."""
+
+    series: Series
+    mended: Mended
+
+    @property
+    def parquet(self) -> bytes:
+        """Them as a file."""
+        return self.mended.dataset.table.to_parquet()
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What the answer says of what was mended: nothing of what was not asked for."""
+        said = {"sorted": self.mended.was_sorted, "filled": self.mended.filled}
+        return {key: value for key, value in said.items() if value is not None}
+
+
+def given(call: WithRows) -> Given:
+    """The rows of a call. Raises HTTPError 400."""
     try:
-        return from_rows(rows(call))
+        mended = mend_rows(rows(call), call.sort, call.fill is not None)
+        return Given(from_dataset(mended.dataset), mended)
     except InputError as error:
         raise bad(error) from None
 
 
-def opened(decode: Calls, body: bytes) -> tuple[Any, Series]:
+def opened(decode: Calls, body: bytes) -> tuple[Any, Given]:
     """A call with its rows, checked; the first fault is named."""
     call = decode(body)
     rows(call)
     name(call)
-    return call, series(call)
-
-
-def table(call: WithRows) -> bytes:
-    """The rows of a call as a Parquet file."""
-    return pd.DataFrame(rows(call)).to_parquet()
+    return call, given(call)
 
 
 def recipe(call: Train, usual: Recipe) -> Recipe:
@@ -173,24 +197,3 @@ def check_fine_tuning(given: Series, release: Release) -> None:
             )
     except InputError as error:
         raise bad(error) from None
-
-
-def following(
-    call: Predict, given: Series, release: Release, forecast: NDArray[np.float64]
-) -> list[dict[str, str | float]]:
-    """The rows after those given, of a forecast (pred_len, columns). Raises HTTPError 400."""
-    columns, points = release.metadata["columns"], call.points or len(forecast)
-    if points > len(forecast):
-        raise HTTPError(400, f"points is {points}: {release} forecasts up to {len(forecast)}")
-    values = forecast[:points]
-    if not (finite := np.isfinite(values).all(axis=0)).all():
-        odd = columns[int(finite.argmin())]
-        raise HTTPError(400, f"data: column {odd} is too far out: the forecast is no number")
-    try:
-        dates = [str(date) for date in given.next_dates(points)]
-    except InputError as error:
-        raise bad(error) from None
-    return [
-        {"date": date, **dict(zip(columns, row, strict=True))}
-        for date, row in zip(dates, values.tolist(), strict=True)
-    ]

@@ -79,9 +79,8 @@ class Catalog:
 
         with passing(home) as folder:
             version = self.fetch(name, folder)
-            files = (version / forecaster.WEIGHTS, version / forecaster.CONFIG)
             path = folder / "complete.zip"
-            bundles.write(forecaster.load(*files), name, path)
+            bundles.write(forecaster.read(version), name, path)
             return path.open("rb"), path.stat().st_size
 
     def fetch(self, name: str, folder: Path) -> Path:

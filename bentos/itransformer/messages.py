@@ -1,8 +1,9 @@
 """What itransformer says: its answers, and its routes as their reader sees them."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from bentos.itransformer.calls import NO_DATA
 from bentos.itransformer.catalog import Listed
@@ -11,6 +12,7 @@ from bentos.web.endpoint import Answer
 from bentos.web.errors import Failure
 from training.itransformer.names import TRAIN
 
+Dated = list[dict[str, str | float]]
 NOT_AUTHORIZED = "No autorizado. Clave de administración incorrecta o ausente."
 STARTED = {
     "train": "El modelo '{}' se está entrenando en segundo plano.",
@@ -22,7 +24,18 @@ EXAMPLE = {
 }
 
 
-class Accepted(msgspec.Struct):
+class Mending(msgspec.Struct, kw_only=True):
+    """What was done to the rows, where the call asked for it.
+
+    `sorted` says whether rows changed their places, `filled` how many values of each column were
+    made up.
+    """
+
+    sorted: bool | UnsetType = UNSET
+    filled: dict[str, int] | UnsetType = UNSET
+
+
+class Accepted(Mending):
     """A job that is stored and waits for its turn."""
 
     status: str
@@ -30,10 +43,10 @@ class Accepted(msgspec.Struct):
     job_id: str
 
     @classmethod
-    def of(cls, kind: str, name: str, job_id: str) -> "Accepted":
+    def of(cls, kind: str, name: str, job_id: str, mended: dict[str, Any]) -> "Accepted":
         """The answer to an accepted training."""
         status = "training_started" if kind == TRAIN else "fine_tuning_started"
-        return cls(status, STARTED[kind].format(name), job_id)
+        return cls(status, STARTED[kind].format(name), job_id, **mended)
 
 
 class Queue(msgspec.Struct):
@@ -43,13 +56,22 @@ class Queue(msgspec.Struct):
     count: int
 
 
-class Forecast(msgspec.Struct):
-    """The rows that follow those of the call, in the units of the data."""
+class Forecast(Mending):
+    """The rows that follow those of the call, in the units of the data.
+
+    With `interval` in the call each value has its bounds, between which the true one lies as
+    often as that says; `checked` is how many earlier windows of the rows told how far off
+    forecasts were of late.
+    """
 
     status: Literal["success"]
     model_used: str
     version: str
-    forecast: list[dict[str, str | float]]
+    forecast: Dated
+    interval: float | UnsetType = UNSET
+    lower: Dated | UnsetType = UNSET
+    upper: Dated | UnsetType = UNSET
+    checked: int | UnsetType = UNSET
 
 
 class Installed(msgspec.Struct):

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bentos.bento.service import OPTIONS, Served
-from bentos.itransformer import calls
+from bentos.itransformer import calls, forecasts
 from bentos.itransformer.admin import AdminKey
 from bentos.itransformer.catalog import Catalog
 from bentos.itransformer.jobs import Jobs
@@ -78,20 +78,20 @@ class Forecasts:
         slot = await self._following.slot(self._slots, calls.name(call))
         if slot is None:
             raise HTTPError(404, unknown(self._slots, call.model_name))
-        series = await run_sync(calls.series, call)
-        answered = await self._ask(slot, series)
-        release, (values,) = answered.release, answered.answers
-        following = await run_sync(calls.following, call, series, release, values)
-        forecast = Forecast("success", call.model_name, release.version.version, following)
-        answer = to_json(forecast)
+        given = await run_sync(calls.given, call)
+        answered = await self._ask(slot, forecasts.windows(call, given.series, slot.live))
+        release, found = answered.release, answered.answers
+        answer = to_json(await run_sync(forecasts.answer, call, given, release, found))
         answer.headers.update(version_headers(answered))
         return answer
 
-    async def _ask(self, slot: Slot[Series, Floats], series: Series) -> Answered[Floats]:
+    async def _ask(self, slot: Slot[Series, Floats], windows: list[Series]) -> Answered[Floats]:
         """Ask a slot. Raises HTTPError 400 for rows that its model cannot take."""
         try:
-            return await predict(slot, [series], self._timeout)
+            return await predict(slot, windows, self._timeout)
         except InputError as error:
+            if len(windows) > 1:  # a release that takes longer windows may have taken over
+                return await self._ask(slot, windows[:1])
             raise calls.bad(error) from None
 
 

@@ -96,31 +96,33 @@ class Trainings:
     async def train(self, request: Request) -> Response:
         """`POST /train`."""
         body = await read_json(request.scope, request.receive, self._limit)
-        call, series = await run_sync(calls.opened, self._read_train, body)
+        call, given = await run_sync(calls.opened, self._read_train, body)
         recipe = calls.recipe(call, self._usual)
-        await run_sync(calls.check_training, series, recipe)
-        return await self._accept(TRAIN, call, call.changes())
+        await run_sync(calls.check_training, given.series, recipe)
+        return await self._accept(TRAIN, call, given, call.changes())
 
     async def fine_tuning(self, request: Request) -> Response:
         """`POST /fine_tuning`."""
         body = await read_json(request.scope, request.receive, self._limit)
-        call, series = await run_sync(calls.opened, self._read_fine_tune, body)
+        call, given = await run_sync(calls.opened, self._read_fine_tune, body)
         slot = self._slots.get(call.model_name)
         if slot and slot.live:
-            await run_sync(calls.check_fine_tuning, series, slot.live)
+            await run_sync(calls.check_fine_tuning, given.series, slot.live)
         elif not await ask(self._catalog.holds, call.model_name):
             raise HTTPError(404, unknown(self._slots, call.model_name))
-        return await self._accept(FINE_TUNING, call, {})
+        return await self._accept(FINE_TUNING, call, given, {})
 
-    async def _accept(self, kind: str, call: calls.FineTune, request: dict[str, Any]) -> Response:
+    async def _accept(
+        self, kind: str, call: calls.FineTune, given: calls.Given, request: dict[str, Any]
+    ) -> Response:
         """Store a job, and say so."""
         need_mlflow()
         name = calls.name(call)
-        data = await run_sync(calls.table, call)
+        data = await run_sync(lambda: given.parquet)
         stored = msgspec.json.encode(request)
         job_id = await ask(self._jobs.add, kind, name, call.promote, stored, data)
         self._runner.wake()
-        return to_json(Accepted.of(kind, name, job_id), 202)
+        return to_json(Accepted.of(kind, name, job_id, given.said), 202)
 
     async def all_jobs(self, request: Request) -> Response:
         """`GET /jobs`."""

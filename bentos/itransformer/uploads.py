@@ -21,11 +21,12 @@ from bentos.settings import Settings
 from bentos.web.body import decode_query
 from bentos.web.errors import BodyTooLarge, HTTPError, Unavailable
 from bentos.web.packing import unpacked
+from training.itransformer.bands import BANDS
 
 PTH, PKL, CONFIG = ".pth", ".pkl", "config.json"
-FILES = {PTH: "weights.pth", PKL: "scaler.pkl", CONFIG: CONFIG}
+FILES = {PTH: "weights.pth", PKL: "scaler.pkl", CONFIG: CONFIG, BANDS: BANDS}
 OUTCOME = "outcome.json"
-MOST_FILES = 3
+MOST_FILES = 4
 SHOWN = 300  # characters of a log
 CHUNK = 1024 * 1024
 LEFT_SECONDS = 3600

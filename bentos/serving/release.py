@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bentos.refusal import Refusal
 from bentos.serving.budget import Closable
 from bentos.serving.record import Record
@@ -43,6 +46,20 @@ class Probabilities:
     lacks: str = ""
 
 
+class Bands(Protocol):
+    """How far the truth may be from a release's forecasts."""
+
+    def half(
+        self, level: float, window: NDArray[np.float64], recent: Any = None
+    ) -> NDArray[np.float64]:
+        """How far the truth is on either side at most, as often as `level` says: (steps, columns).
+
+        `window` (rows, columns) is what was forecast from, `recent` are training's Recent. Raises
+        training's InputError for a level that is too high.
+        """
+        ...
+
+
 class Foreign(Protocol):
     """A process that a model runs in."""
 
@@ -64,7 +81,8 @@ class Release:
     in the MLmodel file; `note` says how its graph was proved, or why it has none.
     One that is asked by its `schema` has an `example` of a call, `made_up` where the version
     stored none, the digest of its `files`, and what its samples are answered with. `process` is
-    what it runs in, if that is not this one.
+    what it runs in, if that is not this one; `bands` are of a forecaster whose training noted
+    them.
     """
 
     version: Version
@@ -83,6 +101,7 @@ class Release:
     files: str = ""
     answers: str = ""
     process: Foreign | None = None
+    bands: Bands | None = None
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     record: Record = field(default_factory=Record)
     sample: Sample = field(default_factory=Sample)

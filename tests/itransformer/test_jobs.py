@@ -11,9 +11,12 @@ def test_jobs_wait_in_a_row_and_can_be_cancelled(here: Bench) -> None:
     running = here.start("long", **LONG)
     wait_for(lambda: here.status(running) == "RUNNING", 180)
     second = here.start("second", **QUICK)
-    tuning = here.post("/fine_tuning", "plant", rows(80), promote=True)
+    gaps = rows(80)[:40] + rows(80)[41:]
+    mending = {"sort": True, "fill": "linear"}
+    tuning = here.post("/fine_tuning", "plant", gaps[::-1], promote=True, **mending)
     assert (tuning.status_code, tuning.json()["status"]) == (202, "fine_tuning_started")
     assert tuning.json()["message"] == "El modelo 'plant' se está ajustando en segundo plano."
+    assert (tuning.json()["sorted"], tuning.json()["filled"]) == (True, {"OT": 1, "HU": 1})
     third = tuning.json()["job_id"]
     answer = here.post("/train", "fourth", rows(200), **QUICK)
     assert detail(answer, 503).startswith("2 jobs wait already")

@@ -31,7 +31,7 @@ def test_a_download_forecasts_the_same_in_another_stack(
     assert answer.status_code == 200
     assert answer.headers["content-disposition"] == 'attachment; filename="plant_complete.zip"'
     names = zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
-    assert sorted(names) == ["config.json", "plant.pkl", "plant.pth"]
+    assert sorted(names) == ["bands.safetensors", "config.json", "plant.pkl", "plant.pth"]
     usual = json.dumps(AdminSettings().protects)
     folder = tmp_path_factory.mktemp("there")
     with bench(folder, ASCENSO_ADMIN__PROTECTS=usual) as there:
@@ -55,11 +55,13 @@ def test_a_download_forecasts_the_same_in_another_stack(
         assert uploaded.json() == {
             "status": "success",
             "message": "Modelo 'plant_complete.zip' instalado correctamente",
-            "files": ["config.json", "plant.pkl", "plant.pth"],
+            "files": ["bands.safetensors", "config.json", "plant.pkl", "plant.pth"],
         }
         wait_for(lambda: there.serves("plant", "1"), 120)
-        one, other = (each.post("/predict", "plant", rows(60)).json() for each in (here, there))
-        assert one["forecast"] == other["forecast"]
+        asked = [each.post("/predict", "plant", rows(60), interval=0.8) for each in (here, there)]
+        one, other = (answer.json() for answer in asked)
+        for part in ("forecast", "lower", "upper"):
+            assert one[part] == other[part]
         assert left(there) == []
 
 
@@ -83,6 +85,12 @@ def test_a_pair_of_the_original_is_installed(here: Bench) -> None:
     assert uploaded.json()["message"] == "Modelo 'modelo.zip' instalado correctamente"
     assert uploaded.json()["files"] == ["plant.pkl", "plant.pth"]
     wait_for(lambda: here.serves("imported", "1"), 120)
+    said = detail(here.post("/predict", "imported", rows(30), interval=0.9))
+    assert said == (
+        "interval is 0.9: itransformer-imported/1 was registered without the errors of its "
+        "training, which an interval is made of: train or fine-tune it again and promote the new "
+        "version, or leave interval out"
+    )
 
 
 def test_a_form_may_come_as_gzip(here: Bench) -> None:

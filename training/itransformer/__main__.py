@@ -77,11 +77,14 @@ def fine_tune(name: str, data: str, promote: bool, config: Path) -> None:
 @click.option("--pred-len", type=click.Choice(["96", "192", "336", "720"]), default="96")
 @click.option("--seed", type=click.IntRange(min=0), default=2023, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-def benchmark(data: str, pred_len: str, seed: int, threads: int) -> None:
-    """Train as the paper does, and print its table's row."""
+@click.option(
+    "--picture", type=click.Path(path_type=Path), help="Draw how the bands hold: a .png."
+)
+def benchmark(data: str, pred_len: str, seed: int, threads: int, picture: Path | None) -> None:
+    """Train as the paper does, and print its table's row, and how the bands hold."""
     from training.itransformer.benchmark import run
 
-    click.echo(run(data, int(pred_len), seed, threads))
+    click.echo(run(data, int(pred_len), seed, threads, picture))
 
 
 @main.command()

@@ -1,12 +1,14 @@
 """The paper's own experiments, as its table has them; and the same on other files."""
 
-from collections.abc import Mapping
-from pathlib import PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 import torch
 
 from training.data import read_dataset
 from training.errors import InputError
+from training.itransformer import figures
+from training.itransformer.calibration import Held, calibrate, coverage, coverage_of_late
 from training.itransformer.frames import Series, from_dataset
 from training.itransformer.model import ITransformer
 from training.itransformer.recipe import Epoch, Errors, evaluate, fit, naive
@@ -27,8 +29,8 @@ USUAL_WIDTH = 128
 TRAIN, TEST = 0.7, 0.2  # of the rows of a file that has no split of its own
 
 
-def run(data: str, pred_len: int, seed: int, threads: int) -> str:
-    """Train and test on the file; give the table's row, with its head."""
+def run(data: str, pred_len: int, seed: int, threads: int, picture: Path | None = None) -> str:
+    """Train and test on the file; give the table's row, and how the bands hold, as tables."""
     torch.set_num_threads(threads)
     name = data_set(data)
     recipe = paper_recipe(pred_len, seed, name)
@@ -36,7 +38,15 @@ def run(data: str, pred_len: int, seed: int, threads: int) -> str:
     torch.manual_seed(seed)
     network = ITransformer(recipe.architecture())
     epochs = fit(network, parts.train, parts.validation, recipe, Epoch.announce)
-    return row(name, recipe, epochs, evaluate(network, parts.test), naive(parts.test))
+    reached, repeated = evaluate(network, parts.test), naive(parts.test)
+    bands = calibrate(network, parts.validation, parts.scaler)
+    brings = {
+        "what it must": coverage(bands, network, parts.test),
+        "earlier rows, too": coverage_of_late(bands, network, parts),
+    }
+    if picture:
+        figures.coverage(brings).savefig(picture, dpi=100)
+    return f"{row(name, recipe, epochs, reached, repeated)}\n\n{kept(brings)}"
 
 
 def data_set(data: str) -> str:
@@ -93,3 +103,17 @@ def row(name: str, recipe: Recipe, epochs: list[Epoch], reached: Errors, repeate
     cells += [f"{value:.3f}" for value in (*reached, *paper, *repeated)]
     cells += [f"{seconds:.1f}", str(len(epochs))]
     return f"| {' | '.join(head)} |\n|{'--:|' * len(cells)}\n| {' | '.join(cells)} |"
+
+
+def kept(brings: Mapping[str, Sequence[Held]]) -> str:
+    """Which share of the true values lies within the bands, and how wide they are, as a table.
+
+    A row for each thing that a call may bring.
+    """
+    levels = [held.level for held in next(iter(brings.values()))]
+    head = ["a call brings", *(f"within {level:.0%} | width" for level in levels)]
+    lines = [f"| {' | '.join(head)} |", f"|---|{'--:|--:|' * len(levels)}"]
+    for what, found in brings.items():
+        cells = [f"{held.covered:.1%} | {held.width:.2f}" for held in found]
+        lines.append(f"| {' | '.join([what, *cells])} |")
+    return "\n".join(lines)

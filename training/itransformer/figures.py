@@ -1,10 +1,11 @@
 """Pictures of a training run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from training.itransformer.calibration import Held
 from training.itransformer.forecaster import Forecaster
 from training.itransformer.frames import Series
 from training.itransformer.recipe import Epoch
@@ -47,4 +48,21 @@ def losses(epochs: Sequence[Epoch], naive: float) -> Figure:
     axes.set_xlabel("epoch")
     axes.set_ylabel("MSE, standardised")
     axes.legend(loc="upper right")
+    return figure
+
+
+def coverage(brings: Mapping[str, Sequence[Held]]) -> Figure:
+    """Draw how often bands held against how often they should, and how wide they were for that."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([0.4, 1], [0.4, 1], color="grey", linewidth=0.8, label="what was asked for")
+    for what, found in brings.items():
+        covered = [held.covered for held in found]
+        left.plot([held.level for held in found], covered, "o-", label=what)
+        right.plot(covered, [held.width for held in found], "o-", label=what)
+    left.set_xlabel("interval")
+    left.set_ylabel("share of the true values within")
+    right.set_xlabel("share of the true values within")
+    right.set_ylabel("mean width, standardised")
+    left.legend(title="a call brings")
     return figure

@@ -13,6 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from training.errors import InputError
+from training.itransformer.bands import BANDS, Bands
+from training.itransformer.bands import read as read_bands
 from training.itransformer.model import MARKS, ITransformer
 from training.itransformer.settings import Architecture
 
@@ -53,13 +55,14 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Forecaster:
-    """A network in `eval` mode and its config.
+    """A network in `eval` mode, its config, and the bands of its forecasts where they are known.
 
-    Two files hold both whole: `model.safetensors` and `config.json`.
+    A file holds each of them whole: `model.safetensors`, `config.json`, `bands.safetensors`.
     """
 
     network: ITransformer
     config: Config
+    bands: Bands | None = None
 
     def predict(self, windows: NDArray[Any]) -> Floats:
         """Forecast windows [B, seq_len, N + 4], series in their units then marks.
@@ -75,14 +78,16 @@ class Forecaster:
         return forecasts
 
     def save(self, folder: Path) -> None:
-        """Write both files into a folder that exists."""
+        """Write its files into a folder that exists."""
         weights = {name: value.contiguous() for name, value in self.network.state_dict().items()}
         save_file(weights, folder / WEIGHTS)
         (folder / CONFIG).write_bytes(msgspec.json.format(msgspec.json.encode(self.config)))
+        if self.bands:
+            self.bands.save(folder / BANDS)
 
 
-def load(weights: Path, config: Path) -> Forecaster:
-    """Read both files; nothing in them can run.
+def load(weights: Path, config: Path, bands: Path | None = None) -> Forecaster:
+    """Read its files; nothing in them can run.
 
     Raises `InputError` when one is not what `Forecaster.save` writes, or they do not fit.
     """
@@ -91,7 +96,15 @@ def load(weights: Path, config: Path) -> Forecaster:
         state = load_file(weights)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{weights.name} is no safetensors file: {error}.") from error
-    return Forecaster(assemble(state, read.architecture), read)
+    shape = read.architecture
+    found = read_bands(bands, (shape.pred_len, len(read.columns))) if bands else None
+    return Forecaster(assemble(state, shape), read, found)
+
+
+def read(folder: Path) -> Forecaster:
+    """Read a folder that holds its files. Raises `InputError`."""
+    bands = folder / BANDS
+    return load(folder / WEIGHTS, folder / CONFIG, bands if bands.exists() else None)
 
 
 def read_config(path: Path) -> Config:

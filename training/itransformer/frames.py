@@ -47,6 +47,11 @@ class Series:
         """Values and marks side by side: float64 (rows, columns + 4)."""
         return np.concatenate([self.values, marks(self.dates)], axis=1)
 
+    def part(self, start: int, end: int) -> "Series":
+        """Give the rows from one place up to another."""
+        dates, values = self.dates[start:end], self.values[start:end]
+        return Series(self.source, dates, values, self.columns, self.step)
+
     def ordered(self, columns: Sequence[str]) -> "Series":
         """Put the columns in a model's order. Raises `InputError` when they are others."""
         if set(columns) != set(self.columns):
@@ -72,7 +77,8 @@ class Series:
         """
         try:
             if MONTHS.fullmatch(self.step) and (months := _months(self.dates)):
-                return _months_later(self.dates, months, points)
+                day = int(self.dates.day.max())
+                return months_from(self.dates[-1], day, months, points + 1)[1:]
             return pd.date_range(self.dates[-1], periods=points + 1, freq=self.step)[1:]
         except (OverflowError, ValueError) as error:  # pandas' own errors derive from it
             raise InputError(
@@ -94,9 +100,9 @@ def from_dataset(dataset: Dataset) -> Series:
     if DATE not in table.columns or not columns:
         found = ", ".join(map(str, table.columns)) or "none"
         raise InputError(f"{source} needs the column {DATE} and one of numbers; it has: {found}.")
-    dates = _dates(table[DATE], source)
-    values = np.column_stack([_finite(dataset, column) for column in columns])
-    return Series(source, dates, values, tuple(map(str, columns)), _step(dates, source))
+    dates = read_dates(table[DATE], source)
+    values = np.column_stack([finite(dataset, column) for column in columns])
+    return Series(source, dates, values, tuple(map(str, columns)), step_of(dates, source))
 
 
 def marks(dates: pd.DatetimeIndex) -> Floats:
@@ -119,7 +125,7 @@ def same_step(one: str, other: str) -> bool:
     return bool(abs(first - second) <= JITTER * max(first, second))
 
 
-def _dates(column: "pd.Series[Any]", source: str) -> pd.DatetimeIndex:
+def read_dates(column: "pd.Series[Any]", source: str) -> pd.DatetimeIndex:
     """Read text as ISO 8601; numbers could be counted from anywhere, so they are no dates."""
     text = column.map(lambda value: value if isinstance(value, str) else "")
     parsed = column if column.dtype.kind == "M" else _parsed(text, source)
@@ -159,7 +165,8 @@ def _in_last_offset(
     return moved
 
 
-def _finite(dataset: Dataset, column: str) -> Floats:
+def finite(dataset: Dataset, column: str) -> Floats:
+    """Give a column of finite numbers as float64."""
     given = dataset.table[column]
     if (bad := given.map(lambda value: isinstance(value, bool))).any():
         where = _at(given, int(bad.to_numpy().argmax()))
@@ -176,12 +183,12 @@ def _finite(dataset: Dataset, column: str) -> Floats:
     return values
 
 
-def _step(dates: pd.DatetimeIndex, source: str) -> str:
+def step_of(dates: pd.DatetimeIndex, source: str) -> str:
     """Infer the step, which all dates must keep."""
     if len(dates) < 3:
         raise InputError(f"{source} has {len(dates)} rows; it takes 3 to tell the step of dates.")
     gaps = (dates[1:] - dates[:-1]).to_series().reset_index(drop=True)
-    _refuse_disorder(dates, gaps, source)
+    refuse_disorder(dates, source)
     if step := pd.infer_freq(dates):
         return to_offset(step).freqstr
     if months := _months(dates):
@@ -206,15 +213,15 @@ def _months(dates: pd.DatetimeIndex) -> int:
     return max(int(between[0]), 0) if times.nunique() == 1 else 0
 
 
-def _months_later(dates: pd.DatetimeIndex, months: int, points: int) -> pd.DatetimeIndex:
-    """Go on from the last date, on the day that the dates have."""
-    last, day = dates[-1], int(dates.day.max())
-    firsts = [last.replace(day=1) + pd.DateOffset(months=months * n) for n in range(1, points + 1)]
+def months_from(first: pd.Timestamp, day: int, months: int, count: int) -> pd.DatetimeIndex:
+    """Give dates that many months apart from `first` on, each on that day or its month's last."""
+    firsts = [first.replace(day=1) + pd.DateOffset(months=months * n) for n in range(count)]
     return pd.DatetimeIndex([date.replace(day=min(day, date.days_in_month)) for date in firsts])
 
 
-def _refuse_disorder(dates: pd.DatetimeIndex, gaps: "pd.Series[Any]", source: str) -> None:
-    wrong = (gaps <= pd.Timedelta(0)).to_numpy()
+def refuse_disorder(dates: pd.DatetimeIndex, source: str) -> None:
+    """Raise `InputError` where a date is not later than the one before."""
+    wrong = np.asarray(dates[1:] <= dates[:-1])
     if wrong.any():
         row = int(wrong.argmax()) + 1
         kind = "repeats" if dates[row] == dates[row - 1] else "goes back from"

@@ -10,7 +10,8 @@ from mlflow.types.schema import Schema, TensorSpec
 
 from training import tracking
 from training.itransformer import pyfunc
-from training.itransformer.forecaster import CONFIG, WEIGHTS, Config, Floats, Forecaster, load
+from training.itransformer.bands import BANDS
+from training.itransformer.forecaster import CONFIG, WEIGHTS, Config, Floats, Forecaster, read
 from training.itransformer.frames import Series
 from training.itransformer.model import MARKS
 from training.itransformer.names import FLAVOR, registered_name
@@ -46,13 +47,16 @@ def sample(forecaster: Forecaster, rows: Floats) -> Samples:
 
 
 def save(forecaster: Forecaster, path: Path) -> None:
-    """Write a model folder: MLmodel, weights, config, and what MLflow wants of a model."""
+    """Write a model folder: MLmodel, the forecaster's files, and what MLflow wants of a model."""
     config = forecaster.config
+    files = {"weights": WEIGHTS, "config": CONFIG}
+    if forecaster.bands:
+        files["bands"] = BANDS
     model = Model(signature=signature(config), metadata=config.metadata())
     mlflow.pyfunc.save_model(
         path,
         loader_module=pyfunc.__name__,
-        mlflow_model=model.add_flavor(FLAVOR, weights=WEIGHTS, config=CONFIG),
+        mlflow_model=model.add_flavor(FLAVOR, **files),
         pip_requirements=tracking.requirements(LIBRARIES),
     )
     forecaster.save(path)
@@ -66,8 +70,3 @@ def signature(config: Config) -> ModelSignature:
         Schema([TensorSpec(double, (-1, shape.seq_len, columns + MARKS))]),
         Schema([TensorSpec(double, (-1, shape.pred_len, columns))]),
     )
-
-
-def read(path: Path) -> Forecaster:
-    """Read a model folder. Raises `InputError` when it holds no forecaster."""
-    return load(path / WEIGHTS, path / CONFIG)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -129,14 +129,18 @@ def naive(windows: Windows) -> Errors:
 
 def errors(windows: Windows, forecast: Callable[[Tensor], Tensor]) -> Errors:
     """Errors of any forecast of inputs [B, seq_len, N + 4]."""
-    size = max(1, TOKENS // windows.rows.shape[1])
     squares = absolutes = values = 0.0
     with torch.inference_mode():
-        for first in range(0, len(windows), size):
-            starts = torch.arange(first, min(first + size, len(windows)))
-            inputs, targets = windows.take(starts)
+        for inputs, targets in batches(windows, torch.arange(len(windows))):
             difference = forecast(inputs) - targets
             squares += float(difference.square().sum())
             absolutes += float(difference.abs().sum())
             values += difference.numel()
     return Errors(squares / values, absolutes / values)
+
+
+def batches(windows: Windows, starts: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs and targets of the windows at `starts`, as many at a time as evaluate well."""
+    size = max(1, TOKENS // windows.rows.shape[1])
+    for first in range(0, len(starts), size):
+        yield windows.take(starts[first : first + size])

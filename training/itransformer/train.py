@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +15,9 @@ from training import tracking
 from training.data import Dataset, read_dataset
 from training.errors import InputError
 from training.itransformer import figures, package
-from training.itransformer.forecaster import Forecaster
+from training.itransformer.bands import Bands
+from training.itransformer.calibration import calibrate, coverage
+from training.itransformer.forecaster import Forecaster, read
 from training.itransformer.frames import Series, from_dataset
 from training.itransformer.names import registered_name
 from training.itransformer.plan import Plan, plan_fine_tuning, plan_training
@@ -76,7 +79,7 @@ def fetch(version: ModelVersion) -> Forecaster:
     """Download a version and read it."""
     with tempfile.TemporaryDirectory() as folder:
         uri = f"models:/{version.name}/{version.version}"
-        return package.read(Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)))
+        return read(Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)))
 
 
 def carry_out(
@@ -90,8 +93,10 @@ def carry_out(
     tracking.log_settings(plan.recipe)
     parts = plan.split
     epochs = fit(plan.network, parts.train, parts.validation, plan.recipe, tell, stopped)
-    forecaster = plan.forecaster()
+    bands = calibrate(plan.network, parts.validation, parts.scaler)
+    forecaster = replace(plan.forecaster(), bands=bands)
     log_result(plan, forecaster, epochs)
+    log_coverage(plan, bands)
     return package.register(name, forecaster, plan.series)
 
 
@@ -117,6 +122,12 @@ def log_result(plan: Plan, forecaster: Forecaster, epochs: list[Epoch]) -> None:
     held_out = len(plan.split.test) + plan.recipe.pred_len - 1
     figure = figures.forecasts(forecaster, plan.series, held_out)
     mlflow.log_figure(figure, "figures/forecasts.png")
+
+
+def log_coverage(plan: Plan, bands: Bands) -> None:
+    """Log which share of the rows unseen lies within the bands of each level, in percent."""
+    found = coverage(bands, plan.network, plan.split.test)
+    mlflow.log_metrics({f"test_coverage_{held.level * 100:g}": held.covered for held in found})
 
 
 def named(part: str, errors: Errors) -> dict[str, float]:

@@ -10,7 +10,9 @@ from bentos.cli.errors import Failed
 from bentos.cli.importing.brought import Brought, Tried
 from bentos.cli.importing.items import Item
 from training.data import Dataset
+from training.itransformer.bands import BANDS
 from training.itransformer.forecaster import Forecaster
+from training.itransformer.forecaster import read as read_files
 from training.itransformer.frames import Series, from_dataset
 from training.itransformer.names import PREFIX
 from training.manifest import Samples
@@ -47,8 +49,9 @@ def _read(
         files = paths(Path(place))
         shutil.copyfile(weights.path, files[PTH])
         shutil.copyfile(scaler.path, files[PKL])
-        if (folder / CONFIG).exists():
-            shutil.copyfile(folder / CONFIG, files[CONFIG])
+        for name in (CONFIG, BANDS):
+            if (folder / name).exists():
+                shutil.copyfile(folder / name, files[name])
         form = Form(step=series.step, columns=",".join(columns or series.columns))
         return read(Path(place), form)
 
@@ -69,5 +72,5 @@ def _brought(forecaster: Forecaster, series: Series) -> Brought:
 
     return Brought(
         f"forecaster of {', '.join(config.columns)}, with {heads} heads", sample, save,
-        lambda path: package.read(path).predict, package.LIBRARIES,
+        lambda path: read_files(path).predict, package.LIBRARIES,
     )  # fmt: skip

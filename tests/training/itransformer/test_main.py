@@ -41,7 +41,8 @@ def test_without_a_command_it_makes_the_demo(
         assert [metric.step for metric in history] == [1, 2, 3]
     errors = {f"{part}_{error}" for part in ("val", "test") for error in ("mse", "mae")}
     naive = {f"naive.{name}" for name in errors}
-    assert run.data.metrics.keys() == errors | naive | {"train_loss", "val_loss"}
+    kept = {f"test_coverage_{percent}" for percent in (50, 80, 90)}  # of 16 windows
+    assert run.data.metrics.keys() == errors | naive | kept | {"train_loss", "val_loss"}
     figures = [item.path for item in registry.list_artifacts(run.info.run_id, "figures")]
     assert figures == ["figures/forecasts.png", "figures/losses.png"]
     assert "Epoch 3: train" in caplog.text
@@ -120,7 +121,7 @@ def test_other_steps_and_columns_are_not_fine_tuned(
     assert "has the columns load, temperatura, humedad; the model's are carga" in result.stderr
 
 
-def test_a_short_benchmark_row(ett: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_benchmark_row(ett: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The paper's split and its errors of the last value; the training itself takes minutes."""
     from training.itransformer import benchmark
 
@@ -132,9 +133,15 @@ def test_a_short_benchmark_row(ett: str, monkeypatch: pytest.MonkeyPatch) -> Non
             pred_len=pred_len, d_model=8, n_heads=2, e_layers=1, d_ff=8, epochs=1, batch_size=512
         ),
     )
-    result = invoke("benchmark", "--data", ett, "--pred-len", "96")
+    picture = tmp_path / "bands.png"
+    result = invoke("benchmark", "--data", ett, "--pred-len", "96", "--picture", str(picture))
     assert result.exit_code == 0, result.output
-    cells = [cell.strip() for cell in result.stdout.strip().splitlines()[-1].strip("|").split("|")]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    lines = [line.strip("|") for line in result.stdout.strip().splitlines()]
+    cells, _, late = ([cell.strip() for cell in lines[at].split("|")] for at in (2, -2, -1))
+    assert late[0] == "earlier rows, too"
+    for level, kept in zip((50, 80, 90, 95), late[1::2], strict=True):
+        assert float(kept.rstrip("%")) == pytest.approx(level, abs=2)
     assert cells[0] == "96"
     assert np.isfinite(float(cells[2]))
     assert cells[4:8] == ["0.386", "0.405", "1.294", "0.713"]
