@@ -62,6 +62,7 @@ def open_release(
         admitted.warnings, admitted.row_shape, admitted.metadata, admitted.note,
         schema, admitted.example, admitted.made_up, shares, admitted.files,
         admitted.answers, process=found.process, bands=_bands(place),
+        memory=admitted.memory,
     )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ class Release:
     One that is asked by its `schema` has an `example` of a call, `made_up` where the version
     stored none, the digest of its `files`, and what its samples are answered with. `process` is
     what it runs in, if that is not this one; `bands` are of a forecaster whose training noted
-    them.
+    them; `memory` is what its admission measured, in bytes.
     """
 
     version: Version
@@ -102,6 +102,7 @@ class Release:
     answers: str = ""
     process: Foreign | None = None
     bands: Bands | None = None
+    memory: int | None = None
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     record: Record = field(default_factory=Record)
     sample: Sample = field(default_factory=Sample)

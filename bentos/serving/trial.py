@@ -90,6 +90,7 @@ class Trial(Generic[Row, Answer]):
             "share": self.share,
             "trouble": self.trouble or self.slot.trouble or None,
             "compared": counts.compared,
+            "agreed": counts.agreed,
             "agreement": _ratio(counts.agreed, counts.compared),
             "champion_ms": _milliseconds(counts.champion_seconds, counts.compared),
             "challenger_ms": _milliseconds(

@@ -41,19 +41,19 @@ class Guard:
         security = gate.security
         self._service = service
         self._gate = gate
-        self._guarded = service in security.guarded
+        self.guarded = service in security.guarded
         self._writes = _Places(one for one in endpoints if one.access != "callers")
         self._free = security.open.get("default", [])
         self._signed = _Places(one for one in endpoints if one.access == "token")
         self._open = [*self._free, *security.open.get(service, []), *session.OPEN]
         limit = security.rate_limit
         self._limit = rate(limit, "security.rate_limit") if limit else None
-        logins = [login.endpoint(self._log_in)] if self._guarded else []
+        logins = [login.endpoint(self._log_in)] if self.guarded else []
         self.endpoints = [*map(self._seen, endpoints), *logins]
 
     def check(self) -> None:
         """Raise Insecure when the service wants tokens and there is no key."""
-        if not self._guarded:
+        if not self.guarded:
             return
         try:
             _ = self._gate.login
@@ -99,7 +99,7 @@ class Guard:
             self._gate.origins.check(scope)
         caller = None
         signed = (method, path) in self._signed
-        if signed or (self._guarded and not _matches(path, self._open)):
+        if signed or (self.guarded and not _matches(path, self._open)):
             scope["user"] = caller = self._caller(scope)
             if writes and not caller.admin:
                 raise Forbidden(
@@ -117,7 +117,7 @@ class Guard:
 
     def lets_in(self, scope: Scope) -> bool:
         """Whether somebody may see the console of the service."""
-        if not self._guarded or _matches("/", self._open):
+        if not self.guarded or _matches("/", self._open):
             return True
         try:
             return bool(self._gate.caller(scope))
@@ -127,7 +127,7 @@ class Guard:
     @property
     def openness(self) -> str:
         """What is open to whoever reaches the service, for the log of the start."""
-        if self._guarded:
+        if self.guarded:
             return f"{self._service} wants a token, except at {', '.join(self._open)}"
         said = f"{self._service} wants no token: whoever reaches it may call it"
         if free := self._writes.named("admins"):
@@ -139,10 +139,10 @@ class Guard:
     def _seen(self, endpoint: Endpoint) -> Endpoint:
         """An endpoint as it is behind this door."""
         answers = dict(endpoint.answers)
-        if not self._guarded and endpoint.access == "key":
+        if not self.guarded and endpoint.access == "key":
             answers.setdefault(401, Answer("It wants X-Admin-Key, or an admin's token", Failure))
             return replace(endpoint, answers=answers)
-        if not self._guarded or _matches(endpoint.path, self._open):
+        if not self.guarded or _matches(endpoint.path, self._open):
             return endpoint
         answers.setdefault(401, Answer("No token, or one that is not good here", Failure))
         if endpoint.access != "callers":

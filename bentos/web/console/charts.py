@@ -10,6 +10,7 @@ from bentos.web.console.counts import Counts
 WIDTH, HEIGHT = 600.0, 120.0
 STEP, MARGIN = 36.0, 24.0  # of the timeline
 MOST_EVENTS = 40
+TRIED = "tried"  # what an event of a challenger is, too
 SERVES = ("swap", "rollback", "restore", "withdrawal")
 
 
@@ -109,14 +110,23 @@ class Timeline:
     levels: Sequence[tuple[float, str]]
 
 
-def timeline(events: Sequence[Event]) -> Timeline:
-    """The latest events, the oldest first, each a step to the right."""
+def timeline(events: Sequence[Event], channel: str) -> Timeline:
+    """The latest events, the oldest first, each a step to the right.
+
+    Those of another channel than this one are of the challenger.
+    """
     shown = [event for event in events if event.version][-MOST_EVENTS:]
     versions = sorted({event.version for event in shown}, key=_number)
     height = 2 * MARGIN + 22.0 * max(0, len(versions) - 1)
     levels = {version: height - MARGIN - 22.0 * n for n, version in enumerate(versions)}
     marks = [
-        Mark(MARGIN + 24 + STEP * n, levels[one.version], one.what, one.version, _tip(one))
+        Mark(
+            MARGIN + 24 + STEP * n,
+            levels[one.version],
+            one.what if one.channel == channel else f"{one.what} {TRIED}",
+            one.version,
+            _tip(one),
+        )
         for n, one in enumerate(shown)
     ]
     width = max(WIDTH, 2 * MARGIN + 24 + STEP * len(marks))

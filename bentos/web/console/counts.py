@@ -53,6 +53,11 @@ class Counts(msgspec.Struct, array_like=True):
         return self.errors / self.calls if self.calls else None
 
     @property
+    def rejected(self) -> float | None:
+        """The share of the calls that ended in an error of the caller."""
+        return self.turned_away / self.calls if self.calls else None
+
+    @property
     def batch(self) -> float | None:
         """Rows in a batch."""
         return self.rows / self.batches if self.batches else None

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import quote
 
 from bentos.promotion.ledger import Ledger
-from bentos.serving.budget import Closable
 from bentos.serving.drift import Drift
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -63,9 +62,10 @@ def card(
     slot: Slot[Any, Any],
     settings: Settings,
     places: Sequence[Counts],
+    trial: Counts,
     promoters: Mapping[tuple[str, str], str],
 ) -> Card:
-    """What there is to say of a slot, with its traffic of the last minutes."""
+    """What there is to say of a slot: its traffic of some minutes, its trial of the last day."""
     live, refused = slot.live, slot.refused
     who = promoters.get((slot.name, live.version.version), "") if live else ""
     return Card(
@@ -79,7 +79,7 @@ def card(
         facts(slot, places),
         slot.candidate.version if slot.candidate else "",
         slot.trouble,
-        tried(slot),
+        tried(slot, trial),
         f"{refused.reason}: {refused.message}" if refused else "",
         f"{refused.version}, {words.age(refused.at)} ago" if refused else "",
     )
@@ -96,6 +96,7 @@ def facts(slot: Slot[Any, Any], places: Sequence[Counts]) -> list[Fact]:
         Fact("p50", words.milliseconds(counts.quantile(0.5))),
         Fact("p99", words.milliseconds(counts.quantile(0.99))),
         Fact("errors", words.share(counts.failing), bad=counts.errors > 0),
+        Fact("turned away", words.share(counts.rejected)),
         Fact("rows in a batch", words.number(counts.batch)),
         Fact("runs as", live.runs if live else words.NOTHING),
         Fact("memory", words.size(memory(live))),
@@ -107,9 +108,7 @@ def memory(release: Release | None) -> int | None:
     """The bytes that a release takes in a worker, where that is known."""
     if release is None:
         return None
-    if release.process:
-        return release.process.memory
-    return release.predict.size if isinstance(release.predict, Closable) else None
+    return release.process.memory if release.process else release.memory
 
 
 def drift(slot: Slot[Any, Any]) -> tuple[str, bool]:
@@ -128,16 +127,18 @@ def drift_of(release: Release | None) -> Drift | None:
     return release.sample.found if release else None
 
 
-def tried(slot: Slot[Any, Any]) -> str:
+def tried(slot: Slot[Any, Any], trial: Counts) -> str:
     """How the challenger does."""
     if slot.trial is None or slot.trial.slot.live is None:
         return ""
-    report = slot.trial.report()
-    version, mode = slot.trial.slot.live.version.version, report["mode"]
-    agreed = words.share(report["agreement"])
+    report, version = slot.trial.report(), slot.trial.slot.live.version.version
+    did = f"{trial.calls:,.0f} calls"
+    if report["mode"] == "shadow":
+        agreed = 1 - trial.turned_away / trial.calls if trial.calls else None
+        did = f"agreed in {words.share(agreed)} of {did}"
     return (
-        f"version {version} as {mode} of {words.share(report['share'])}: agreed in {agreed} of "
-        f"{report['compared']:,} calls, {report['errors']:,} errors"
+        f"version {version} as {report['mode']} of {words.share(report['share'])}: {did}, "
+        f"{trial.errors:,.0f} errors"
     )
 
 

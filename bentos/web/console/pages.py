@@ -165,7 +165,7 @@ class Models:
             inputs=columns.taken(slot),
             outputs=columns.given(slot),
             asking=asking,
-            snippets=asking.snippets(self._address(request), bool(values["user"]))
+            snippets=asking.snippets(self._address(request), self._part.guard.guarded)
             if asking
             else {},
             place=f"console/models/{quote(slot.name, safe='')}",
@@ -198,11 +198,15 @@ class Models:
         name = key(self._part.name, slot.name)
         hour = self._part.counts(HOUR, slot.name).get(name, ())
         day = self._part.counts(DAY, slot.name).get(name, ())
-        events, trouble = self._events(slot)
+        (events, trouble), channel = self._events(slot), str(slot.channel)
         return {
             "now": render("now.html", card=self._part.card(slot), slot=slot),
             "history": render(
-                "history.html", line=charts.timeline(events), events=events, trouble=trouble
+                "history.html",
+                channel=channel,
+                line=charts.timeline(events, channel),
+                events=events,
+                trouble=trouble,
             ),
             "hour": render("traffic.html", chart=charts.traffic(hour, "a minute")),
             "day": render("traffic.html", chart=charts.traffic(day, "15 minutes")),

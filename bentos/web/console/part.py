@@ -12,9 +12,9 @@ from bentos.web.auth.gate import Gate
 from bentos.web.auth.guard import Guard
 from bentos.web.console import overview
 from bentos.web.console.asking import Asking
-from bentos.web.console.counts import Counts
-from bentos.web.console.ring import MINUTES, Ring, Span
-from bentos.web.console.traffic import Route, Traffic, key
+from bentos.web.console.counts import Counts, total
+from bentos.web.console.ring import DAY, MINUTES, Span
+from bentos.web.console.traffic import Route, Traffic, key, trial_key
 from bentos.web.following import Following
 
 Askings = Callable[[Slot[Any, Any]], Asking | None]
@@ -62,33 +62,33 @@ class Part:
 
     def counts(self, span: Span, model: str = "") -> Mapping[str, Sequence[Counts]]:
         """The traffic of a span by `service/model`; none where it cannot be read."""
+        return self._read(span, key(self.name, model) if model else "")
+
+    def _read(self, span: Span, name: str) -> Mapping[str, Sequence[Counts]]:
         with suppress(DatabaseError, OSError):
-            if ring := self._ring:
-                return ring.read(span, time.time(), key(self.name, model) if model else "")
+            if self.traffic:
+                return self.traffic.read().read(span, time.time(), name)
         return {}
 
     def cards(self) -> list[overview.Card]:
         """All its models."""
         counts, promoters = self.counts(MINUTES), self._promoters()
-        return [
-            overview.card(
-                self.name,
-                slot,
-                self.gate.settings,
-                counts.get(key(self.name, slot.name), ()),
-                promoters,
-            )
-            for slot in self.slots
-        ]
+        return [self._card(slot, counts, promoters) for slot in self.slots]
 
     def card(self, slot: Slot[Any, Any]) -> overview.Card:
         """One of them."""
-        counts = self.counts(MINUTES, slot.name).get(key(self.name, slot.name), ())
-        return overview.card(self.name, slot, self.gate.settings, counts, self._promoters())
+        return self._card(slot, self.counts(MINUTES, slot.name), self._promoters())
 
-    @property
-    def _ring(self) -> Ring | None:
-        return self.traffic.read() if self.traffic else None
+    def _card(
+        self,
+        slot: Slot[Any, Any],
+        counts: Mapping[str, Sequence[Counts]],
+        promoters: Mapping[tuple[str, str], str],
+    ) -> overview.Card:
+        places, trial = counts.get(key(self.name, slot.name), ()), Counts()
+        if tried := trial_key(self.name, slot):
+            trial = total(self._read(DAY, tried).get(tried, ()))
+        return overview.card(self.name, slot, self.gate.settings, places, trial, promoters)
 
     def _promoters(self) -> Mapping[tuple[str, str], str]:
         with suppress(DatabaseError):

@@ -17,7 +17,7 @@ from bentos.web.body import decode_query, read
 from bentos.web.console.places import back_to, root
 from bentos.web.console.templating import page
 from bentos.web.endpoint import Endpoint
-from bentos.web.errors import HTTPError, UnsupportedBody
+from bentos.web.errors import HTTPError, UnsupportedBody, clip
 
 FORM = "application/x-www-form-urlencoded"
 LOGOUT = "/console/logout"
@@ -99,9 +99,9 @@ class Sessions:
 async def fields(request: Request) -> Mapping[str, str]:
     """The fields of a form, the last one of each name. Raises HTTPError 413 or 415."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != FORM:
-        raise UnsupportedBody(f"The body is {kind or 'of no type'}: send {FORM}")
     body = await read(request.scope, request.receive, LARGEST)
+    if body and kind != FORM:
+        raise UnsupportedBody(f"The body is {clip(kind) or 'of no type'}: send {FORM}")
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 

@@ -41,6 +41,12 @@ def key(service: str, model: str) -> str:
     return f"{service}/{model}"
 
 
+def trial_key(service: str, slot: Slot[Any, Any]) -> str:
+    """What the trial of a slot's challenger is kept as; nothing without one."""
+    tried = slot.trial.slot.live if slot.trial else None
+    return f"{key(service, slot.name)} challenger {tried.version.version}" if tried else ""
+
+
 class Traffic:
     """Of the services of this process, from `start` to `stop`."""
 
@@ -88,6 +94,9 @@ class Traffic:
                     added.calls, added.errors = _recorded(slot, self._until, until)
                 if added:
                     counted[name] = added
+                for name, now[name] in _tried(service.name, slot).items():
+                    if added := now[name].minus(self._last.get(name, Counts())):
+                        counted[name] = added
         if counted:
             ring.add(time.time(), counted)
         self._last, self._until = now, until
@@ -118,6 +127,15 @@ def _counts(
     *batches, rows = BATCH_ROWS.values.get((slot.name,), [0.0])
     result.rows, result.batches = rows, sum(batches)
     return result
+
+
+def _tried(service: str, slot: Slot[Any, Any]) -> dict[str, Counts]:
+    """The calls that a challenger was tried with: all, its errors, and those that differed."""
+    if slot.trial is None or slot.trial.slot.live is None:
+        return {}
+    said = slot.trial.report()
+    calls, differed = said["compared"] + said["answered"], said["compared"] - said["agreed"]
+    return {trial_key(service, slot): Counts(calls, said["errors"], differed)}
 
 
 def _times(values: list[float] | None) -> list[float]:

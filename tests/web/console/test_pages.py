@@ -1,5 +1,6 @@
 """The pages of a small service: what they show, to whom, and what a name cannot do there."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,11 +26,13 @@ from bentos.web.console.counts import Counts, total
 from bentos.web.console.places import back_to, root_of
 from bentos.web.console.ring import HOUR
 from bentos.web.console.traffic import Traffic
+from bentos.web.following import Following
 from bentos.web.index import Index
 from tests.memory import doubled, release
+from tests.stack import wait_for
 from tests.web.guarded import PASSWORD, secured, users_of
 from tests.web.serving import serving
-from tests.web.small import small_app, small_slot
+from tests.web.small import Point, small_app, small_slot
 
 BAD = "<script>alert(1)<img src=x onerror=alert(1)>'\"&"  # MLflow takes no slash in a name
 HTML = {"accept": "text/html"}
@@ -110,6 +113,21 @@ def test_figures_come_from_the_ring(tmp_path: Path) -> None:
     assert float(facts["rows in a batch"]) >= 1
     assert facts["p99"].endswith(" ms")
     assert f"{words.number(before + 21)} calls" in page
+
+
+def test_a_trial_is_counted_over_all_processes(tmp_path: Path) -> None:
+    slot = small_slot()
+    trial: Any = Trial(slot, ChallengerSettings())
+    slot.try_beside(trial)
+    trial.slot.swap(release("2", doubled, name="adder"))
+    app = small_app(slot)
+    app.part.traffic = Traffic(tmp_path, [app.part])
+    for compared, agreed in ((10, 9), (30, 27), (5, 5)):  # as another process, counted from 0
+        trial.counts.compared, trial.counts.agreed = compared, agreed
+        Traffic(tmp_path, [app.part]).hand_over()
+        app.part.traffic.hand_over()
+    (card,) = app.part.cards()
+    assert card.challenger == "version 2 as shadow of 10 %: agreed in 90.7 % of 75 calls, 0 errors"
 
 
 # ---- who may see what
@@ -239,22 +257,28 @@ def test_the_way_to_the_service_is_counted() -> None:
     ]
 
 
+HERE = "stage Production"
+
+
 def event(second: int, what: str, version: str, who: str = "") -> Event:
     at = datetime.fromtimestamp(1_800_000_000 + second, UTC).isoformat()
-    return Event(at, "r", "stage Production", "m", version, "", "", what, who, "why")
+    return Event(at, "r", HERE, "m", version, "", "", what, who, "why")
 
 
 def test_the_timeline_steps_along_what_served() -> None:
     story = [("swap", "9"), ("refusal", "10"), ("swap", "11"), ("rollback", "9"), ("vacated", "9")]
-    line = charts.timeline([event(n, what, version) for n, (what, version) in enumerate(story)])
+    events = [event(n, what, version) for n, (what, version) in enumerate(story)]
+    line = charts.timeline(events, HERE)
     assert [version for _, version in line.levels] == ["9", "10", "11"]
     ys = [mark.y for mark in line.marks]
     assert ys[0] == ys[3] > ys[1] > ys[2]
     assert line.path.count("V") == 2
     assert not line.path.endswith(f"H{line.width - 4:g}"), "nothing serves now"
-    again = charts.timeline([event(0, "vacated", "1"), event(1, "swap", "1", "ana")])
+    again = charts.timeline([event(0, "vacated", "1"), event(1, "swap", "1", "ana")], HERE)
     assert again.path.startswith("M")
     assert "by ana" in again.marks[1].tip
+    tried = charts.timeline([event(0, "swap", "1"), event(1, "swap", "2")], "alias challenger")
+    assert (tried.path, tried.marks[0].what) == ("", "swap tried")
 
 
 def test_a_chart_draws_what_was_counted_and_no_more() -> None:
@@ -266,3 +290,24 @@ def test_a_chart_draws_what_was_counted_and_no_more() -> None:
     assert (bar.height, error.height) == (charts.HEIGHT, charts.HEIGHT / 2)
     assert len(chart.p99) == len(chart.p50) == 1
     assert charts.traffic([], "a minute").calls == []
+
+
+def test_where_models_share_a_route_calls_are_those_that_reached_them(tmp_path: Path) -> None:
+    slot = small_slot(name="quiet")
+    app = App("several", [], Following([slot]), Gate(Settings()))
+    app.part.traffic = traffic = Traffic(tmp_path, [app.part])
+
+    async def asked() -> None:
+        for _ in range(3):
+            await slot.predict([Point(1, 2), Point(3, 4)])
+
+    asyncio.run(asked())
+
+    def calls() -> float:
+        traffic.hand_over()  # of whole seconds
+        return total(app.part.counts(HOUR, "quiet")["several/quiet"]).calls
+
+    wait_for(lambda: calls() == 3, 60)
+    counts = total(app.part.counts(HOUR, "quiet")["several/quiet"])
+    assert (counts.rows, counts.batches) == (6, 3)
+    assert sum(counts.times) == 3
