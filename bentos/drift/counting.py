@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bentos.drift.columns import MOST_COLUMNS, columns
+from bentos.drift.columns import MOST_COLUMNS, columns, joined
 from bentos.drift.reference import Reference, read
 from bentos.drift.shelf import Shelf, tidy
 from bentos.drift.shift import shifted
@@ -55,7 +55,7 @@ class Counted:
 
     def add(self, parts: Sequence[Part], contract: Contract) -> None:
         """Count rows and answers."""
-        for rows, answers in parts:
+        for rows, answers in joined(parts):
             inputs = columns(rows, tuple(contract.inputs or ()))
             outputs = columns(answers, tuple(contract.outputs or ()))
             self._own.add(len(rows), inputs, outputs, self.usual)

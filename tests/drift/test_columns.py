@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from bentos.drift.columns import MOST_COLUMNS, columns
+from bentos.drift.columns import MOST_COLUMNS, columns, joined
 from bentos.serving.table import Table
 from bentos.tensors import Batch, Column, Schema
 
@@ -68,3 +68,14 @@ def test_wide_tables_and_images_are_bounded() -> None:
     assert {name: values.tolist() for name, values in columns(image).items()} == {
         "image": [7.0, 7.0]
     }
+
+
+def test_batches_are_joined_where_they_are_alike() -> None:
+    assert joined([([1.0], [2.0]), ([3.0, 4.0], [5.0, 6.0])]) == [
+        ([1.0, 3.0, 4.0], [2.0, 5.0, 6.0])
+    ]
+    x = Table(Batch({"x": np.ones(2)}), Schema((Column("x", "float64"),)))
+    y = Table(Batch({"y": np.ones(1)}), Schema((Column("y", "float64"),)))
+    ((rows, answers),) = joined([(x, x), (x, x)])
+    assert (len(rows), len(answers)) == (4, 4)
+    assert joined([(x, x), (y, y)]) == [(x, x), (y, y)]
