@@ -24,8 +24,9 @@ class Evidence:
     def wait(self, services: Services, version: Version, seconds: float) -> None:
         """Return once there is enough of it.
 
-        The metrics are asked, which count all workers together. Raises Failed when the version
-        is no challenger, disagrees too often, or is not called often enough in the time.
+        All replicas that share a ledger are counted; without one, the metrics are asked, which
+        count the workers of one machine. Raises Failed when the version is no challenger,
+        disagrees too often, or is not called often enough in the time.
         """
         deadline = time.monotonic() + seconds
         with progress() as tell:
@@ -44,6 +45,20 @@ class Evidence:
         say(f"{version}: {seen}")
 
     def _seen(self, services: Services, version: Version) -> "Seen":
+        fleet = next((one.fleet for one in services.of(version.name) if one.fleet), None)
+        if fleet is None:
+            return self._of_metrics(services, version)
+        tried = [
+            one
+            for one in fleet
+            if (one.model, one.version) == (version.name, version.version)
+            and one.compared is not None
+        ]
+        if not tried and not _is_challenger(services, version):
+            raise _no_challenger(version)
+        return Seen(sum(one.compared or 0 for one in tried), sum(one.agreed or 0 for one in tried))
+
+    def _of_metrics(self, services: Services, version: Version) -> "Seen":
         agreed = compared = 0
         for family in text_string_to_metric_families(services.metrics()):
             for sample in family.samples:
@@ -54,10 +69,7 @@ class Evidence:
                     compared += int(sample.value)
                     agreed += int(sample.value) if labels["agreed"] == "true" else 0
         if not compared and not _is_challenger(services, version):
-            raise Failed(
-                f"{version} is no challenger of any running service: point the alias "
-                "`challenger` to it first"
-            )
+            raise _no_challenger(version)
         return Seen(compared, agreed)
 
 
@@ -75,6 +87,13 @@ class Seen:
 
     def __str__(self) -> str:
         return f"agreed with the champion in {self.agreed} of {self.compared} calls"
+
+
+def _no_challenger(version: Version) -> Failed:
+    return Failed(
+        f"{version} is no challenger of any running service: point the alias `challenger` to it "
+        "first"
+    )
 
 
 def _is_challenger(services: Services, version: Version) -> bool:

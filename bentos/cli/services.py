@@ -63,11 +63,21 @@ class SlotReport(msgspec.Struct, frozen=True):
     challenger: Challenger | None = None
 
 
+class Member(msgspec.Struct, frozen=True):
+    """A version that a replica serves; of a challenger, what calls showed."""
+
+    replica: str
+    model: str
+    version: str
+    compared: int | None = None
+    agreed: int | None = None
+
+
 class Service(msgspec.Struct, frozen=True):
     """A service as `/releases` describes it; `url` is where it was asked.
 
     `racks` are patterns: a model of such a name gets a slot once a version is promoted, unless
-    it matches one of the patterns `excluded`.
+    it matches one of the patterns `excluded`. The `fleet` are all replicas that share its ledger.
     """
 
     service: str
@@ -76,6 +86,7 @@ class Service(msgspec.Struct, frozen=True):
     excluded: list[str] = []
     degraded: str | None = None
     url: str = ""
+    fleet: list[Member] = []
 
     def has(self, model: str) -> bool:
         """Whether it has a slot of a model."""

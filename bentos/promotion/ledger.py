@@ -2,23 +2,31 @@
 
 It is written before a swap is shown anywhere, survives restarts, and does not depend on the
 registry, which forgets deleted versions. Each process writes lines of its own.
+
+Where a PostgreSQL is shared by all machines (`bentos.promotion.shared`), the file is where lines
+wait until they are sent, and what all have sent is read.
 """
 
+import logging
 import os
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 import msgspec
 
 from bentos.database import opened
 from bentos.promotion.channel import Promotions
 from bentos.promotion.event import IDLE, Event, joined
+from bentos.promotion.shared import Shared, SharedAway
 from bentos.registry.client import Version
+
+log = logging.getLogger(__name__)
 
 # "share" and "reload" are what somebody did in the console; they change no release.
 What = Literal[
@@ -37,8 +45,14 @@ CREATE TABLE IF NOT EXISTS memory (
     model TEXT NOT NULL, channel TEXT NOT NULL, seen BLOB NOT NULL, PRIMARY KEY (model, channel)
 );
 """
+PLACE = "CREATE TABLE IF NOT EXISTS place (id TEXT NOT NULL)"
+NAMED = "INSERT INTO place SELECT ? WHERE NOT EXISTS (SELECT 1 FROM place)"
+AT_ONCE = 500  # lines that are sent together
+MOST_KEPT = 100_000  # lines in the file of a ledger that is shared, sent or not
 INSERT = "INSERT INTO event VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 COLUMNS = "at, replica, channel, model, version, run_id, digest, what, who, why"
+WAITING = f"SELECT id, {COLUMNS} FROM event WHERE id > ? ORDER BY id LIMIT {AT_ONCE}"  # noqa: S608
+TRIM = "DELETE FROM event WHERE id <= (SELECT MAX(id) FROM event) - ?"
 HISTORY = f"SELECT {COLUMNS} FROM event WHERE model = ? ORDER BY at DESC, id DESC"  # noqa: S608
 CREDITED = (
     "SELECT 1 FROM event WHERE model = ? AND version = ? AND at >= ? AND who != '' "
@@ -58,11 +72,17 @@ SELECT {COLUMNS} FROM event WHERE id IN (
 
 
 class Ledger:
-    """The history of a machine's slots. Usable from several threads and processes."""
+    """The history of a machine's slots, or of all machines. Usable from several threads and
+    processes. Raises sqlite3.Error, of which SharedAway is one.
+    """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, shared: Shared | None = None) -> None:
         self.path = path
-        opened(path, SCHEMA, PATIENCE_SECONDS).close()
+        self._shared = shared
+        with closing(opened(path, SCHEMA, PATIENCE_SECONDS)) as db:
+            db.execute(PLACE)
+            db.execute(NAMED, (uuid4().hex,))
+            (self.place,) = db.execute("SELECT id FROM place").fetchone()
 
     def record(self, what: What, channel: str, version: Version, why: str, who: str = "") -> None:
         """Add a line to the history."""
@@ -83,12 +103,19 @@ class Ledger:
 
     def credited(self, version: Version, since: datetime) -> bool:
         """Whether somebody was named for a promotion of a version, by whatever process."""
+        asked = (version.name, version.version, stamp(since))
+        if self._shared:
+            with suppress(SharedAway):
+                if self._shared.credited(*asked):
+                    return True
         with self._open() as db:
-            asked = (version.name, version.version, stamp(since))
             return db.execute(CREDITED, asked).fetchone() is not None
 
     def history(self, model: str, limit: int = 1000) -> list[Event]:
         """The latest events of a model, oldest first; each once, whoever wrote a line of it."""
+        if self._shared:
+            self.send()
+            return joined(self._shared.lines(model), limit)[::-1]
         with self._open() as db:
             lines = (Event(*row) for row in db.execute(HISTORY, (model,)))
             return joined(lines, limit)[::-1]
@@ -100,6 +127,9 @@ class Ledger:
 
     def serving_at(self, model: str, time: datetime) -> list[Event]:
         """What served at a time: for each replica and channel, the last swap before it."""
+        if self._shared:
+            self.send()
+            return self._shared.serving_at(model, stamp(time))
         with self._open() as db:
             rows = db.execute(SERVING_AT, (model, stamp(time))).fetchall()
         return [Event(*row) for row in rows]
@@ -118,6 +148,26 @@ class Ledger:
         with self._open() as db:
             row = db.execute(query, (model, channel)).fetchone()
         return msgspec.json.decode(row[0], type=Promotions) if row else None
+
+    def send(self) -> None:
+        """Send the lines that the shared ledger lacks. Raises SharedAway."""
+        if self._shared is None:
+            return
+        last = self._shared.last(self.place)
+        while lines := self._waiting(last):
+            if lost := lines[0][0] - last - 1:
+                log.error("%d lines of the ledger waited too long and are lost", lost)
+            self._shared.send(self.place, lines)
+            last = lines[-1][0]
+
+    def trim(self) -> None:
+        """Drop the oldest lines beyond the number that a shared ledger's file may have."""
+        with self._open() as db:
+            db.execute(TRIM, (MOST_KEPT,))
+
+    def _waiting(self, last: int) -> list[tuple[int, Event]]:
+        with self._open() as db:
+            return [(line, Event(*row)) for line, *row in db.execute(WAITING, (last,))]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -17,6 +17,7 @@ from bentos.drift.counting import Drifts
 from bentos.loop import Loop
 from bentos.process import settle
 from bentos.promotion.admissions import Admissions
+from bentos.promotion.fleet import Fleet
 from bentos.promotion.follower import Follower
 from bentos.promotion.ledger import Ledger
 from bentos.promotion.notes import Notes
@@ -25,6 +26,7 @@ from bentos.promotion.references import References
 from bentos.promotion.release_store import ReleaseStore
 from bentos.promotion.replicas import ReplicaLocks
 from bentos.promotion.reporter import Reporter
+from bentos.promotion.shared import Shared, SharedAway
 from bentos.promotion.tag_writer import TagWriter
 from bentos.promotion.view import View
 from bentos.registry.client import (
@@ -63,8 +65,13 @@ class Watcher:
         self.office = office or Office(settings.admission.niceness)
         self.observer = observer
         self.registry = Registry(settings.tracking_uri, settings.registry.timeout_seconds)
-        self.ledger = Ledger(settings.home / "ledger.db")
+        url = settings.ledger.url.get_secret_value()
+        shared = Shared(url) if url else None
+        self.ledger = Ledger(settings.home / "ledger.db", shared)
         locks = ReplicaLocks(settings.home / "replicas")
+        self.fleet: Fleet | None = None
+        if shared:
+            self.fleet = Fleet(self.ledger, shared, locks.me, self._own, self._heard)
         self.notes = Notes(self.registry, locks, TagWriter(self.registry, settings.live_alias))
         self.artifacts = Artifacts(settings.home / "cache", settings.cache)
         self.budget = Budget(settings.open_bytes)
@@ -109,11 +116,15 @@ class Watcher:
             follower.slot.restore(ongoing=True)
         self._loop.start()
         self.drifts.start()
+        if self.fleet:
+            self.fleet.start()
 
     def stop(self) -> None:
         """Stop looking; what serves goes on serving until the process ends."""
         self._loop.stop()
         self.drifts.stop()
+        if self.fleet:
+            self.fleet.stop(self.settings.registry.timeout_seconds)
         self._admissions.close()
         self.office.close()
         self._loop.stop(self.settings.registry.timeout_seconds)
@@ -140,14 +151,27 @@ class Watcher:
     def reload(self, timeout: float = 60.0) -> None:
         """Look now, try refused versions again, and wait until what was found serves or not.
 
-        Raises RegistryUnavailable.
+        The replicas that share the ledger do so within seconds. Raises RegistryUnavailable.
         """
-        with self._looking:
-            for follower in self.followers:
-                follower.retry()
+        if self.fleet:
+            try:
+                self.fleet.ask_all()
+            except SharedAway as error:
+                log.warning("no other replica is asked to look: %s", error)
+        self._retry()
         self.look()
         self._admissions.wait(timeout)
         self._write_notes()
+
+    def _heard(self) -> None:
+        """Another replica was asked to reload."""
+        self._retry()
+        self.wake()
+
+    def _retry(self) -> None:
+        with self._looking:
+            for follower in self.followers:
+                follower.retry()
 
     def look(self) -> None:
         """One look at everything in the registry for all slots. Raises RegistryUnavailable."""

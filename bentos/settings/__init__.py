@@ -28,6 +28,7 @@ from bentos.settings.promotion import (
     CacheSettings,
     ChallengerSettings,
     Channel,
+    LedgerSettings,
     PromotionSettings,
     RegistrySettings,
     Rules,
@@ -58,6 +59,7 @@ __all__ = [
     "GrpcSettings",
     "IssuerSettings",
     "JobSettings",
+    "LedgerSettings",
     "LimitSettings",
     "ModelSettings",
     "ProcessSettings",
@@ -110,6 +112,7 @@ class Settings(BaseSettings):
     processes: ProcessSettings = ProcessSettings()
     admission: AdmissionSettings = AdmissionSettings()
     promotion: PromotionSettings = PromotionSettings()
+    ledger: LedgerSettings = LedgerSettings()
     cache: CacheSettings = CacheSettings()
     answers: AnswerSettings = AnswerSettings()
     drift: DriftSettings = DriftSettings()

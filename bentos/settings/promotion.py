@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
 
 from bentos.settings.section import Section
 from bentos.settings.spans import Span
@@ -72,6 +72,24 @@ class RegistrySettings(Section):
                 "server's artifacts destination, s3://bucket/prefix"
             )
         return self
+
+
+class LedgerSettings(Section):
+    """The PostgreSQL in which all replicas keep their history; none: each machine keeps its own.
+
+    `postgresql://user:password@host:5432/database`; what it leaves out, libpq takes from PGHOST,
+    PGPASSWORD and such.
+    """
+
+    url: SecretStr = SecretStr("")
+
+    @field_validator("url")
+    @classmethod
+    def _is_postgres(cls, url: SecretStr) -> SecretStr:
+        text = url.get_secret_value()
+        if text and not text.startswith(("postgresql://", "postgres://")):
+            raise ValueError("ledger.url is no postgresql://user:password@host/database")
+        return url
 
 
 class WatchSettings(Section):

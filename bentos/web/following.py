@@ -4,7 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from anyio.to_thread import run_sync
+from msgspec import structs
 
+from bentos.promotion.fleet import Fleet
+from bentos.promotion.shared import Serving
 from bentos.promotion.watcher import Watcher
 from bentos.registry.client import RegistryUnavailable
 from bentos.serving.rack import Rack
@@ -34,6 +37,13 @@ class Feed(Protocol):
     def wake(self) -> None:
         """Look at once."""
         ...
+
+
+class Member(Serving, frozen=True, kw_only=True):
+    """A version that a replica serves, and when the replica last said so."""
+
+    replica: str
+    seen: str
 
 
 class Following:
@@ -113,9 +123,22 @@ class Following:
         """What serves, and what is wrong, as `/releases` has it."""
         trouble = self.watcher.trouble if self.watcher else "the service is still starting"
         troubles = [trouble, *(feed.trouble for feed in self.feeds)]
+        fleet = self.watcher.fleet if self.watcher else None
+        if fleet:
+            troubles.append(fleet.trouble)
         return {
             "degraded": "; ".join(filter(None, troubles)) or None,
             "releases": [slot.report() for slot in self.slots],
             "racks": [pattern for rack in self.racks for pattern in rack.patterns],
             "excluded": [pattern for rack in self.racks for pattern in rack.excluded],
-        }
+        } | ({"fleet": self._fleet(fleet)} if fleet else {})
+
+    def _fleet(self, fleet: Fleet) -> list[Member]:
+        """What each replica serves of these models."""
+        mine = {slot.name for slot in self.slots}
+        return [
+            Member(replica=replica.name, seen=replica.seen, **structs.asdict(one))
+            for replica in fleet.replicas
+            for one in replica.serves
+            if one.model in mine
+        ]

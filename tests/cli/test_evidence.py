@@ -1,13 +1,18 @@
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
+from bentos.cli.errors import Failed
+from bentos.cli.evidence import Evidence
 from bentos.cli.services import Services
-from bentos.registry.client import Registry
+from bentos.registry.client import Registry, Version
 from bentos.registry.tags import TRAFFIC_TAG
 from tests.cli.conftest import Ascenso
 from tests.cli.versions import MODEL, READING, Versions, answering, live
+from tests.serving.servers import answering as saying
 from tests.stack import Stack, wait_for
 
 CALLS = 40
@@ -71,3 +76,23 @@ def test_what_is_no_challenger_has_no_evidence(ascenso: Ascenso, versions: Versi
     result = ascenso("promote", MODEL, versions.copy(), "--when-agreed", "1")
     assert result.exit_code == 1
     assert "is no challenger of any running service" in result.stderr
+
+
+def test_all_replicas_that_share_a_ledger_are_counted() -> None:
+    def one(replica: str, version: str, *counts: int) -> dict[str, Any]:
+        counted = dict(zip(("compared", "agreed"), counts, strict=False))
+        return {"replica": replica, "model": "gas", "version": version, "seen": "now", **counted}
+
+    fleet = [one("a", "1"), one("b", "1"), one("a", "2", 20, 19), one("b", "2", 30, 26)]
+    slot = {"model": "gas", "channel": "stage Production"}
+    body = {"service": "gas", "releases": [slot], "fleet": fleet}
+    with saying(json.dumps(body).encode(), 200) as (url, _):
+        services = Services(url)
+        Evidence(0.9, 50).wait(services, Version("gas", "2"), 0)
+        with pytest.raises(Failed, match=r"in 45 of 50 calls, and 95.00%"):
+            Evidence(0.95, 50).wait(services, Version("gas", "2"), 0)
+        with pytest.raises(Failed, match="was compared in 50 calls after 0 s, not in 51"):
+            Evidence(0.9, 51).wait(services, Version("gas", "2"), 0)
+        with pytest.raises(Failed, match="gas/3 is no challenger of any running service"):
+            Evidence(0.9, 1).wait(services, Version("gas", "3"), 0)
+        services.close()

@@ -152,6 +152,24 @@ def test_a_release_may_ask_a_registry_that_is_there(monkeypatch: pytest.MonkeyPa
     assert "mlflow.ascenso:5000" in env(mlflow())["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
 
 
+@VALUES
+def test_all_pods_share_a_ledger(values: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a role of its own: who may write to MLflow's database may promote."""
+    made = parsed(values)
+    for pod in services(made).values():
+        given = env(pod)
+        assert found_by(pod, monkeypatch).ledger.url.get_secret_value() == "postgresql://"
+        assert (given["PGUSER"], given["PGDATABASE"]) == ("ledger", "ledger")
+        assert keys(pod)["PGPASSWORD"] == "LEDGER_PASSWORD"
+        mounted = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+        assert ("PGSSLROOTCERT" in given) == ("/etc/ascenso/database" in mounted)
+    egress = named(made, "NetworkPolicy")["services"]["spec"]["egress"]
+    assert {"port": 5432} in [port for rule in egress for port in rule["ports"]]
+    alone = parsed(values, 'database.ledger=""')
+    assert "ASCENSO_LEDGER__URL" not in env(services(alone)["models"])
+    assert "PGPASSWORD" not in keys(services(alone)["models"])
+
+
 def test_each_family_has_its_training(monkeypatch: pytest.MonkeyPatch) -> None:
     made = parsed("production", 'trainer.schedules={"keras_api": "0 4 * * *"}')
     found = named(made, "CronJob")

@@ -151,6 +151,13 @@ PGSSLROOTCERT: /etc/ascenso/database/{{ .Values.database.ca.file }}
 {{- end }}
 {{- end }}
 
+{{/* Where the history is that all pods share: as the database of MLflow, but for name and user. */}}
+{{- define "ascenso.ledgerEnv" -}}
+{{- $env := include "ascenso.databaseEnv" . | fromYaml }}
+{{- $own := dict "PGDATABASE" .Values.database.ledger "PGUSER" .Values.database.ledger "ASCENSO_LEDGER__URL" "postgresql://" }}
+{{- toYaml (mergeOverwrite $env $own) }}
+{{- end }}
+
 {{/* Whether the database must show whose it is. */}}
 {{- define "ascenso.verified" -}}
 {{- if and (not .Values.database.own) (hasPrefix "verify-" .Values.database.sslmode) }}true{{ end }}
