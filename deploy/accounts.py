@@ -1,13 +1,19 @@
 """`python -m deploy.accounts FILE`: make the users and roles of an MLflow server as a file says.
 
+MLflow grants by single names, so the roles of a team hold for the models and experiments that are
+there: `--follow SECONDS` looks again and again for those that were made since.
+
 The server is `MLFLOW_TRACKING_URI`, and MLFLOW_AUTH_ADMIN_USERNAME and _PASSWORD its admin. It may
 be run again at any time; a new password in the environment replaces the old one.
 API: https://mlflow.org/docs/latest/self-hosting/security/basic-http-auth/
 """
 
+import argparse
 import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +22,45 @@ import msgspec
 
 WORKSPACE = "default"  # the only one of a server without workspaces
 Grants = dict[str, str]
+Grant = tuple[str, str, str]  # resource type, pattern, permission
+BY_NAME = ("registered_model", "experiment")  # of a team; other permissions are for all of a type
 
 
 class AccountError(Exception):
     """A reason that a person can act on; shown without a stack trace."""
 
 
+class Team(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose models and experiments have names of these patterns."""
+
+    models: list[str]
+    experiments: list[str]
+
+    def has(self, kind: str, name: str) -> bool:
+        """Whether a name is one of the team's."""
+        patterns = self.models if kind == "registered_model" else self.experiments
+        return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
 class Accounts(msgspec.Struct, forbid_unknown_fields=True):
-    """Roles, as permission by resource type, and the roles of each user."""
+    """Roles, as permission by resource type, and the roles of each user.
+
+    Each team has each of the `team_roles`: that of the team `gas` is named `trainer@gas`.
+    """
 
     roles: dict[str, Grants]
     users: dict[str, list[str]]
+    teams: dict[str, Team] = {}
+    team_roles: dict[str, Grants] = {}
+
+    @property
+    def by_team(self) -> dict[str, tuple[Team, Grants]]:
+        """The roles of all teams by name."""
+        return {
+            f"{role}@{name}": (team, grants)
+            for name, team in self.teams.items()
+            for role, grants in self.team_roles.items()
+        }
 
 
 def read(path: Path) -> Accounts:
@@ -36,7 +70,7 @@ def read(path: Path) -> Accounts:
     except (OSError, msgspec.DecodeError) as error:
         raise AccountError(f"{path}: {error}") from error
     for user, roles in accounts.users.items():
-        if unknown := set(roles) - accounts.roles.keys():
+        if unknown := set(roles) - accounts.roles.keys() - accounts.by_team.keys():
             raise AccountError(f"{path}: {user} has the unknown role {', '.join(sorted(unknown))}")
     return accounts
 
@@ -89,7 +123,26 @@ class Server:
         elif not self.opens(user, secret):
             self.call("PATCH", "2.0/mlflow/users/update-password", username=user, password=secret)
 
-    def ensure_role(self, name: str, grants: Grants) -> None:
+    def resources(self) -> dict[str, dict[str, str]]:
+        """The ids of all models and experiments by name, by type."""
+        models = self._pages("GET", "registered-models/search", "registered_models")
+        runs = self._pages("POST", "experiments/search", "experiments", view_type="ALL")
+        return {
+            "registered_model": {one["name"]: one["name"] for one in models},
+            "experiment": {one["name"]: one["experiment_id"] for one in runs},
+        }
+
+    def _pages(self, method: str, path: str, key: str, **body: object) -> Iterator[Any]:
+        token = ""
+        while True:
+            page = {"max_results": 1000} | ({"page_token": token} if token else {})
+            found = self.call(method, f"2.0/mlflow/{path}", **body, **page)
+            yield from found.get(key, [])
+            token = found.get("next_page_token", "")
+            if not token:
+                return
+
+    def ensure_role(self, name: str, wanted: set[Grant]) -> None:
         """Make a role with these permissions and no others."""
         role = self.roles().get(name)
         if role is None:
@@ -97,11 +150,10 @@ class Server:
             role = made["role"]["id"]
         path = "3.0/mlflow/roles/permissions"
         held = self.call("GET", f"{path}/list", role_id=role)["role_permissions"]
-        wanted = {(kind, "*", permission) for kind, permission in grants.items()}
         for grant in held:
             key = grant["resource_type"], grant["resource_pattern"], grant["permission"]
             if key in wanted:
-                wanted.remove(key)
+                wanted = wanted - {key}
             else:
                 self.call("DELETE", f"{path}/remove", role_permission_id=grant["id"])
         for kind, pattern, permission in sorted(wanted):
@@ -123,10 +175,30 @@ def apply(server: Server, accounts: Accounts, env: Mapping[str, str]) -> None:
     """Bring the server to what the file says."""
     secrets = {user: password(user, env) for user in accounts.users}
     for name, grants in accounts.roles.items():
-        server.ensure_role(name, grants)
+        server.ensure_role(name, {(kind, "*", permission) for kind, permission in grants.items()})
+    apply_teams(server, accounts)
     for user, roles in accounts.users.items():
         server.ensure_user(user, secrets[user])
         server.assign(user, set(roles))
+
+
+def apply_teams(server: Server, accounts: Accounts) -> None:
+    """Give the roles of teams what has a name of theirs by now."""
+    if not accounts.teams:
+        return
+    there = server.resources()
+    for name, (team, grants) in accounts.by_team.items():
+        server.ensure_role(name, set(_grants(team, grants, there)))
+
+
+def _grants(team: Team, grants: Grants, there: dict[str, dict[str, str]]) -> Iterator[Grant]:
+    for kind, permission in grants.items():
+        if kind not in BY_NAME:
+            yield kind, "*", permission
+            continue
+        for name, resource in there[kind].items():
+            if team.has(kind, name):
+                yield kind, resource, permission
 
 
 def connect(env: Mapping[str, str]) -> httpx.Client:
@@ -139,15 +211,29 @@ def connect(env: Mapping[str, str]) -> httpx.Client:
     return httpx.Client(base_url=uri, auth=(admin, secret), timeout=30, transport=transport)
 
 
+def follow(server: Server, accounts: Accounts, seconds: float) -> None:
+    """Look for new models and experiments of the teams, until this is ended."""
+    while True:
+        time.sleep(seconds)
+        try:
+            apply_teams(server, accounts)
+        except AccountError as error:  # it may be away for a while
+            print(error, file=sys.stderr)  # noqa: T201
+
+
 def main(arguments: list[str]) -> int:
     """Run; give the exit code."""
-    if len(arguments) != 1:
-        print("usage: python -m deploy.accounts FILE", file=sys.stderr)  # noqa: T201
-        return 2
+    parser = argparse.ArgumentParser(prog="python -m deploy.accounts", description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--follow", type=float, metavar="SECONDS")
+    asked = parser.parse_args(arguments)
     try:
-        accounts = read(Path(arguments[0]))
+        accounts = read(asked.file)
         with connect(os.environ) as http:
-            apply(Server(http), accounts, os.environ)
+            server = Server(http)
+            apply(server, accounts, os.environ)
+            if asked.follow:
+                follow(server, accounts, asked.follow)
     except AccountError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

@@ -21,6 +21,7 @@
 # With users (accounts.yaml tells who may do what):
 #
 #   MLFLOW_AUTH_CONFIG_PATH       auth.ini beside this script; without it, everyone may do all
+#   ASCENSO_ACCOUNTS              accounts.yaml beside this script, which names the teams
 #   MLFLOW_AUTH_ADMIN_USERNAME, MLFLOW_AUTH_ADMIN_PASSWORD   made at the first start, 12 characters
 #   MLFLOW_FLASK_SERVER_SECRET_KEY                           the same for all server processes
 set -eu
@@ -48,6 +49,9 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 export MLFLOW_DISABLE_TELEMETRY=true
 # This script's folder is called mlflow too: no import may look in the working directory.
 export PYTHONSAFEPATH=1
+# For ascenso_teams.py; nothing of this name is beside it.
+PYTHONPATH="$(cd "$(dirname "$0")" && pwd)${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONPATH
 
 if [ "${1:-}" = migrate ]; then
     mlflow db upgrade "$MLFLOW_BACKEND_STORE_URI" # first: the users' tables may share its database

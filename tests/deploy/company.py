@@ -16,9 +16,19 @@ from tests.serving.servers import BUCKET, SCRIPTS, Server, Store, storing
 from tests.stack import free_ports
 
 START = str(ROOT / "mlflow" / "start.sh")
-ACCOUNTS = str(ROOT / "mlflow" / "accounts.yaml")
+ACCOUNTS = ROOT / "mlflow" / "accounts.yaml"
 SITE = "mlflow.ascenso.example.com"  # the name of the UI, as deploy/helm/production.yaml has it
-PEOPLE = ("trainer", "promoter", "service", "forecaster")
+TEAMS = """
+  gas: {models: [gas-*], experiments: [gas, gas-*]}
+  heat: {models: [heat-*], experiments: [heat-*]}
+"""
+MEMBERS = {
+    "gina": "trainer@gas",
+    "gus": "promoter@gas",
+    "hana": "trainer@heat",
+    "hugo": "promoter@heat",
+}
+PEOPLE = ("trainer", "promoter", "service", "forecaster", *MEMBERS)
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,16 @@ class Company:
     )
 
     @property
+    def accounts_file(self) -> Path:
+        """That of the repository, with two teams."""
+        path = self.folder / "accounts.yaml"
+        if not path.exists():
+            text = ACCOUNTS.read_text().replace("teams: {}\n", f"teams:{TEAMS}")
+            users = "".join(f"  {name}: ['{role}']\n" for name, role in MEMBERS.items())
+            path.write_text(text + users)
+        return path
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -58,6 +78,7 @@ class Company:
             "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{self.port},{SITE}",
             "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"https://{SITE}",
             "MLFLOW_AUTH_CONFIG_PATH": str(ROOT / "mlflow" / "auth.ini"),
+            "ASCENSO_ACCOUNTS": str(self.accounts_file),
             "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
             "MLFLOW_AUTH_ADMIN_PASSWORD": self.passwords["admin"],
         }
@@ -78,7 +99,7 @@ class Company:
         """Make the users and roles."""
         words = {f"MLFLOW_PASSWORD_{n.upper()}": self.passwords[n] for n in PEOPLE}
         env = self.env() | words | {"MLFLOW_TRACKING_URI": self.url}
-        run([sys.executable, "-m", "deploy.accounts", ACCOUNTS], env)
+        run([sys.executable, "-m", "deploy.accounts", str(self.accounts_file)], env)
 
     @contextmanager
     def serving(self, database: str = "mlflow") -> Iterator[None]:
