@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Generic
 
 import msgspec
+import numpy as np
 
 from bentos.serving.batching import QueueFull
 from bentos.serving.release import Release
@@ -160,6 +161,8 @@ def _alike(one: object, other: object) -> bool:
     """Two answers to the same row: floats within 1 %, all else equal."""
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=CLOSE, abs_tol=1e-9)
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.shape == other.shape and bool(np.allclose(other, one, CLOSE, 1e-9, True))
     if isinstance(one, msgspec.Struct) and type(one) is type(other):
         return all(
             _alike(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__

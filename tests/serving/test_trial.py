@@ -1,5 +1,7 @@
 import asyncio
+from collections.abc import Sequence
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +50,28 @@ def test_a_shadow_is_compared_and_never_returned() -> None:
         assert (report["compared"], report["agreement"]) == (4, 0.75)
         assert report["champion_ms"] > 0
         assert report["challenger_ms"] > 0
+
+    asyncio.run(calls())
+
+
+def test_forecasts_are_compared_too() -> None:
+    """Answers that are arrays: of one shape, and near each other in every value."""
+
+    async def calls() -> None:
+        slot = tried(
+            "shadow", 1.0, release("1", lambda x: 2 * x), release("2", lambda x: 2.01 * abs(x))
+        )
+        assert isinstance(slot.trial, Trial)
+
+        def run(release: Release, rows: Sequence[float]) -> list[Any]:
+            return [release.predict(np.array([row, row + 1])) for row in rows]
+
+        slot.batcher._run = slot.trial.slot.batcher._run = run
+        for value in (1.0, 2.0, -4.0):
+            await slot.predict([value])
+        await settled(slot.trial)
+        report = slot.report()["challenger"]
+        assert (report["compared"], report["agreed"], report["errors"]) == (3, 2, 0)
 
     asyncio.run(calls())
 
