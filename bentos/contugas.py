@@ -45,7 +45,13 @@ class Judgement(msgspec.Struct, gc=False):
 def judge(release: Release, readings: Sequence[Reading]) -> list[Judgement]:
     """Run one batch."""
     rows = np.array([(r.presion, r.temperatura, r.volumen) for r in readings], dtype=np.float64)
-    return [Judgement(*answer) for answer in release.predict(rows).tolist()]
+    return [Judgement(*answer) for answer in judged(release, rows).tolist()]
+
+
+def judged(release: Release, rows: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Cluster and anomaly (rows, 2) of readings (rows, 3)."""
+    answers: NDArray[np.int64] = release.predict(rows)
+    return answers
 
 
 CONTRACT = Contract(

@@ -61,21 +61,22 @@ class ArrowStream:
             table = table.combine_chunks()
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise BadInput(f"the body is no stream of Arrow: {error}") from None
-        return self._batch(table)
+        return self.batch(table)
 
     def encode(self, answers: Batch) -> bytes:
         """A stream of one batch, whose columns are the answers'.
 
         Rows of a wide column are lists of one size. Raises BadInput for answers of mixed kinds.
         """
-        arrays = [_answer(name, column) for name, column in answers.items()]
+        arrays = [written_as(name, column) for name, column in answers.items()]
         batch = pa.record_batch(arrays, names=list(answers.names))
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema) as writer:
             writer.write_batch(batch)
         return bytes(sink.getvalue())
 
-    def _batch(self, table: pa.Table) -> Batch:
+    def batch(self, table: pa.Table) -> Batch:
+        """The rows of a table whose values are right in themselves. Raises BadInput."""
         known = self._schema.names
         own = [name for name in table.column_names if name in known or not name.startswith(INDEX)]
         if twice := next((name for name in own if own.count(name) > 1), None):
@@ -269,7 +270,8 @@ def _is_scalar(kind: pa.DataType) -> bool:
     return _is(kind, *TEXTS, *NUMBERS, *TIMES, types.is_decimal) and not empty
 
 
-def _answer(name: str, column: Array) -> pa.Array:
+def written_as(name: str, column: Array) -> pa.Array:
+    """Answers as a column of Arrow. Raises BadInput for those of mixed kinds."""
     try:
         if column.dtype.kind in "OSU":
             return pa.array(written.values(column))

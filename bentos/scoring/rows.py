@@ -32,11 +32,14 @@ class RowService(NamedTuple):
     """What a service does with the rows of its model, where it takes them as they are.
 
     A table gets what a call gets: the same checks before the model, the same rounding after it.
+    `matrix` does what `run` does with rows that are nothing but numbers: (rows, inputs) to
+    (rows, outputs).
     """
 
     contract: Contract
     row: type[msgspec.Struct]
     run: Callable[[Release, Sequence[Any]], Sequence[Any]]
+    matrix: Callable[[Release, NDArray[np.float64]], NDArray[Any]] | None = None
 
 
 def contract(model: str) -> Contract:
@@ -129,6 +132,8 @@ def joined(
 
 def _called(service: RowService, release: Release, given: pa.RecordBatch) -> list[Any]:
     """What the service answers to these rows."""
+    if service.matrix is not None and (numbers := _within(service.row, given)) is not None:
+        return list(service.matrix(release, numbers).T)
     try:
         rows = msgspec.convert(given.to_pylist(), list[service.row])  # type: ignore[name-defined]
     except msgspec.ValidationError as error:
@@ -137,12 +142,31 @@ def _called(service: RowService, release: Release, given: pa.RecordBatch) -> lis
     return list(zip(*map(msgspec.structs.astuple, answers), strict=True))
 
 
+def _within(row: type[msgspec.Struct], given: pa.RecordBatch) -> NDArray[np.float64] | None:
+    """Rows of numbers, if all are within the bounds of the fields of a row."""
+    columns = []
+    for field in msgspec.structs.fields(row):
+        kind, column = msgspec.inspect.type_info(field.type), given[field.encode_name]
+        numeric = types.is_integer(column.type) or types.is_floating(column.type)
+        if not isinstance(kind, msgspec.inspect.FloatType) or not numeric or column.null_count:
+            return None
+        if kind.gt is not None or kind.lt is not None:
+            return None
+        values = column.cast(pa.float64(), safe=False).to_numpy()
+        low = -np.inf if kind.ge is None else kind.ge
+        high = np.inf if kind.le is None else kind.le
+        if not ((values >= low) & (values <= high)).all():  # its row says which
+            return None
+        columns.append(values)
+    return np.column_stack(columns)
+
+
 def _service(model: str) -> RowService | None:
     """That of the model's service, which is imported when it is asked for."""
     if model == "contugas-anomaly":
-        from bentos.contugas import CONTRACT, Reading, judge
+        from bentos.contugas import CONTRACT, Reading, judge, judged
 
-        return RowService(CONTRACT, Reading, judge)
+        return RowService(CONTRACT, Reading, judge, judged)
     if model == "spotify-popularity":
         from bentos.spotify import CONTRACT as SPOTIFY
         from bentos.spotify import estimate

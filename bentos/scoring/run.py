@@ -1,5 +1,6 @@
 """A run over a table: what is to be done, and doing it."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from bentos.scoring.model import admitted, promoted
 from bentos.scoring.rows import Columns
 from bentos.scoring.schemas import SchemaColumns
 from bentos.scoring.tables import Folder, Unfit, find
-from bentos.scoring.workers import Scored, running, score
+from bentos.scoring.workers import Scored, Worker, in_threads
 from bentos.settings import Settings
 
 
@@ -39,12 +40,21 @@ class Run:
         """
         if not self.left:
             return
+        for scored in self._scored(address, workers):
+            if scored.trouble:
+                raise Unfit(scored.trouble)
+            yield scored
+
+    def _scored(self, address: str, workers: int) -> Iterator[Scored]:
+        """By threads of this process where they need not wait for each other, or by Ray."""
+        where = self.job, self.source, self.output, self.registry
+        if not address and (worker := Worker(*where)).is_graph:
+            yield from in_threads(worker, self.left, workers or os.cpu_count() or 1)
+            return
+        from bentos.scoring.cluster import running, score  # Ray takes seconds
+
         with running(address, workers) as count:
-            where = self.source, self.output, self.registry
-            for scored in score(self.job, *where, self.left, count):
-                if scored.trouble:
-                    raise Unfit(scored.trouble)
-                yield scored
+            yield from score(*where, self.left, count)
 
 
 def plan(

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
+from bentos.protocols.arrow_stream import ArrowStream, written_as
 from bentos.protocols.rows import Rows
-from bentos.protocols.table import Table
 from bentos.scoring.rows import INDEX, joined, plain
 from bentos.scoring.tables import BATCH_ROWS, Unfit
 from bentos.serving.release import Release
@@ -69,12 +67,13 @@ class SchemaColumns:
         if not batch.num_rows:
             return [pa.array([], kind) for kind in self.outputs.values()]
         try:
-            asked = Table(self.asked, BATCH_ROWS).of_columns(self._given(batch))
+            asked = ArrowStream(self.asked, BATCH_ROWS).batch(self._given(batch))
             answers = release.predict(asked)
+            made = [written_as(name, column) for name, column in answers.items()]
         except BadInput as error:
             raise Unfit(f"{error} (rows count from 0 in each piece of {BATCH_ROWS})") from error
-        columns = zip(answers.values(), self.outputs.values(), strict=True)
-        return [pa.array(np.asarray(column).tolist(), kind) for column, kind in columns]
+        columns = zip(made, self.outputs.values(), strict=True)
+        return [column.cast(kind) for column, kind in columns]
 
     @property
     def _width(self) -> int:
@@ -87,14 +86,9 @@ class SchemaColumns:
             return len(self.asked.inputs)
         return single.shape[0] if len(single.shape) == 1 else 1
 
-    def _given(self, batch: pa.RecordBatch) -> dict[str, list[Any]]:
-        """The values of the model's columns, by their names."""
-        own = list(self._own(batch.schema.names))
-        values = [_values(batch[name]) for name in own]
-        if self.asked.single is not None and len(own) > 1:
-            return {"": [list(row) for row in zip(*values, strict=True)]}
-        names = own if _is_named(self.asked) else self.asked.names
-        return dict(zip(names, values, strict=True))
+    def _given(self, batch: pa.RecordBatch) -> pa.Table:
+        """The model's columns."""
+        return pa.table({name: plain(batch[name]) for name in self._own(batch.schema.names)})
 
     def _own(self, names: list[str]) -> Iterator[str]:
         """The model's columns among those of a table."""
@@ -111,12 +105,3 @@ def _is_named(schema: Schema) -> bool:
 def _in_csv(column: Column) -> pa.DataType:
     whole = column.dtype.startswith(("int", "uint"))
     return CSV.get(column.dtype, pa.int64() if whole else pa.float64())
-
-
-def _values(column: pa.Array) -> list[Any]:
-    """Values as a call has them."""
-    column = plain(column)
-    if types.is_temporal(column.type):
-        return [None if value is None else value.isoformat() for value in column.to_pylist()]
-    values: list[Any] = column.to_pylist()
-    return values

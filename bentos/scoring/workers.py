@@ -1,15 +1,12 @@
-"""Processes that score parts side by side: Ray's, on this machine or on a cluster."""
+"""What scores one part after the other, and threads that do so side by side."""
 
-import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 
-import ray
 from pyarrow import parquet
-from ray.exceptions import RayError
-from ray.util import ActorPool
 
 from bentos.registry.client import Registry
 from bentos.scoring.job import Job, result
@@ -20,7 +17,6 @@ from bentos.serving.failures import FailedTooOften, Failing
 from bentos.settings import settings
 
 OF_PROCESSES = (CannotOpen, Failing, FailedTooOften)  # that models run in
-STORE_BYTES = 100 * 1024 * 1024  # nothing but names and numbers goes between the processes
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,11 @@ class Worker:
             version = opened.version(job.model, job.version)
             self._release, self._columns = admitted(opened, version, settings(), job.keep)
         self._source, self._output = Folder(source), Folder(output)
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether threads may ask its version at once, without waiting for each other."""
+        return self._release.runs == "onnx"
 
     def score(self, part: str) -> Scored:
         """Write the scored form of a part."""
@@ -72,38 +73,12 @@ class Worker:
         return rows
 
 
-@contextmanager
-def running(address: str, workers: int) -> Iterator[int]:
-    """Ray, at an address or else on this machine; gives how many workers there may be."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address:
-        ray.init(address, log_to_driver=False)
-    else:
-        ray.init(
-            "local",
-            num_cpus=workers or None,
-            include_dashboard=False,
-            object_store_memory=STORE_BYTES,
-            configure_logging=False,
-            log_to_driver=False,
-        )
-    try:
-        yield workers or int(ray.cluster_resources()["CPU"])  # type: ignore[no-untyped-call]
-    finally:
-        ray.shutdown()
-
-
-def score(
-    job: Job, source: str, output: str, registry: str, parts: list[str], workers: int
-) -> Iterator[Scored]:
-    """Score parts, in the order in which they get done.
-
-    A worker that dies is started again, twice. Raises OSError when that does not help.
-    """
-    actor = ray.remote(num_cpus=1, max_restarts=2, max_task_retries=2)(Worker)
-    count = min(workers, len(parts))
-    pool = ActorPool([actor.remote(job, source, output, registry) for _ in range(count)])
-    try:
-        yield from pool.map_unordered(lambda worker, part: worker.score.remote(part), parts)
-    except RayError as error:
-        raise OSError(f"a worker of Ray failed: {error}") from error
+def in_threads(worker: Worker, parts: list[str], count: int) -> Iterator[Scored]:
+    """Score parts in threads of this process, in the order in which they get done."""
+    with ThreadPoolExecutor(count, thread_name_prefix="score") as pool:
+        waiting = [pool.submit(worker.score, part) for part in parts]
+        try:
+            for done in as_completed(waiting):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)

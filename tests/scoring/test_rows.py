@@ -14,6 +14,7 @@ from pyarrow import parquet
 
 from bentos.flavors.mlmodel import MLmodel
 from bentos.registry.client import Version
+from bentos.scoring import rows
 from bentos.scoring.rows import Columns
 from bentos.scoring.tables import Folder, Unfit
 from bentos.serving.release import Release
@@ -46,6 +47,19 @@ def called(url: str, table: dict[str, list[Any]]) -> Any:
 def test_readings_get_what_a_call_gets(stack: Stack, admit: Admit) -> None:
     found = scored(*admit("contugas-anomaly"), READINGS)
     assert found == called(f"{stack.api}/contugas/predict", READINGS)
+
+
+def test_readings_go_as_a_matrix_and_get_the_same(
+    admit: Admit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    table: dict[str, Any] = {name: random.gamma(2, 20, 5000) for name in READINGS}
+    table["volumen"] = table["volumen"].astype(np.int64)
+    release, columns = admit("contugas-anomaly")
+    found = scored(release, columns, table)
+    monkeypatch.setattr(rows, "_within", lambda row, given: None)
+    assert scored(release, columns, table) == found
+    assert len({tuple(row.values()) for row in found}) > 2
 
 
 def test_songs_get_what_a_call_gets(stack: Stack, admit: Admit) -> None:
