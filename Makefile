@@ -17,7 +17,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help up train test bento lint lock
+.PHONY: help up train test bench bento lint lock
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):[^#]*##/  make \1 \t/p' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: $(STAMP)  ## Run all tests, with coverage (they drive a real Chromium)
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 	  { echo "The tests need Chromium: apt-get install chromium, or brew install --cask chromium" >&2; exit 1; }
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+
+bench: $(STAMP)  ## Measure the services beside others, ten minutes on a quiet machine; needs wrk
+	$(BIN)/python -m benchmarks.compare $(ARGS)
 
 # Beside a bentofile.yaml, BentoML 1.4 builds what stands there, whatever service is its argument.
 bento: $(STAMP)  ## Build a bento of the stack, or of one service: make bento SERVICE=contugas:Contugas

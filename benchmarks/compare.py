@@ -74,7 +74,7 @@ class Figures:
 def main() -> None:
     """Measure all, and write table and chart."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rate", type=float, default=100, help="calls a second, at the open rate")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
@@ -142,18 +142,26 @@ def _peers(subject: Subject, ours: tuple[str, Process], folder: Path) -> Iterato
         "OMP_NUM_THREADS": "1",
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",  # where MLflow looks for uvicorn
     }
-    serve = [BIN / "mlflow", "models", "serve", "-m", subject.folder, "--env-manager", "local"]
+    serve = [
+        str(BIN / "mlflow"),
+        "models",
+        "serve",
+        "-m",
+        subject.folder,
+        "--env-manager",
+        "local",
+    ]
     commands = [
         [*UVICORN, "benchmarks.peers.floor:app", "--port", ports[0]],
         [*UVICORN, "benchmarks.peers.fastapi_app:app", "--workers", WORKERS, "--port", ports[1]],
         [*serve, "--workers", WORKERS, "--port", ports[2]],
-        [BIN / "bentoml", "serve", "benchmarks.peers.bento_app:Batched", "--port", ports[3]],
+        [str(BIN / "bentoml"), "serve", "benchmarks.peers.bento_app:Batched", "--port", ports[3]],
     ]
     started = list[Process]()
     with ExitStack() as stack:
         for command, port in zip(commands, ports, strict=True):
             log = folder / f"{subject.kind}-{port}.log"
-            started.append(stack.enter_context(_running(list(map(str, command)), log, env)))
+            started.append(stack.enter_context(_running(command, log, env)))
         described = _described(subject, ours[0], ports)
         running = [started[0], ours[1], *started[1:]]
         yield [p for p, process in zip(described, running, strict=True) if _answers(p, process)]

@@ -15,7 +15,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.compare import ONE, SCRIPT
 from benchmarks.protocols import _calls, _spent
 from tests.services import served
 from tests.serving.servers import storing, tracking
@@ -23,6 +22,10 @@ from training.contugas import __main__ as contugas
 
 CONNECTIONS, SECONDS, ROUNDS = 64, 3, 10
 SERVICE = "bentos.contugas:Contugas"
+SCRIPT = """wrk.method = "POST"
+wrk.headers["content-type"] = "application/json"
+wrk.body = '{"presion": 1.2, "temperatura": 25.5, "volumen": 100.0}'
+"""
 
 
 def main() -> None:
@@ -40,7 +43,7 @@ def main() -> None:
             variables = {"ASCENSO_DRIFT__ENABLED": counted}
             urls[counted] = stack.enter_context(served(SERVICE, mlflow.url, home, **variables))
         script = folder / "call.lua"
-        script.write_text(SCRIPT.format(body=ONE))
+        script.write_text(SCRIPT)
         for url in urls.values():
             _cost(url, script)  # a service goes on importing in its first seconds
         rounds = [{name: _cost(url, script) for name, url in urls.items()} for _ in range(ROUNDS)]

@@ -81,7 +81,7 @@ def measure(url: str, path: Path, connections: int, seconds: float) -> Measured:
 
 
 def _latency(share: str, said: str) -> float:
-    found = re.search(rf"^\s+{share}%\s+([\d.]+)(us|ms|s|m)$", said, re.M)
+    found = re.search(rf"^\s+{share}%\s+([\d.]+)(us|ms|s|m)\s*$", said, re.M)
     return float(found[1]) * UNITS[found[2]] if found else float("nan")
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from benchmarks.notebook.rows import HOMES, NUMBERS, WORDS, fresh
+from benchmarks.notebook.rows import FRESH, HOMES, NUMBERS, WORDS, fresh
 
 Rows: TypeAlias = Any  # a table, an array, or a list
 Fit: TypeAlias = Callable[[Rows], Any]
@@ -26,7 +26,7 @@ def predictions(model: Any, given: Rows) -> Any:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of model, trained with `train` and asked for `fresh` rows that nobody chose.
+    """A kind of model, trained with `train`; `draw` gives so many rows that nobody chose.
 
     `ready` makes of rows as callers send them what the library wants; `options` are for
     `log_model` alone.
@@ -36,7 +36,7 @@ class Kind:
     flavor: ModuleType
     fit: Fit
     train: Rows
-    fresh: Rows
+    draw: Callable[[int], Rows]
     ready: Callable[[Rows], Rows] = as_they_are
     ask: Callable[[Any, Rows], Any] = predictions
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -45,6 +45,11 @@ class Kind:
         """The model's own answers, as an array; of one column its values."""
         made = np.asarray(self.ask(model, self.ready(given)))
         return made[:, 0] if made.ndim == 2 and made.shape[1] == 1 else made
+
+    @property
+    def fresh(self) -> Rows:
+        """The rows that a cell is asked for."""
+        return self.draw(FRESH)
 
     @property
     def autolog(self) -> Callable[..., None] | None:
@@ -59,13 +64,21 @@ def of_table(
     missing: Sequence[str] = (), unknown: Sequence[str] = (), **more: Any,
 ) -> Kind:  # fmt: skip
     """A kind that is trained with a table; fresh rows lack values, or have unknown words."""
-    return Kind(name, flavor, fit, HOMES[list(columns)], fresh(columns, missing, unknown), **more)
+
+    def draw(count: int) -> Rows:
+        return fresh(columns, missing, unknown, count)
+
+    return Kind(name, flavor, fit, HOMES[list(columns)], draw, **more)
 
 
 def of_array(name: str, flavor: ModuleType, fit: Fit, dtype: Any, **more: Any) -> Kind:
     """A kind that is trained with an array of numbers."""
-    train, given = HOMES[NUMBERS], fresh(NUMBERS)
-    return Kind(name, flavor, fit, train.to_numpy(dtype), given.to_numpy(dtype), **more)
+    train = HOMES[NUMBERS].to_numpy(dtype)
+
+    def draw(count: int) -> Rows:
+        return fresh(NUMBERS, count=count).to_numpy(dtype)
+
+    return Kind(name, flavor, fit, train, draw, **more)
 
 
 def categorical(given: pd.DataFrame) -> pd.DataFrame:

@@ -42,15 +42,18 @@ BOUGHT = (PRICE.median() < PRICE).astype(int).to_numpy()
 
 
 def fresh(
-    columns: Sequence[str], missing: Sequence[str] = (), unknown: Sequence[str] = ()
+    columns: Sequence[str],
+    missing: Sequence[str] = (),
+    unknown: Sequence[str] = (),
+    count: int = FRESH,
 ) -> pd.DataFrame:
     """Rows of these columns, some of which lack values, or have words that nobody knows."""
     random = np.random.default_rng(2)
-    table = homes(FRESH, 3, wide=3)[list(columns)]
+    table = homes(count, 3, wide=3)[list(columns)]
     for name in unknown:
-        table.loc[random.random(FRESH) < 0.1, name] = UNKNOWN
+        table.loc[random.random(count) < 0.1, name] = UNKNOWN
     for name in missing:
-        table.loc[random.random(FRESH) < 0.1, name] = None if name in WORDS else np.nan
+        table.loc[random.random(count) < 0.1, name] = None if name in WORDS else np.nan
     return table
 
 

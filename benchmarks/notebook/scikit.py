@@ -22,7 +22,6 @@ from sklearn.svm import SVC
 from benchmarks.notebook.kind import Kind, Rows, of_array, of_table
 from benchmarks.notebook.rows import (
     BOUGHT,
-    FRESH,
     HOMES,
     LEVEL,
     NUMBERS,
@@ -83,11 +82,18 @@ def _ask_shares(model: Any, given: Rows) -> Any:
     return model.predict_proba(given)
 
 
+def _strange(count: int) -> Rows:
+    return fresh(OBJECTS, unknown=["city"], count=count).to_dict("records")
+
+
+def _new_sentences(count: int) -> Rows:
+    return texts(count, 2, ["Atlantis"])
+
+
 def kinds() -> list[Kind]:
     """All of them."""
     flavor = mlflow.sklearn
     shares: Any = {"ask": _ask_shares, "options": {"pyfunc_predict_fn": "predict_proba"}}
-    strange = fresh(OBJECTS, unknown=["city"]).to_dict("records")
     return [
         of_table("LinearRegression", flavor, _linear, NUMBERS),
         of_table("RandomForestClassifier", flavor, _forest, NUMBERS),
@@ -97,6 +103,6 @@ def kinds() -> list[Kind]:
         of_table("ColumnTransformer", flavor, _columns, NUMBERS + WORDS, NUMBERS, WORDS),
         of_table("HistGradientBoostingRegressor", flavor, _histograms, NUMBERS, NUMBERS),
         of_table("GridSearchCV", flavor, _search, NUMBERS),
-        Kind("DictVectorizer", flavor, _objects, HOMES[OBJECTS].to_dict("records"), strange),
-        Kind("TfidfVectorizer", flavor, _sentences, SEEN, texts(FRESH, 2, ["Atlantis"])),
+        Kind("DictVectorizer", flavor, _objects, HOMES[OBJECTS].to_dict("records"), _strange),
+        Kind("TfidfVectorizer", flavor, _sentences, SEEN, _new_sentences),
     ]

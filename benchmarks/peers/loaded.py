@@ -27,7 +27,7 @@ def _contugas(folder: str) -> Predict:
     from bentos.flavors.loading import load
     from bentos.flavors.mlmodel import MLmodel
 
-    model = load(MLmodel(Path(folder))).model
+    model: Any = load(MLmodel(Path(folder))).model
     return lambda rows: model.predict(np.array(rows, dtype=np.float64))
 
 

@@ -263,7 +263,16 @@ class Watcher:
 
     def _look_and_note(self) -> None:
         self._look()
+        self.observer.weighed(self._weights())
         self._write_notes()
+
+    def _weights(self) -> dict[str, int]:
+        """The bytes of the open models in this process, by name: live, previous, challenger."""
+        weights: dict[str, int] = {}
+        for slot in [follower.slot for follower in self.followers]:
+            there = sum(one.weight for one in (slot.live, slot.previous) if one)
+            weights[slot.name] = weights.get(slot.name, 0) + there
+        return weights
 
     def _restore(self, follower: Follower) -> None:
         try:

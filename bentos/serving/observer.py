@@ -1,5 +1,6 @@
 """Whoever counts what the serving side does; metrics, in practice."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from bentos.refusal import Refusal
@@ -44,6 +45,10 @@ class Observer(Protocol):
 
     def drifted(self, release: Release, found: Drift) -> None:
         """What came to a release of late, beside what is usual, is known anew."""
+        ...
+
+    def weighed(self, models: Mapping[str, int]) -> None:
+        """So many bytes are what the open models of each name take in this process."""
         ...
 
     def looked(self, trouble: str) -> None:

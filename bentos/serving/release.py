@@ -116,6 +116,11 @@ class Release:
         return not isinstance(self.predict, Closable) or self.predict.model is not None
 
     @property
+    def weight(self) -> int:
+        """The bytes that its model takes now; none while it is closed."""
+        return (self.memory or 0) if self.is_open else 0
+
+    @property
     def unfit(self) -> Refusal | None:
         """Why it may not serve any more, of a model whose process failed too often."""
         return self.predict.failures.refusal if isinstance(self.predict, Closable) else None

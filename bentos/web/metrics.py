@@ -6,6 +6,7 @@ be imported before that. The parent process imports the services too, but serves
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -46,13 +47,31 @@ BATCH_SECONDS = plain.Histogram(
 QUEUE_ROWS = plain.Gauge(
     "ascenso_queue_rows", "Rows that waited when the last batch began", ["model"]
 )
+WORKER_BYTES = plain.Gauge(
+    "ascenso_worker_memory_bytes", "Memory of a worker, and what it shares with others", ["pid"]
+)
+MODEL_BYTES = plain.Gauge(
+    "ascenso_model_memory_bytes",
+    "Memory of a model's open versions in all workers, as measured at their admission",
+    ["model"],
+)
 RECORDED = plain.Counter("ascenso_recorded_rows", "Rows that the recorder wrote", ["model"])
 RECORDING_LOST = plain.Counter(
     "ascenso_recording_lost_rows", "Rows that were to be recorded, and were dropped",
     ["model", "why"],
 )  # fmt: skip
 NUMBERS = plain.Numbers(
-    [REQUESTS, REQUEST_SECONDS, BATCH_ROWS, BATCH_SECONDS, QUEUE_ROWS, RECORDED, RECORDING_LOST]
+    [
+        REQUESTS,
+        REQUEST_SECONDS,
+        BATCH_ROWS,
+        BATCH_SECONDS,
+        QUEUE_ROWS,
+        WORKER_BYTES,
+        MODEL_BYTES,
+        RECORDED,
+        RECORDING_LOST,
+    ]
 )
 # Of columns, over all workers already: each of them has the same.
 DRIFT_PSI = plain.Gauge(
@@ -164,6 +183,10 @@ class Metrics:
             for name in worst:
                 show_drift((model, side, name), columns[name])
 
+    def weighed(self, models: Mapping[str, int]) -> None:
+        """So much memory do the open models of this process take."""
+        MODEL_BYTES.values = {(name,): [float(size)] for name, size in models.items() if size}
+
     def looked(self, trouble: str) -> None:
         """A look at the registry ended."""
         DEGRADED.set(1 if trouble else 0)
@@ -190,6 +213,8 @@ def show_drift(labels: tuple[str, str, str], column: ColumnDrift) -> None:
 
 def share() -> None:
     """Lay the plain numbers beside those of the other workers."""
+    whole = psutil.Process().memory_info().rss >> 20 << 20  # MiB: it changes at every look
+    WORKER_BYTES.set((str(os.getpid()),), whole)
     if folder := os.environ.get(MULTIPROC_DIR):
         NUMBERS.share(Path(folder))
 

@@ -1,6 +1,7 @@
 """Models logged by MLflow alone, promoted, and asked by their names."""
 
 import json
+import re
 import warnings
 from typing import Any
 from urllib.parse import quote
@@ -9,6 +10,7 @@ import catboost
 import httpx
 import numpy as np
 import pandas as pd
+import psutil
 from mlflow.models import infer_signature
 from numpy.typing import NDArray
 from playwright.sync_api import expect
@@ -20,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from tests.e2e.browser import browsing
 from tests.models.conftest import Models
 from tests.stack import wait_for
+from tests.web.scrape import value
 
 with warnings.catch_warnings():  # mlflow warns about its own type hints
     warnings.simplefilter("ignore")
@@ -218,3 +221,25 @@ def test_calls_of_the_open_inference_protocol(models: Models) -> None:
     assert httpx.get(f"{base}/ready").status_code == 200
     assert httpx.get(f"{base}/versions/2/ready").status_code == 404
     assert httpx.get(f"{models.url}/v2/health/ready").status_code == 200
+
+
+def test_metrics_tell_the_memory_of_workers_and_models(models: Models) -> None:
+    name = "weighed"
+    model = RandomForestRegressor(30, random_state=0).fit(HOMES, PRICE)
+    models.log(model, name, mlflow.sklearn, serialization_format="cloudpickle")
+    models.promote(name)
+    models.served(name, HOMES.head(2).to_dict("records"))
+
+    def told() -> float:
+        return value(models.url, "ascenso_model_memory_bytes", model=name)
+
+    wait_for(lambda: told() > 0, SECONDS)
+    (kept,) = models.home.glob(f"cache/**/{name}/**/verdict.json")
+    assert told() == json.loads(kept.read_text())["memory"]
+    workers = re.findall(
+        r'ascenso_worker_memory_bytes{pid="(\d+)"} (\S+)',
+        httpx.get(f"{models.url}/metrics").text,
+    )
+    assert workers
+    for pid, size in workers:
+        assert 0.8 < float(size) / psutil.Process(int(pid)).memory_info().rss < 1.25

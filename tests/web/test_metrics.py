@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ metrics.swapped("stage Production", release("1"), release("2"), "swap")
 metrics.queued(release("2"), 7)
 metrics.batched(release("2"), 5, 0.002)
 metrics.refused("small", Refusal("pickle", "log it with skops"))
+metrics.weighed({"small": 5, "closed": 0})
 metrics.looked("")
 if sys.argv[1] == "dies":
     os.kill(os.getpid(), signal.SIGKILL)
@@ -49,4 +51,8 @@ def test_workers_count_together_and_dead_ones_serve_nothing(tmp_path: Path) -> N
     assert 'ascenso_refusals_total{model="small",reason="load"} 0.0' in text
     assert value_in(text, "ascenso_registry_looked_at_seconds") > 1e9
     assert value_in(text, "ascenso_degraded") == 0
+    assert value_in(text, "ascenso_model_memory_bytes", model="small") == 5
+    assert 'model="closed"' not in text
+    (worker_bytes,) = re.findall(r"ascenso_worker_memory_bytes{.*} (\S+)", text)
+    assert float(worker_bytes) > 2**24
     assert not [path for path in tmp_path.iterdir() if path.name in left]
