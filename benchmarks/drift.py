@@ -20,7 +20,7 @@ from tests.services import served
 from tests.serving.servers import storing, tracking
 from training.contugas import __main__ as contugas
 
-CONNECTIONS, SECONDS, ROUNDS = 64, 3, 10
+CONNECTIONS, SECONDS, ROUNDS = 64, 2, 20
 SERVICE = "bentos.contugas:Contugas"
 SCRIPT = """wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
@@ -46,8 +46,14 @@ def main() -> None:
         script.write_text(SCRIPT)
         for url in urls.values():
             _cost(url, script)  # a service goes on importing in its first seconds
-        rounds = [{name: _cost(url, script) for name, url in urls.items()} for _ in range(ROUNDS)]
+        rounds = [_round(urls, script, turned=bool(at % 2)) for at in range(ROUNDS)]
     _print(rounds)
+
+
+def _round(urls: dict[str, str], script: Path, turned: bool) -> dict[str, float]:
+    """What a call costs at each service, one after the other."""
+    order = list(urls)[::-1] if turned else list(urls)
+    return {name: _cost(urls[name], script) for name in order}
 
 
 def _cost(url: str, script: Path) -> float:
