@@ -14,6 +14,7 @@ from bentos.promotion.reporter import Reporter
 from bentos.promotion.revival import Revival
 from bentos.promotion.transitions import Transitions
 from bentos.promotion.watch import Watch
+from bentos.promotion.withdrawals import Withdrawals
 from bentos.refusal import Refusal
 from bentos.registry.client import Model, Registry, Version
 from bentos.registry.digests import signed
@@ -56,10 +57,11 @@ class Follower:
         self._rejected: Rejected | None = None
         self._revival = Revival(slot, registry, store, self._transitions)
         self._watch = Watch(slot, registry, settings.promotion.watch, shifted)
-        self._evidence: Refusal | None = None  # against what serves
-        self._heard: Refusal | None = None  # the same, of other processes
         self._vain: Promotions | None = None  # with it, nothing was found that served last
         self._patience = Patience(longest(settings))
+        self._withdrawals = Withdrawals(
+            slot, self._watch, self._transitions, self._revival, self._patience, bool(trial)
+        )
         self._settled: Model | None = None  # by the last look that left nothing to do
         self._bringing = Lock()
 
@@ -81,12 +83,11 @@ class Follower:
         wanted = self._follow(model)
         tried = self._trial is not None and self._target is not None
         again = self._rejected is not None and self._by_alias
-        watched = not self._trial and self._watch.ongoing
-        self._evidence = self._watch.against(compared=watched)
-        self._heard = self._told(model)
+        watched = self._withdrawals.watched
+        self._withdrawals.look(model, self._target)
         busy = wanted or tried or again or watched or not self._patience.calm
         self._settled = None if busy else model
-        return wanted or bool(self._evidence or self._heard)
+        return wanted or self._withdrawals.due
 
     def _follow(self, model: Model | None) -> bool:
         if model is None:
@@ -118,9 +119,9 @@ class Follower:
     def bring(self) -> None:
         """Admit the target and swap to it, or note why not; nothing if nothing is wanted."""
         with self._bringing:
-            if refusal := self._evidence or self._heard:
-                self._withdraw(refusal)
             target = self._target
+            if self._withdrawals.due and self._withdrawals.carry_out(target) and target:
+                self._rejected = Rejected(target, folder=None)
             if target and self._wanted(target):
                 self._bring(target)
             if self._lacking:
@@ -148,41 +149,6 @@ class Follower:
         elif evidence := self._watch.withdrawn(model, target):
             self._rejected = Rejected(target, folder=None)
             self.slot.refuse(target, Refusal("watch", evidence))
-
-    def _told(self, model: Model | None) -> Refusal | None:
-        """Why another process withdrew what serves here."""
-        live, target = self.slot.live, self._target
-        if self._trial or not (model and live and target and same(live.version, target)):
-            return None
-        evidence = self._watch.withdrawn(model, target) if self._patience.over else ""
-        return Refusal("watch", evidence) if evidence else None
-
-    def _withdraw(self, refusal: Refusal) -> None:
-        """Go back from what serves to the release before it, or else to what serves elsewhere."""
-        found, self._evidence, self._heard = bool(self._evidence), None, None
-        bad, target = self.slot.live, self._target
-        serves = bad and target and same(bad.version, target)
-        if not (serves or (bad and bad.unfit)):
-            return
-        gone = self._transitions.withdraw(refusal)
-        if not gone and (found or not bad or not self._gave_way(bad, refusal)):
-            return
-        if target and serves:
-            self._rejected = Rejected(target, folder=None)
-            if found and not self._trial:
-                self._watch.note(target, refusal.message)
-
-    def _gave_way(self, bad: Release, refusal: Refusal) -> bool:
-        """Whether what serves elsewhere serves here now; there was no release to go back to."""
-        why = f"{bad} is withdrawn: {refusal.message}"
-        try:
-            if self._revival.from_registry(self._target, why):
-                self._transitions.gave_way(bad, refusal)
-                return True
-        except PASSING as error:
-            log.warning("%s is withdrawn, and serves on for now: %s", bad, error)
-        self._patience.fail()
-        return False
 
     def _bring(self, target: Version) -> None:
         try:

@@ -1,0 +1,91 @@
+"""Takes back what serves, where this process or another one found it worse than before."""
+
+import logging
+from typing import Any
+
+from bentos.promotion.pauses import Patience
+from bentos.promotion.rejected import same
+from bentos.promotion.release_store import PASSING
+from bentos.promotion.revival import Revival
+from bentos.promotion.transitions import Transitions
+from bentos.promotion.watch import Watch
+from bentos.refusal import Refusal
+from bentos.registry.client import Model, Version
+from bentos.serving.release import Release
+from bentos.serving.slot import Slot
+
+log = logging.getLogger(__name__)
+
+
+class Withdrawals:
+    """Of one slot. A challenger, which is `tried`, goes only where its process fails."""
+
+    def __init__(
+        self,
+        slot: Slot[Any, Any],
+        watch: Watch,
+        transitions: Transitions,
+        revival: Revival,
+        patience: Patience,
+        tried: bool,
+    ) -> None:
+        self._slot = slot
+        self._watch = watch
+        self._transitions = transitions
+        self._revival = revival
+        self._patience = patience
+        self._tried = tried
+        self._found: Refusal | None = None  # against what serves, here
+        self._heard: Refusal | None = None  # the same, of other processes
+
+    @property
+    def watched(self) -> bool:
+        """Whether what serves is held against what served before."""
+        return not self._tried and self._watch.ongoing
+
+    @property
+    def due(self) -> bool:
+        """Whether the last look found something against what serves."""
+        return bool(self._found or self._heard)
+
+    def look(self, model: Model | None, target: Version | None) -> None:
+        """See whether something speaks against what serves."""
+        self._found = self._watch.against(compared=self.watched)
+        self._heard = self._told(model, target)
+
+    def carry_out(self, target: Version | None) -> bool:
+        """Go back to the release before, or else to what serves elsewhere.
+
+        Returns whether it was the target that went.
+        """
+        found, heard = self._found, self._heard
+        self._found = self._heard = None
+        bad, refusal = self._slot.live, found or heard
+        serves = bool(bad and target and same(bad.version, target))
+        if not (bad and refusal) or not (serves or bad.unfit):
+            return False
+        gone = self._transitions.withdraw(refusal)
+        if not gone and (found or not self._gave_way(bad, target, refusal)):
+            return False
+        if target and serves and found and not self._tried:
+            self._watch.note(target, refusal.message)
+        return serves
+
+    def _told(self, model: Model | None, target: Version | None) -> Refusal | None:
+        """Why another process withdrew what serves here."""
+        live = self._slot.live
+        if self._tried or not (model and live and target and same(live.version, target)):
+            return None
+        evidence = self._watch.withdrawn(model, target) if self._patience.over else ""
+        return Refusal("watch", evidence) if evidence else None
+
+    def _gave_way(self, bad: Release, target: Version | None, refusal: Refusal) -> bool:
+        """Whether what serves elsewhere serves here now; there was no release to go back to."""
+        try:
+            if self._revival.from_registry(target, f"{bad} is withdrawn: {refusal.message}"):
+                self._transitions.gave_way(bad, refusal)
+                return True
+        except PASSING as error:
+            log.warning("%s is withdrawn, and serves on for now: %s", bad, error)
+        self._patience.fail()
+        return False
