@@ -21,6 +21,7 @@ MOST_LINES = 200_000  # read at once
 STARTING = 0x41534345  # the lock under which the tables are made
 COLUMNS = "at, replica, channel, model, version, run_id, digest, what, who, why"
 SCHEMA = f"""
+SET statement_timeout = {1000 * ANSWER_SECONDS};
 SELECT pg_advisory_xact_lock({STARTING});
 CREATE TABLE IF NOT EXISTS ascenso_event (
     place text NOT NULL, line bigint NOT NULL, at text NOT NULL, replica text NOT NULL,
@@ -214,13 +215,14 @@ class Shared:
     def _connected(self) -> Any:
         import psycopg2
 
-        if self._connection is None or self._connection.closed:
+        if not self._lives():
+            self._drop()
+        if self._connection is None:
             try:
                 made = psycopg2.connect(
                     self._url,
                     connect_timeout=CONNECT_SECONDS,
                     application_name="ascenso",
-                    options=f"-c statement_timeout={ANSWER_SECONDS}s",
                     tcp_user_timeout=ANSWER_SECONDS * 1000,
                 )
             except psycopg2.ProgrammingError:
@@ -229,6 +231,19 @@ class Shared:
                 cursor.execute(SCHEMA)
             self._connection = made
         return self._connection
+
+    def _lives(self) -> bool:
+        """Whether the connection is still one: a server that began anew has forgotten it."""
+        import psycopg2
+
+        if self._connection is None:
+            return False
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except psycopg2.Error:
+            return False
+        return True
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -117,6 +117,9 @@ def test_lines_wait_while_the_database_is_away(
     finally:
         gate[0].open()
     assert [number for _, number in seen(away, "wind")] == list("123456")
+    gate[0].shut()  # and open again before anybody asks, as a server that begins anew
+    gate[0].open()
+    assert len(seen(away, "wind")) == 6
 
 
 def test_a_file_keeps_so_many_lines(
