@@ -1,8 +1,8 @@
 """Rows a second over a table, by `ascenso score` and over HTTP: `python -m benchmarks.score`.
 
 Needs `make up` running, whose promoted contugas-anomaly is used. Readings are made by the seed;
-Ray's start is counted. Over HTTP, a table goes in lists of as many rows as a call may have, and
-a part of it row by row; all of it is compared with what was scored.
+the start, with the version's admission, is counted. Over HTTP, a table goes in lists of as many
+rows as a call may have, and a part of it row by row; all of it is compared with what was scored.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ def main() -> None:
     table = Table("", "rows", "seconds", "rows/s", box=None)
     for name, count, seconds in (
         ("ascenso score", rows, whole),
-        ("  after the start of Ray and of its workers", rows, whole - start),
+        ("  after the start", rows, whole - start),
         (f"HTTP, {LISTED} rows a call", rows, listed),
         (f"HTTP, a row a call, {CONNECTIONS} connections", SINGLES, single),
     ):
