@@ -1,7 +1,7 @@
 """What releases get is counted in the background, by all workers of a machine together."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -31,8 +31,9 @@ def _shared_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Worker:
+def worker(tmp_path: Path) -> Iterator[Worker]:
     """One more worker of the same machine."""
+    workers: list[Drifts] = []
 
     def places(release: Release) -> Places:
         folder = tmp_path / "cache" / release.version.version
@@ -45,9 +46,12 @@ def worker(tmp_path: Path) -> Worker:
         given = DriftSettings.model_validate({"rows_a_second": 50_000, **settings})
         drifts = Drifts(lambda: [slot], places, tmp_path / "drift", given)
         drifts.look()
+        workers.append(drifts)
         return slot, drifts
 
-    return made
+    yield made
+    for drifts in workers:
+        drifts._counted.clear()  # called leaks at the end of the process
 
 
 def call(slot: Slot[Point, Sum], rows: int, shift: float = 0.0) -> None:

@@ -134,6 +134,7 @@ class Service:
         self._thread.join()
         self._loop.close()
         self.watcher.registry.http.close()
+        self.watcher.drifts._counted.clear()  # called leaks at the end of the process
 
 
 @contextmanager
