@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from bentos.admission import usual
 from bentos.admission.usual import leave_usual
 from bentos.drift.reference import BESIDE, FILE, Numbers, read
 from bentos.flavors.mlmodel import MLmodel
@@ -54,3 +55,11 @@ def test_what_the_training_wrote_counts_instead(tmp_path: Path) -> None:
     (folder / BESIDE).write_text("{}")
     leave_usual(MLmodel(folder), None, Schema((Column("x", "float64"),)), lambda x: x, tmp_path)
     assert not (tmp_path / FILE).exists()
+
+
+def test_a_slow_model_is_not_asked_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usual, "SECONDS", 0.0)
+    admitted(saved(tmp_path, 600), BY_SCHEMA)
+    assert not (tmp_path / "place" / FILE).exists()
