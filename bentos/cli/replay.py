@@ -24,7 +24,7 @@ from bentos.cli.promotion import find, registry, registry_option
 from bentos.refusal import Refusal
 from bentos.registry.client import CallFailed, NotInRegistry, Registry, RegistryUnavailable
 from bentos.registry.digests import signed
-from bentos.registry.runs import Runs
+from bentos.registry.runs import Info, Runs
 from bentos.registry.sources import FileMissing, StoreUnavailable
 from bentos.settings import settings
 from bentos.settings.spans import span
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bentos.serving.release import Release
 
 FOLDER = "replay"  # of the run's artifacts
+EXPERIMENT = "ascenso"  # of runs for versions that are of none, as MLflow 3 makes them
 
 
 class Since(click.ParamType[timedelta]):
@@ -113,7 +114,7 @@ def replay(
             )  # fmt: skip
         show(made.report)
         _log(opened, found, made)
-        outcome(msgspec.to_builtins(made.report))
+        outcome(msgspec.json.decode(msgspec.json.encode(made.report)))  # no infinities
 
 
 def _admitted(opened: Registry, version: Version, judging: ExitStack, tell: Tell) -> "Release":
@@ -180,19 +181,24 @@ def _log(opened: Registry, version: Version, made: "Replayed") -> None:
 
 
 def log(opened: Registry, version: Version, files: dict[str, bytes]) -> None:
-    """Store files with the run of a version, if it has one."""
-    if not version.run_id:
-        say(f"{version} is of no run: nothing is logged")
-        return
+    """Store files with the run of a version, or where it is of none, with a new one."""
     runs = Runs(opened.address)
     try:
         with closing(runs.http):
-            uri = runs.run(version.run_id).info.artifact_uri
+            run = _run(runs, version)
             for name, content in files.items():
-                runs.put(uri, name, content)
+                runs.put(run.artifact_uri, name, content)
     except (RegistryUnavailable, CallFailed, NotInRegistry) as error:
         raise Unreachable(f"The report is not logged: {error}") from error
-    say(f"Logged to the run {version.run_id}: {', '.join(files)}")
+    say(f"Logged to the run {run.run_id}: {', '.join(files)}")
+
+
+def _run(runs: Runs, version: Version) -> Info:
+    if version.run_id:
+        return runs.run(version.run_id).info
+    made = runs.create_run(runs.experiment(EXPERIMENT), str(version)).info
+    runs.set_status(made.run_id, "FINISHED")
+    return made
 
 
 @contextmanager

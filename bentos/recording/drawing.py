@@ -24,8 +24,8 @@ def replay(report: Report, numbers: Mapping[str, tuple[Array, Array]]) -> bytes:
     names = list(report.columns)[:MOST_COLUMNS]
     figure, axes = _figure(len(names))
     figure.suptitle(
-        f"{report.model} {report.version} against {report.against}: {report.differing} of "
-        f"{report.rows} rows differ ({report.share:.1%})",
+        f"{_short(report.model)} {report.version} against {report.against}\n"
+        f"{report.differing} of {report.rows} rows differ ({report.share:.1%})",
         fontsize=11,
     )
     for axis, name in zip(axes, names, strict=True):
@@ -45,7 +45,7 @@ def truth(days: Sequence[Day], model: str) -> bytes:
     metrics = sorted({name for day in days for name in day.metrics})
     dates = sorted({day.day for day in days})
     figure, axes = _figure(len(metrics))
-    figure.suptitle(f"{model}: answers held against the truth", fontsize=11)
+    figure.suptitle(f"{_short(model)}: answers held against the truth", fontsize=11)
     for axis, metric in zip(axes, metrics, strict=True):
         for version in sorted({day.version for day in days}, key=_by_number):
             own = [day for day in days if day.version == version and metric in day.metrics]
@@ -61,6 +61,10 @@ def truth(days: Sequence[Day], model: str) -> bytes:
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     return _png(figure)
+
+
+def _short(text: str, most: int = 30) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _by_number(version: str) -> tuple[int, str]:
@@ -82,7 +86,7 @@ def _confusion(axis: "Axes", column: Column) -> None:
     whole = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, whole, out=np.zeros_like(counts), where=whole > 0)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    short = [label if len(label) <= 14 else f"{label[:13]}…" for label in labels]
+    short = [_short(label, 14) for label in labels]
     axis.set_xticks(range(len(labels)), short, rotation=45, ha="right")
     axis.set_yticks(range(len(labels)), short)
     for (row, place), count in np.ndenumerate(counts):

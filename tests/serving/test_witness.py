@@ -1,4 +1,5 @@
 import asyncio
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,12 @@ async def test_a_batch_is_seen_once_with_the_calls_that_are_in_it(row_seconds: f
 async def test_a_swap_is_seen_with_the_batches_of_each_release() -> None:
     slot, seer = numbers_slot(), Seer()
     slot.witnesses.all.append(seer)
-    for version in "12":
-        slot.swap(release(version))
-        await slot.predict([1.0])
+    for version, times in (("1", 2.0), ("2", 3.0)):
+        slot.swap(release(version, partial(np.multiply, times)))
+        assert (await slot.predict([1.0])).answers == [times]
     await slot.predict([1.0], version="1")
     assert seer.versions == ["1", "2", "1"]
+    assert [seen.answers["twice"].tolist() for seen in seer.seen] == [[2.0], [3.0], [2.0]]
 
 
 async def test_a_witness_that_fails_fails_no_call(caplog: pytest.LogCaptureFixture) -> None:
