@@ -176,8 +176,8 @@ class Drifts:
         counted = self._of(release)
         if counted.share() or release.sample.found is None:
             release.sample.found = counted.merged.drift(counted.usual, counted.source)
-        if release is slot.live:
-            slot.observer.drifted(release, release.sample.found)
+            if release is slot.live:
+                slot.observer.drifted(release, release.sample.found)
 
     def _alone(self, release: Release, work: Callable[[], None]) -> None:
         """Do something for a release; one that cannot be counted troubles no other."""

@@ -6,7 +6,7 @@ be imported before that. The parent process imports the services too, but serves
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bentos.refusal import Reason, Refusal
-from bentos.serving.drift import ColumnDrift, Drift
+from bentos.serving.drift import Drift
 from bentos.serving.release import Release
 from bentos.web import plain
 
@@ -128,6 +128,8 @@ class Metrics:
     Of a model that is known from the start, refusals count from 0, so that the first is seen.
     """
 
+    _told: tuple[tuple[plain.Gauge, plain.Labels], ...] = ()  # of columns
+
     def __init__(self, model: str | None = None) -> None:
         for reason in get_args(Reason) if model else ():
             REFUSALS.labels(model, reason)
@@ -158,7 +160,7 @@ class Metrics:
 
     def vacated(self, channel: str, release: Release) -> None:
         """A release left its slot."""
-        forget_drift(release.version.name)
+        self._forget()
         LIVE.labels(release.version.name, channel, release.version.version).set(0)
 
     def refused(self, model: str, refusal: Refusal) -> None:
@@ -175,13 +177,17 @@ class Metrics:
 
     def drifted(self, release: Release, found: Drift) -> None:
         """What came to a release of late, beside what is usual, is known anew."""
-        model = release.version.name
-        forget_drift(model)
-        DRIFT_ROWS.set((model,), found.rows)
-        for side, columns in (("inputs", found.columns), ("outputs", found.outputs)):
-            worst = sorted(columns, key=lambda name: -(columns[name].psi or 0))[:DRIFT_COLUMNS]
-            for name in worst:
-                show_drift((model, side, name), columns[name])
+        self._forget()
+        told = list(drifts(release, found))
+        for gauge, labels, value in told:
+            gauge.set(labels, value)
+        self._told = tuple((gauge, labels) for gauge, labels, _ in told)
+
+    def _forget(self) -> None:
+        """Tell no more of columns, which may be those of another version."""
+        for gauge, labels in self._told:
+            gauge.drop(labels)
+        self._told = ()
 
     def weighed(self, models: Mapping[str, int]) -> None:
         """So much memory do the open models of this process take."""
@@ -195,20 +201,20 @@ class Metrics:
         share()
 
 
-def forget_drift(model: str) -> None:
-    """Tell no more of the columns of a model, which may be those of another version."""
-    for gauge in (DRIFT_PSI, DRIFT_SHARE, DRIFT_ROWS):
-        gauge.drop(model)
-
-
-def show_drift(labels: tuple[str, str, str], column: ColumnDrift) -> None:
-    """Tell of a column what is known."""
-    if column.psi is not None:
-        DRIFT_PSI.set(labels, column.psi)
-    for what in ("missing", "unknown", "outside"):
-        share = getattr(column, what)
-        if share is not None:
-            DRIFT_SHARE.set((*labels, what), share)
+def drifts(release: Release, found: Drift) -> Iterator[tuple[plain.Gauge, plain.Labels, float]]:
+    """The numbers of the columns that are shifted most."""
+    model = release.version.name
+    yield DRIFT_ROWS, (model,), found.rows
+    for side, columns in (("inputs", found.columns), ("outputs", found.outputs)):
+        worst = sorted(columns, key=lambda name: -(columns[name].psi or 0))[:DRIFT_COLUMNS]
+        for name in worst:
+            column, labels = columns[name], (model, side, name)
+            if column.psi is not None:
+                yield DRIFT_PSI, labels, column.psi
+            for what in ("missing", "unknown", "outside"):
+                share = getattr(column, what)
+                if share is not None:
+                    yield DRIFT_SHARE, (*labels, what), share
 
 
 def share() -> None:

@@ -71,9 +71,9 @@ class Gauge(Plain):
         """Hold another number."""
         self.values[labels] = [value]
 
-    def drop(self, first: str) -> None:
-        """Hold none any more whose first label is that."""
-        self.values = {labels: held for labels, held in self.values.items() if labels[0] != first}
+    def drop(self, labels: Labels) -> None:
+        """Hold none any more."""
+        self.values.pop(labels, None)
 
     def family(self, values: Mapping[Labels, Sequence[float]]) -> Metric:
         """Values as Prometheus has them."""
