@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from bentos.promotion.event import Event
 from bentos.refusal import Refusal
+from bentos.serving.drift import Bin, ColumnDrift, Drift
 from bentos.serving.trial import Trial
 from bentos.settings import ChallengerSettings, Settings
 from bentos.version import Version
@@ -311,3 +312,23 @@ def test_where_models_share_a_route_calls_are_those_that_reached_them(tmp_path: 
     counts = total(app.part.counts(HOUR, "quiet")["several/quiet"])
     assert (counts.rows, counts.batches) == (6, 3)
     assert sum(counts.times) == 3
+
+
+def test_distributions_lie_beside_the_usual_ones() -> None:
+    slot = small_slot()
+    assert slot.live
+    bins = (Bin("up to 1", 0.5, 0.1), Bin(BAD, 0.5, 0.9))
+    calm, shifted = ColumnDrift(0.01, 0.0), ColumnDrift(0.8, 0.25, outside=0.5, bins=bins)
+    slot.live.sample.found = Drift(1200, "training", {"y": calm, "x": shifted}, {"total": calm})
+    app = small_app(slot)
+    page = visited(app, "/console/models/adder").text
+    assert "1,200 rows beside the training" in page
+    assert page.index("<code>x</code> PSI 0.8") < page.index("<code>y</code> PSI 0.01")
+    assert "25 % missing, 50 % outside" in page
+    assert (page.count('class="expected"'), page.count('class="observed"')) == (2, 2)
+    assert 'height="60.0"' in page, "the largest share is as high as the picture"
+    assert "<img" not in page
+    (card,) = app.part.cards()
+    assert [(fact.value, fact.bad) for fact in card.facts if fact.name == "drift"] == [
+        ("0.80 (x)", True)
+    ]

@@ -3,11 +3,18 @@
 const main = document.querySelector("main[data-events]");
 let source = null;
 
+// Where a picture is wider than the screen, its latest part is shown.
+function showLatest() {
+  for (const wide of document.querySelectorAll(".scroll")) wide.scrollLeft = wide.scrollWidth;
+}
+showLatest();
+
 function show({data}) {
   const {parts, ids} = JSON.parse(data);
   const shown = [...main.querySelectorAll("[data-part]")].map((part) => part.id);
   if (ids.join() !== shown.join()) return location.reload();
   for (const [id, html] of Object.entries(parts)) document.getElementById(id).innerHTML = html;
+  if ("history" in parts) showLatest();
 }
 
 // A browser has few connections to one host: a page that nobody sees needs none.
