@@ -4,6 +4,7 @@ import base64
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -99,6 +100,13 @@ def test_a_challenger_gets_the_share_that_an_admin_says(stack: Stack, versions: 
         registry.delete_alias(MODEL, "challenger")
         registry.delete_tag(registry.version(MODEL, versions.new), "serving.traffic")
     wait_for(lambda: serves(f"{stack.api}/contugas", versions.old), 180)
+    wait_for(lambda: "challenger" not in slot(stack), 180)
+
+
+def slot(stack: Stack) -> dict[str, Any]:
+    """What the service says of the model."""
+    found: dict[str, Any] = httpx.get(f"{stack.api}/contugas/releases").json()["releases"][0]
+    return found
 
 
 def log_in(page: Page, stack: Stack) -> None:

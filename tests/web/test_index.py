@@ -10,9 +10,10 @@ from tests.stack import Stack, wait_for
 def test_the_front_page_links_to_what_answers(stack: Stack) -> None:
     page = httpx.get(stack.api, timeout=60)
     assert page.status_code == 200
-    assert "contugas-anomaly/" in page.text
-    links = re.findall(r'href="([^"]+)"', page.text)
-    assert {"contugas/docs", "contugas/redoc", "contugas/releases", "metrics"} <= set(links)
+    assert "contugas-anomaly" in page.text
+    links = set(re.findall(r'href="(?!http)(?:\./)?([^"]+)"', page.text))
+    assert {"contugas/docs", "contugas/redoc", "contugas/releases", "metrics"} <= links
+    assert "contugas/console/models/contugas-anomaly" in links
     for link in links:
         assert httpx.get(f"{stack.api}/{link}", timeout=60).status_code == 200, link
 
