@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGKILL, SIGTERM, signal
 from typing import Any, TypeAlias
 
 import httpx
@@ -82,6 +82,7 @@ def main() -> None:
     args = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("wrk is not installed: apt-get install wrk")
+    signal(SIGTERM, lambda *_: sys.exit("ended"))  # so that no server stays
     found: dict[str, dict[str, Figures]] = {}
     folder = Path(tempfile.mkdtemp(prefix="ascenso-compare-"))
     with (
@@ -223,9 +224,9 @@ def _running(command: list[str], log: Path, env: dict[str, str]) -> Iterator[Pro
     try:
         yield process
     finally:
-        for signal in (SIGTERM, SIGKILL):
+        for word in (SIGTERM, SIGKILL):
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal)
+                os.killpg(process.pid, word)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(10)
 

@@ -29,7 +29,7 @@ def paced(url: str, body: str, rate: float, seconds: float) -> Paced:
 async def _paced(url: str, body: str, rate: float, seconds: float) -> Paced:
     address = urlsplit(url)
     content = body.encode()
-    head = f"POST {address.path} HTTP/1.1\r\nhost: {address.netloc}\r\n"
+    head = f"POST {address.path or '/'} HTTP/1.1\r\nhost: {address.netloc}\r\n"
     request = f"{head}content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
     due: asyncio.Queue[float | None] = asyncio.Queue()
     taken, lost = list[float](), list[float]()

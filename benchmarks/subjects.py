@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from mlflow.models import infer_signature
+from pandas.api.types import is_numeric_dtype
 
 import mlflow
 from benchmarks.peers.loaded import load
@@ -67,9 +68,7 @@ def _subject(
     mlflow.artifacts.download_artifacts(f"models:/{name}/1", dst_path=place)
     values = rows.to_numpy().tolist()
     answers = np.asarray(load(kind, place)(values), dtype=np.float64).reshape(ASKED, -1)
-    columns = {
-        column: "text" if rows[column].dtype == object else "number" for column in rows.columns
-    }
+    columns = {name: "number" if is_numeric_dtype(rows[name]) else "text" for name in rows.columns}
     return Subject(kind, name, place, columns, values, answers.tolist(), tensor)
 
 
