@@ -183,10 +183,11 @@ class Notes:
             self._record(name, again=True)  # the model was made anew since
             model = self._registry.model(name)
         channel = note.channel if note.state == "live" else ""
-        self._writer.write(version, self._cleaner.living(model), note.state, note.reason, channel)
+        known = self._cleaner.living(model)
+        changed = self._writer.write(version, known, note.state, note.reason, channel)
         if note.state == "live":
             self._writer.point(model, number)
-        if note.state in ("live", "retired"):
+        if changed and note.state in ("live", "retired"):  # else another process is at it
             self._cleaner.due(name)  # for those that it leaves behind
 
     def _record(self, name: str, again: bool = False) -> None:

@@ -55,10 +55,10 @@ class TagWriter:
 
     def write(
         self, version: Version, known: Known, state: State, reason: str = "", channel: str = ""
-    ) -> None:
+    ) -> bool:
         """Bring the tags of a version, as it is now, to what the records say, or else to a state.
 
-        `channel` is the one that led to it; none: as it was.
+        `channel` is the one that led to it; none: as it was. Returns whether that changed any.
         """
         before = replace(version, tags=()) if is_foreign(version) else version
         said = [one for r in known.values() if (one := r.said.get(version.version))]
@@ -75,10 +75,11 @@ class TagWriter:
             WORDS_TAG: words(state, since, count, runs, reason),
             STATE_TAG: state,  # the last, for those who wait for it
         }
-        for key, value in tags.items():
-            if value[:TAG_LIMIT] != version.tag(key):
-                self._registry.set_tag(version, key, value)
+        changed = {k: value for k, value in tags.items() if value[:TAG_LIMIT] != version.tag(k)}
+        for key, value in changed.items():
+            self._registry.set_tag(version, key, value)
         self._remove(version, lambda key: key.startswith(OLD_RECORD_TAG))
+        return bool(changed)
 
     def remove(self, version: Version) -> None:
         """Remove what was written on another version than this one."""
