@@ -139,7 +139,7 @@ def kept() -> str:
     """Where recordings are kept. Raises Failed."""
     if uri := settings().recording.uri:
         return uri
-    raise Failed("recording.uri says no place: set it, or give --recordings")
+    raise Failed("recording.uri says no place: set ASCENSO_RECORDING__URI, or give --recordings")
 
 
 def show(report: "Report") -> None:
