@@ -32,6 +32,7 @@ def test_the_outcome_is_in_sight(promoted: Shelf, number: str, outcome: str) -> 
 
 
 def test_lists_show_which_version_serves(promoted: Shelf) -> None:
+    assert promoted.registry.model(promoted.name).alias("live") == "1"
     with browsing() as page:
         version = VersionPage(page, promoted.registry.uri, promoted.name, "1")
         assert version.shows("@ live")
