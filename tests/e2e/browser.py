@@ -35,28 +35,33 @@ def browsing() -> Iterator[Page]:
         browser.close()
 
 
+def visit(page: Page, address: str, heading: str) -> None:
+    """Open a page of MLflow, and close the assistant in front of it."""
+    page.goto(address)
+    found = page.get_by_role("main").get_by_role("heading", name=heading)
+    expect(found).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("button", name="Close").click()
+
+
+def in_sight(page: Page, text: str) -> bool:
+    """Whether the page holds a text where a person sees it without scrolling anything."""
+    found = page.get_by_role("main").get_by_text(text).first
+    expect(found).to_be_visible(timeout=PATIENCE)
+    return bool(found.evaluate(IN_SIGHT))
+
+
 class VersionPage:
     """One version. What promotes returns the time of the click, on the monotonic clock."""
 
     def __init__(self, page: Page, mlflow: str, model: str, version: str) -> None:
         self.page = page
         self.main = page.get_by_role("main")
-        page.goto(f"{mlflow}/#/models/{model}/versions/{version}")
-        expect(self.main.get_by_role("heading", name=f"Version {version}")).to_be_visible(
-            timeout=PATIENCE
-        )
-        page.get_by_role("button", name="Close").click()  # the assistant, in front of the page
+        visit(page, f"{mlflow}/#/models/{model}/versions/{version}", f"Version {version}")
 
     def show_stages(self) -> None:
         """The new registry UI knows only aliases."""
         self.main.get_by_role("switch", name="New model registry UI").click()
         self._dialog_button("Disable")
-
-    def shows(self, text: str) -> bool:
-        """Whether the page holds a text where a person sees it without scrolling anything."""
-        found = self.main.get_by_text(text).first
-        expect(found).to_be_visible(timeout=PATIENCE)
-        return bool(found.evaluate(IN_SIGHT))
 
     def move_to(self, stage: str) -> float:
         """Move the version, "transition existing versions" unticked as it comes."""

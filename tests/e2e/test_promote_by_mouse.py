@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tests.e2e.browser import VersionPage, browsing
+from tests.e2e.browser import VersionPage, browsing, in_sight
 from tests.e2e.caller import Caller, allowed
 from tests.e2e.conftest import Tell
 from tests.e2e.service import MODEL, Service
@@ -23,7 +23,7 @@ def test_by_stage(stack: Stack, versions: Versions, tell: Tell) -> None:
         caller.wait_for(versions.new)
         wait_for(lambda: versions.tags(versions.new).get("serving.state") == "live", 120)
         page.reload()
-        assert version.shows("live since")
+        assert in_sight(page, "live since")
         if path := os.environ.get("README_SCREENSHOT"):
             page.screenshot(path=Path(path))
     check(caller, versions.new, clicked, tell)
