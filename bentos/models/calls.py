@@ -12,6 +12,7 @@ from bentos.serving.slot import Slot
 from bentos.serving.table import Table
 from bentos.tensors import BadInput, Batch, Schema
 from bentos.tensors.schema import PROBABILITIES
+from bentos.version import Version
 from bentos.web.errors import HTTPError, NotReady, clip
 from bentos.web.following import NOT_KNOWN
 from bentos.web.hot import predict, unfit
@@ -51,9 +52,13 @@ class Codecs(Generic[C]):
     def __init__(self, make: Callable[[Release, Schema, int], C]) -> None:
         self._make = make
         self._kept: LRUCache[tuple[str, str], tuple[Schema, C]] = LRUCache(KEPT)
+        self._last: tuple[Version, Schema, C] | None = None
 
     def of(self, slot: Slot[Row, Row], release: Release) -> C:
         """The one for the schema of a release."""
+        last = self._last
+        if last and last[0] is release.version and last[1] is release.schema:
+            return last[2]
         if release.schema is None:
             raise TypeError(f"{release} has no schema")
         key = release.version.name, release.version.version
@@ -62,6 +67,7 @@ class Codecs(Generic[C]):
             most = slot.limits.rows_per_call
             kept = release.schema, self._make(release, release.schema, most)
             self._kept[key] = kept
+        self._last = release.version, kept[0], kept[1]
         return kept[1]
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
@@ -18,10 +19,12 @@ from bentos.serving.slot import Slot
 from bentos.tensors import BadInput, Batch
 from bentos.web.body import Decoder, decode_query, read, read_json
 from bentos.web.errors import HTTPError, NotReady, Problem, UnprocessableBody, clip
-from bentos.web.hot import MISMATCH, Door, Header, headers_of, late, unfit
+from bentos.web.hot import MISMATCH, Door, headers_of, late, unfit
+from bentos.web.whole import Header
 
 END = "/predict"
 PATH = re.compile(r"/([^/]+)/predict")
+PATHS, LONG = 4096, 256  # so many paths are remembered, if they are no longer than that
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,13 +142,18 @@ class Doors(Generic[D]):
     ) -> None:
         self._rack = rack
         self._path = path
+        self._named = lru_cache(PATHS)(self._name)
         self._make = make
         self._made: dict[str, tuple[Slot[Row, Row], D]] = {}
 
     def __call__(self, path: str) -> D | None:
         """The door that a path leads to, if its model is promoted."""
+        name = (self._named if len(path) < LONG else self._name)(path)
+        return None if name is None else self.of(name or self._rack.alone)
+
+    def _name(self, path: str) -> str | None:
         found = self._path.fullmatch(path)
-        return self.of(found[1] or self._rack.alone) if found else None
+        return (found[1] or "") if found else None
 
     def of(self, name: str) -> D | None:
         """The door of a model, if it is promoted."""

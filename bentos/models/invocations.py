@@ -23,7 +23,8 @@ from bentos.tensors import Batch
 from bentos.web.body import read
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint
 from bentos.web.errors import JSON, HTTPError, NotReady, Rendered, UnprocessableBody
-from bentos.web.hot import MISMATCH, Door, Header, headers_of, late
+from bentos.web.hot import MISMATCH, Door, headers_of, late
+from bentos.web.whole import Header
 
 MLFLOW = "3.17.2"  # whose scoring server this one is like
 PATH = re.compile(r"(?:/([^/]+))?/invocations")

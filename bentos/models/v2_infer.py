@@ -14,7 +14,8 @@ from bentos.web.auth.guard import inside
 from bentos.web.body import read
 from bentos.web.errors import HTTPError, Problem, Rendered, UnprocessableBody
 from bentos.web.headers import first
-from bentos.web.hot import Door, Header, headers_of, late, unfit
+from bentos.web.hot import Door, headers_of, late, unfit
+from bentos.web.whole import Header
 
 PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 LENGTH = b"inference-header-content-length"

@@ -24,7 +24,8 @@ from bentos.tensors import BadInput
 Run = Callable[[Release, Sequence[Row]], Sequence[Answer]]
 Join: TypeAlias = Callable[[Sequence[Sequence[Any]]], Sequence[Any]]
 
-INLINE_SECONDS = 0.0005  # below this a hop to a thread and back costs more than it frees
+INLINE_SECONDS = 0.001  # below this a hop to a thread and back costs more than it frees
+OTHERS = 8  # a batch may take so many times longer while others have its core or interpreter
 PIECE_SECONDS = 0.1  # that the rows of one large call may take in a batch, beside others
 SWEEP_SECONDS = 0.1
 
@@ -84,6 +85,7 @@ class Batcher(Generic[Row, Answer]):
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
         self._pace = Pace()
+        self._hold = Pace()  # for how long a batch would hold the loop
         self._ear = Ear(witnesses)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
 
@@ -107,7 +109,7 @@ class Batcher(Generic[Row, Answer]):
         if self._busy:
             self._admit(release, len(rows), until)
         loop = asyncio.get_running_loop()
-        call = Call[Row, Answer](rows, loop.create_future(), until, CALL_ID.get())
+        call: Call[Row, Answer] = Call(rows, loop.create_future(), until, CALL_ID.get())
         self._waiting.add(call)
         if not self._busy:
             self._busy = True
@@ -167,7 +169,7 @@ class Batcher(Generic[Row, Answer]):
 
     def _is_quick(self, release: Release, parts: _Parts[Row, Answer]) -> bool:
         rows = sum(len(part.rows) for part in parts)
-        return self._pace.at_most(release, rows) < self._inline_seconds
+        return self._hold.at_most(release, rows) < self._inline_seconds
 
     def _resume(
         self, release: Release, parts: _Parts[Row, Answer], outcomes: list[_Outcome[Answer]]
@@ -224,12 +226,15 @@ class Batcher(Generic[Row, Answer]):
         self, release: Release, rows: Sequence[Row], parts: _Parts[Row, Answer]
     ) -> Sequence[Answer]:
         hearing = self._ear.at(release)
-        started = self._clock()
+        started, worked = self._clock(), time.thread_time()
         answers = self._run(hearing, rows)
+        worked = time.thread_time() - worked
         seconds = self._clock() - started
         if len(answers) != len(rows):
             raise RuntimeError(f"{release} gave {len(answers)} answers to {len(rows)} rows")
         self._pace.note(release, len(rows), seconds)
+        alone = seconds if release.process else max(worked, seconds / OTHERS)
+        self._hold.note(release, len(rows), alone)
         release.record.answered(sum(part.ends for part in parts), seconds)
         release.sample.add(rows, answers)
         self._observer.batched(release, len(rows), seconds)

@@ -38,6 +38,8 @@ class Pace:
     def at_least(self, release: Release, rows: int) -> float:
         """Seconds; of a size that never ran by the next smaller one."""
         known, size = self._of(release), rows.bit_length()
+        if size in known:
+            return known[size]
         sizes = sorted(known)
         return known[sizes[bisect(sizes, size) - 1]]
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from starlette.types import Scope
 
 VERSION_HEADER = "x-model-version"
+BY_NAME = "ascenso.headers"  # in the scope of a request, which is asked for several of them
 # ASCII that can be seen, without `%`: so that it begins an escape and nothing else.
 _PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
@@ -20,10 +21,12 @@ def allowed(script: str) -> str:
 
 def first(scope: Scope, name: bytes) -> bytes:
     """The first header of a request that has this name, in small letters; or nothing."""
-    for found, value in scope["headers"]:
-        if found == name:
-            return bytes(value)
-    return b""
+    headers = scope["headers"]
+    known = scope.get(BY_NAME)
+    if known is None or known[0] is not headers:
+        known = scope[BY_NAME] = headers, dict(reversed(headers))
+    value: bytes = known[1].get(name, b"")
+    return value
 
 
 @lru_cache(1024)

@@ -23,6 +23,7 @@ class Hosts:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = {name.lower() for name in names}
+        self._fits = lru_cache(256)(self._is_known)
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """`app`, closed to calls to another name."""
@@ -46,21 +47,26 @@ class Hosts:
         server = scope.get("server")
         if ANY in self._names or not server or not _only_loopback(*server):
             return
-        name = _name(first(scope, b"host").decode("latin-1"))
-        if name and name not in self._names and not _is_local(name):
+        host = first(scope, b"host")
+        if not self._fits(host):
+            name = clip(_name(host))
             raise HTTPError(
-                403, f"Nobody here is called {clip(name)!r}: list it in services.hosts, if it is"
+                403, f"Nobody here is called {name!r}: list it in services.hosts, if it is"
             )
 
+    def _is_known(self, host: bytes) -> bool:
+        name = _name(host)
+        return not name or name in self._names or _is_local(name)
 
-def _name(host: str) -> str:
+
+def _name(header: bytes) -> str:
     """The name of a header Host, without its port."""
+    host = header.decode("latin-1")
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0].rstrip(".").lower()
 
 
-@lru_cache(256)
 def _is_local(name: str) -> bool:
     return name == LOCAL or name.endswith(f".{LOCAL}") or _address(name) is not None
 

@@ -34,8 +34,8 @@ from bentos.web.errors import (
 from bentos.web.headers import VERSION_HEADER, spelled
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS
 from bentos.web.request_ids import place
+from bentos.web.whole import Header, send_whole
 
-Header = tuple[bytes, bytes]
 MISMATCH = "schema_mismatch"  # the type of a problem with columns, shapes or params
 
 
@@ -66,8 +66,7 @@ class Door:
             status, headers, body = await self.counted(scope, receive)
         except ClientDisconnect:
             return
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send_whole(send, status, headers, body)
 
     async def counted(self, scope: Scope, receive: Receive) -> tuple[int, list[Header], bytes]:
         """As `answer`, with errors as answers, too. Raises Starlette's ClientDisconnect."""

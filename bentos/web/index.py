@@ -1,6 +1,6 @@
 """The stack's own routes: all services on one page, in one report, in one set of metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -32,6 +32,7 @@ class Index:
             )
         self.apps = apps
         self._named = {app.name: app for app in apps}
+        self._mounted = {app.name: _mounted(app) for app in apps}
         hook = hooks.endpoint(lambda: apps[0].following.watcher, gate.deliveries)
         parts = [app.part for app in apps]
         for part in parts:
@@ -60,14 +61,17 @@ class Index:
         name, slash, below = path[1:].partition("/")
         app = self._named.get(name)
         short = app.short(slash + below) if app else None
-        if short is None:
-            return None
-        root = f"/{name}"
-
-        async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
-            await short({**scope, "root_path": root}, receive, send)
-
-        return mounted
+        return self._mounted[name] if short else None
 
     async def _releases(self, request: Request) -> Response:
         return to_json([app.report() for app in self.apps])
+
+
+def _mounted(app: App) -> ASGIApp:
+    """`app` under its name."""
+    root = f"/{app.name}"
+
+    def mounted(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return app({**scope, "root_path": root}, receive, send)
+
+    return mounted

@@ -24,3 +24,5 @@ def log_as_json() -> None:
     logger.handlers = [handler]
     logger.setLevel(os.environ.get(LEVEL, "INFO").upper())
     logger.propagate = False
+    # Nobody wrote uvicorn's lines of each call, which were made all the same.
+    logging.getLogger("uvicorn.access").propagate = False

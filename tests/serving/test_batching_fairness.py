@@ -210,12 +210,19 @@ async def test_one_row_is_taken_where_a_large_call_would_be_too_late(tally: Tall
     await asyncio.gather(*waiting)
 
 
-async def test_a_batch_runs_in_the_loop_if_so_many_rows_are_quick(tally: Tally) -> None:
-    one = timed(Live(release(row_seconds=0.0001)), tally, Clock(a_row=0.0001))
+@pytest.mark.parametrize(
+    ("a_row", "again"),
+    [(0.0005, False), (0.0001, True)],
+    ids=["as slow as was told", "only waited for its turn"],
+)
+async def test_a_batch_runs_in_the_loop_if_so_many_rows_are_quick(
+    tally: Tally, a_row: float, again: bool
+) -> None:
+    one = timed(Live(release(row_seconds=0.0001)), tally, Clock(a_row=a_row))
     for rows in (1, 3, 64, 1, 64, 3):
         await one.submit(LARGE[:rows])
     inside = [thread == get_ident() for thread in tally.threads]
-    assert inside == [True, True, False, True, False, True]
+    assert inside == [True, True, False, True, again, True]
 
 
 async def test_a_large_batch_that_turned_out_quick_stays_in_the_loop(tally: Tally) -> None:

@@ -8,6 +8,8 @@ a token holds as long as its user does, with the same password; a demoted user's
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,6 +24,8 @@ from bentos.web.endpoint import Access, Answer, Endpoint
 from bentos.web.errors import Failure, HTTPError, Refused
 from bentos.web.metrics import REQUESTS
 
+PLACES, LONG = 1024, 256  # so many paths' rules are remembered, if they are no longer than that
+
 
 class Forbidden(HTTPError):
     """A good token, but not of an admin."""
@@ -29,6 +33,15 @@ class Forbidden(HTTPError):
     def __init__(self, detail: str) -> None:
         challenge = f'Bearer error="insufficient_scope", scope="{ADMIN}"'
         super().__init__(403, detail, {"www-authenticate": challenge})
+
+
+class _Rules(NamedTuple):
+    """What holds at a method and path."""
+
+    writes: bool
+    signed: bool  # a caller must say who he is
+    own_pages: bool  # closed to pages of other origins
+    limited: bool
 
 
 class Guard:
@@ -48,6 +61,7 @@ class Guard:
         self._open = [*self._free, *security.open.get(service, []), *session.OPEN]
         limit = security.rate_limit
         self._limit = rate(limit, "security.rate_limit") if limit else None
+        self._ruled = lru_cache(PLACES)(self._rules)
         logins = [login.endpoint(self._log_in)] if self.guarded else []
         self.endpoints = [*map(self._seen, endpoints), *logins]
 
@@ -94,20 +108,29 @@ class Guard:
             return
         self._gate.hosts.check(scope)
         path, method = inside(scope), scope["method"]
-        writes = (method, path) in self._writes
-        if writes or path in (login.PATH, session.LOGIN):
+        rules = (self._ruled if len(path) < LONG else self._rules)(method, path)
+        if rules.own_pages:
             self._gate.origins.check(scope)
         caller = None
-        signed = (method, path) in self._signed
-        if signed or (self.guarded and not _matches(path, self._open)):
+        if rules.signed:
             scope["user"] = caller = self._caller(scope)
-            if writes and not caller.admin:
+            if rules.writes and not caller.admin:
                 raise Forbidden(
                     f"{method} {path} needs the scope {ADMIN}, which {caller.username} has not"
                 )
-        if self._limit and not _matches(path, self._free):
+        if rules.limited and self._limit:
             who = ("Calls of", caller.username) if caller else ("Calls from", address(scope))
             await self._gate.throttle.hit(self._limit, *who)
+
+    def _rules(self, method: str, path: str) -> _Rules:
+        writes = (method, path) in self._writes
+        signed = (method, path) in self._signed
+        return _Rules(
+            writes,
+            signed or (self.guarded and not _matches(path, self._open)),
+            writes or path in (login.PATH, session.LOGIN),
+            self._limit is not None and not _matches(path, self._free),
+        )
 
     def _caller(self, scope: Scope) -> Caller:
         try:
