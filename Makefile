@@ -57,7 +57,7 @@ lock: $(STAMP)  ## Write the locks from pyproject.toml: make lock ARGS=--upgrade
 	rm -f requirements.serving.lock requirements.stack.lock  # their own torch, without +cpu, would be preferred, with CUDA
 	for set in serving stack; do \
 	  $(UV) pip compile pyproject.toml --constraint requirements.lock --python-version 3.11 \
-	    --extra grpc --extra ledger $$([ $$set = stack ] && echo --extra train) --generate-hashes --no-emit-package torch \
+	    --extra grpc --extra ledger --extra tracing $$([ $$set = stack ] && echo --extra train) --generate-hashes --no-emit-package torch \
 	    --no-emit-find-links --no-header --no-annotate -q -o requirements.$$set.lock && \
 	  sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml >> requirements.$$set.lock || exit; done
 

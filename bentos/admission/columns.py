@@ -35,6 +35,7 @@ from bentos.refusal import Refusal
 from bentos.serving.release import Probabilities
 from bentos.settings import Rules
 from bentos.tensors import Batch
+from bentos.tracing.steps import step
 
 
 def admit_by_schema(case: Case, settings: Rules, place: Path) -> Admitted:
@@ -44,18 +45,20 @@ def admit_by_schema(case: Case, settings: Rules, place: Path) -> Admitted:
     """
     version, folder = case.version, case.folder
     mlmodel = MLmodel(folder)
-    if settings.pickles == "refuse" and not case.house:
-        mlmodel.refuse_pickles()
-    if version.digest:  # as training signed it, whatever lies in the store now
-        check_digests(version, folder)
-    files = check_files(version, folder)
+    with step("verify"):
+        if settings.pickles == "refuse" and not case.house:
+            mlmodel.refuse_pickles()
+        if version.digest:  # as training signed it, whatever lies in the store now
+            check_digests(version, folder)
+        files = check_files(version, folder)
     memory = MemoryBudget(settings.memory_mb)
     tried = _tried(case, mlmodel, settings, place)
     schema, samples, made = tried.asked.schema, tried.asked.samples, tried.made
-    seconds = warm_up(made.predict, samples, samples.rows(0, 1))
-    check_latency(seconds, settings)
-    answers = check_answers(version, schema, made.predict, samples)
-    memory.check()
+    with step("trial"):
+        seconds = warm_up(made.predict, samples, samples.rows(0, 1))
+        check_latency(seconds, settings)
+        answers = check_answers(version, schema, made.predict, samples)
+        memory.check()
     return Admitted(
         case.key, PYFUNC if case.house else mlmodel.flavor, made.runs,
         "; ".join(filter(None, (tried.note, made.note))), seconds, metadata=mlmodel.metadata,
@@ -88,7 +91,8 @@ def _read(case: Case, mlmodel: MLmodel, settings: Rules, place: Path) -> Tried:
     if case.environment:
         with elsewhere(case.environment, case.folder, settings) as there:
             return serve(there, case.environment, mlmodel, settings, place)
-    opened = open_model(mlmodel)
+    with step("load"):
+        opened = open_model(mlmodel)
     samples, made_up = _samples(mlmodel, opened, settings)
     shares = Probabilities(*shares_of(opened, samples))
     asked = Asked(opened.schema, samples, opened.predict, shares, made_up)
@@ -97,6 +101,7 @@ def _read(case: Case, mlmodel: MLmodel, settings: Rules, place: Path) -> Tried:
     return Tried(asked, made, opened.note)
 
 
+@step("checks")
 def _samples(mlmodel: MLmodel, opened: Opened, settings: Rules) -> tuple[Batch, bool]:
     """Rows that the model answers, quickly enough, and whether they are made up."""
     samples, made_up = samples_of(mlmodel, opened)
@@ -110,6 +115,7 @@ def _samples(mlmodel: MLmodel, opened: Opened, settings: Rules) -> tuple[Batch, 
     return samples, made_up
 
 
+@step("compile")
 def _made(mlmodel: MLmodel, opened: Opened, asked: Asked, settings: Rules, place: Path) -> Made:
     """What answers, and is left at the place: by a graph that is proved, or else natively."""
     name, note = type(opened.model).__name__, "admission.compile is off"

@@ -22,6 +22,7 @@ from bentos.flavors.loading import Loaded, Predictor
 from bentos.flavors.natives import Predict
 from bentos.flavors.networks import of_graph
 from bentos.tensors import Batch, Column, Schema
+from bentos.tracing.steps import step
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -57,6 +58,7 @@ class Graph:
         return self._answers(Batch({"": rows}))[ANSWER]
 
 
+@step("compile")
 def compile_rows(loaded: Loaded, samples: Samples, path: Path, deadline: float) -> Made:
     """A predictor in ONNX Runtime that gives the model's own answers, and is left at `path`.
 

@@ -29,6 +29,7 @@ from bentos.refusal import Refusal
 from bentos.registry.client import DIGEST_TAG, Version
 from bentos.serving.release import Contract, Runs
 from bentos.settings import Rules
+from bentos.tracing.steps import step
 
 T = TypeVar("T")
 
@@ -40,24 +41,26 @@ def admit(case: Case, settings: Rules, place: Path) -> Admitted:
     """
     version, folder, contract = case.version, case.folder, case.contract
     mlmodel = MLmodel(folder)
-    if version.name not in settings.allow_code:
-        mlmodel.refuse_code()
-    mlmodel.refuse_pickles()
-    mlmodel.refuse_unknown()
     warnings: list[str] = []
-    manifest = _signed(lambda: check_digests(version, folder), settings, warnings)
-    if manifest:
-        check_libraries(manifest.libraries, settings.libraries)
-    _signed(lambda: check_signature(mlmodel, contract), settings, warnings)
-    samples = _signed(lambda: _read_samples(folder), settings, warnings)
+    with step("verify"):
+        if version.name not in settings.allow_code:
+            mlmodel.refuse_code()
+        mlmodel.refuse_pickles()
+        mlmodel.refuse_unknown()
+        manifest = _signed(lambda: check_digests(version, folder), settings, warnings)
+        if manifest:
+            check_libraries(manifest.libraries, settings.libraries)
+        _signed(lambda: check_signature(mlmodel, contract), settings, warnings)
+        samples = _signed(lambda: _read_samples(folder), settings, warnings)
     shape = mlmodel.row_shape or (len(contract.inputs or ()),)
     batch = samples.batch() if samples else np.zeros((1, *map(abs, shape)))
     memory = MemoryBudget(settings.memory_mb)
     predict, runs, note = _predictor(mlmodel, samples, settings, place)
     leave_bands(mlmodel, place)
-    seconds = _warm_up(predict, batch)
-    memory.check()
-    check_latency(seconds, settings)
+    with step("trial"):
+        seconds = _warm_up(predict, batch)
+        memory.check()
+        check_latency(seconds, settings)
     return Admitted(
         case.key, mlmodel.flavor, runs, note, seconds, warnings=tuple(warnings),
         row=batch[0].tolist(), row_shape=shape, metadata=mlmodel.metadata,
@@ -138,6 +141,7 @@ def check_signature(mlmodel: MLmodel, contract: Contract) -> None:
             )
 
 
+@step("checks")
 def check_samples(predict: Predictor, samples: Samples) -> None:
     """The version answers its samples as it did at training, within their tolerance."""
     expected = samples.expected()
@@ -168,7 +172,8 @@ def _predictor(
     mlmodel: MLmodel, samples: Samples | None, settings: Rules, place: Path
 ) -> tuple[Predictor, Runs, str]:
     """What answers, and is left at the place: compiled or native; and why."""
-    loaded = load(mlmodel)
+    with step("load"):
+        loaded = load(mlmodel)
     if samples is None:
         note = "without samples it is not compiled"
     else:

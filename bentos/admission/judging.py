@@ -16,6 +16,7 @@ from bentos.admission.verdict import Admitted, Case, Refused, Verdict, digests, 
 from bentos.refusal import OF_MEMORY, Refusal, lacked_memory
 from bentos.serving.failures import REASONS, Failing
 from bentos.settings import ProcessSettings
+from bentos.tracing.steps import step
 
 
 def judge(case: Case) -> Verdict:
@@ -50,10 +51,12 @@ def _admitted(case: Case, place: Path) -> Admitted:
     kind = admit_by_schema if case.contract.by_schema else admit
     admitted = kind(case, settings, place)
     processes = ProcessSettings.model_validate_json(case.processes)
-    release, grown = grown_by(lambda: open_release(case.version, admitted, place, processes))
+    with step("open"):
+        release, grown = grown_by(lambda: open_release(case.version, admitted, place, processes))
     if release.process:
         grown += release.process.memory
-    warnings = (*admitted.warnings, *check_replay(release, case, settings))
+    with step("replay"):
+        warnings = (*admitted.warnings, *check_replay(release, case, settings))
     memory = max(grown, weight(place, admitted.runs, admitted.flavor))
     seconds = time.perf_counter() - started
     return structs.replace(

@@ -14,6 +14,7 @@ from bentos.admission.server import ASKING, INTERNAL, WAITS, Ended
 from bentos.admission.verdict import Admitted, Case, Refused, Verdict, read, write
 from bentos.refusal import Reason
 from bentos.registry.sources import StoreUnavailable
+from bentos.tracing import took
 
 IDLE_SECONDS = 600.0
 TRIES = 3  # a server that ends, as an idle one does, may still take one, and fail the next
@@ -57,6 +58,7 @@ class Office:
         A process that hangs or crashes is a refusal. Raises StoreUnavailable for what passes.
         """
         ended = next(filter(None, (self._ask(case) for _ in range(TRIES))), None)
+        took(ended.steps if ended else ())
         if ended is None or self._closed:
             raise StoreUnavailable("the process that judges versions was ended")
         if ended.how == "trouble":

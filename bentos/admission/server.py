@@ -28,6 +28,7 @@ from bentos.admission.verdict import Case
 from bentos.flavors.loading import preload
 from bentos.process import settle
 from bentos.settings import Rules
+from bentos.tracing.steps import Step, collecting
 
 ASKING = 256  # bytes, in which the office says what to import; a socket comes with them
 WAITS = 5  # times the deadline, which counts the processor's time, may pass on a busy machine
@@ -38,11 +39,13 @@ INTERNAL = 70  # the exit status after an error of our own; EX_SOFTWARE of sysex
 class Ended(msgspec.Struct, frozen=True):
     """How a process ended that should have left a verdict, and did if `how` is `judged`.
 
-    `detail` is what was in the way, or the name of the signal that a crash came with.
+    `detail` is what was in the way, or the name of the signal that a crash came with; `steps` are
+    those of the judging.
     """
 
     how: Literal["judged", "trouble", "deadline", "crash"]
     detail: str = ""
+    steps: tuple[Step, ...] = ()
 
 
 def main() -> None:
@@ -117,8 +120,9 @@ def _judge(case: Case, rules: Rules, says: int) -> NoReturn:
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     signal.setitimer(signal.ITIMER_PROF, rules.deadline_seconds)
     try:
-        judge(case)
-        ended = Ended("judged")
+        with collecting() as steps:
+            judge(case)
+        ended = Ended("judged", steps=tuple(steps))
     except OSError as error:
         ended = Ended("trouble", f"what its admission left cannot be written: {error}")
     except Exception:  # it would be the same the next time, and must not go on in `main`

@@ -16,6 +16,7 @@ from _bentoml_sdk import Service
 from anyio.to_thread import run_sync
 from starlette.types import ASGIApp
 
+from bentos import tracing
 from bentos.bento.front import fronted
 from bentos.bento.native import Native
 from bentos.process import collect_between, notice_the_end, switch_quickly, tidy
@@ -25,6 +26,7 @@ from bentos.web.app import Site
 from bentos.web.console.traffic import Traffic
 from bentos.web.logs import log_as_json
 from bentos.web.metrics import RECORDED, RECORDING_LOST, Metrics, share
+from bentos.web.traced import Traced
 
 if TYPE_CHECKING:
     from bentos.recording.recorder import Recorder
@@ -50,9 +52,11 @@ class Built(Service[Any]):  # type: ignore[misc]
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """What BentoML calls in each worker."""
+        tracing.begin(settings().tracing, self.name)  # before batchers are made
         self.inner.site = site = self.build()
         self.mount_asgi_app(site)
-        return fronted(site, super().to_asgi(is_main))
+        app, tracer = fronted(site, super().to_asgi(is_main)), tracing.tracer()
+        return Traced(site, app, tracer) if tracer else app
 
     def build(self) -> Site:
         """What is served, by the settings of this process.
@@ -62,6 +66,7 @@ class Built(Service[Any]):  # type: ignore[misc]
         try:
             found = settings()
             found.check_recording()
+            tracing.check(found.tracing)
             site: Site = self.inner.build(found)
             for app in site.apps:
                 app.guard.check()
@@ -156,6 +161,7 @@ class Served:
             await run_sync(self._recorder.stop)
         share()
         self._traffic.stop()
+        await run_sync(tracing.end)
         for app in self.site.apps:
             for feed in app.following.feeds:
                 feed.stop()

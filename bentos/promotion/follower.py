@@ -6,6 +6,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any
 
+from bentos import tracing
 from bentos.promotion.channel import BY_ALIAS, Promotions, cause, lack, resolve
 from bentos.promotion.pauses import Patience, longest
 from bentos.promotion.rejected import Rejected, same
@@ -123,7 +124,9 @@ class Follower:
             if self._withdrawals.due and self._withdrawals.carry_out(target) and target:
                 self._rejected = Rejected(target, folder=None)
             if target and self._wanted(target):
-                self._bring(target)
+                told = {"model": target.name, "version": target.version}
+                with tracing.span("promotion", root=True, **told):
+                    self._bring(target)
             if self._lacking:
                 self._bring_back()
 
@@ -189,6 +192,7 @@ class Follower:
         try:
             release = self._store.admit(self.slot.contract, target)
         except Refusal as refusal:
+            tracing.note(failed=refusal.reason)
             self._rejected = Rejected(target, self._store.artifacts.folder(target))
             self._transitions.refuse(target, refusal)
         else:
@@ -245,6 +249,7 @@ class Follower:
         return False
 
     def _put_off(self, target: Version, trouble: str) -> None:
+        tracing.note(failed="put off")
         seconds = self._patience.fail()
         self.slot.consider(self.slot.candidate, trouble)
         self._reporter.note(target, "admitting", trouble)

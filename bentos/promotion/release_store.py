@@ -33,6 +33,7 @@ from bentos.serving.budget import Budget, CannotOpen, Closable, Model
 from bentos.serving.failures import REASONS, Failing, Failures, Patience
 from bentos.serving.release import Contract, Release
 from bentos.settings import Settings
+from bentos.tracing import span
 
 PASSING = (RegistryUnavailable, StoreUnavailable, FileMissing, NotInRegistry)
 
@@ -64,9 +65,10 @@ class ReleaseStore:
         folder = self.artifacts.folder(version)
         if folder.is_dir():
             return folder
-        uri = self._registry.artifact_uri(version)
-        source = open_source(self._registry, self._settings.registry, uri)
-        return self.artifacts.fetch(version, source)
+        with span("fetch"):
+            uri = self._registry.artifact_uri(version)
+            source = open_source(self._registry, self._settings.registry, uri)
+            return self.artifacts.fetch(version, source)
 
     def admit(self, contract: Contract, version: Version) -> Release:
         """The release of a version: judged once on this machine, opened by each process.
@@ -110,7 +112,8 @@ class ReleaseStore:
         if isinstance(verdict, Refused):
             raise Refusal(verdict.reason, verdict.message)
         try:
-            return open_release(case.version, verdict, case.place, self._settings.processes)
+            with span("open"):
+                return open_release(case.version, verdict, case.place, self._settings.processes)
         except FileNotFoundError as error:
             raise StoreUnavailable(f"{case.place} was removed meanwhile") from error
 
@@ -156,7 +159,7 @@ class ReleaseStore:
         if found := _admitted(case):
             return found
         self._office.prepare()
-        with self.artifacts.admitting(case.version.name):
+        with span("admission"), self.artifacts.admitting(case.version.name):
             return _admitted(case) or _refused(case, asked) or self._judged(case)
 
     def _judged(self, case: Case) -> Verdict:

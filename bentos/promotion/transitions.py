@@ -14,12 +14,12 @@ from bentos.refusal import Refusal
 from bentos.registry.client import Version
 from bentos.registry.sources import StoreUnavailable
 from bentos.serving.budget import CannotOpen
-from bentos.serving.disputed import Disputed
 from bentos.serving.failures import FailedTooOften, Failing
 from bentos.serving.record import Record
 from bentos.serving.release import Release
 from bentos.serving.sample import Sample
 from bentos.serving.slot import Slot
+from bentos.tracing import span
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +44,10 @@ class Transitions:
     def swap(self, release: Release, what: What, why: str) -> None:
         """Let a release serve from now on."""
         before = self._slot.live
-        release = replace(
-            release,
-            since=datetime.now(UTC),
-            record=Record(),
-            sample=Sample(),
-            disputed=Disputed(),
-        )
-        self._reporter.record(what, release.version, why)
-        self._slot.swap(release, self._keep_previous)
+        release = replace(release, since=datetime.now(UTC), record=Record(), sample=Sample())
+        with span("swap"):
+            self._reporter.record(what, release.version, why)
+            self._slot.swap(release, self._keep_previous)
         collect_soon()
         self._reporter.swapped(before, release, what, why)
         warm = [kept.version for kept in (self._slot.live, self._slot.previous) if kept]

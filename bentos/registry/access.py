@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from bentos import tracing
 from bentos.registry.address import credentials, without_password
 
 USER = "MLFLOW_TRACKING_USERNAME"
@@ -34,7 +35,12 @@ def connected(uri: str, timeout: float) -> httpx.Client:
         auth=_basic(uri),
         headers=_bearer(),
         verify=_verified(),
+        event_hooks={"request": [_carry]},
     )
+
+
+def _carry(request: httpx.Request) -> None:
+    tracing.carry(request.headers)
 
 
 def is_loopback(uri: str) -> bool:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from bentos import tracing
 from bentos.registry.access import connected
 from bentos.registry.address import without_password
 from bentos.registry.answers import (
@@ -187,7 +188,8 @@ class Registry:
         body: dict[str, Any] | None = None,
     ) -> T:
         try:
-            answer = self.http.request(method, path, params=params, json=body)
+            with tracing.span(f"{method} {path}", mlflow=self.uri):
+                answer = self.http.request(method, path, params=params, json=body)
         except httpx.HTTPError as error:
             raise RegistryUnavailable(f"MLflow at {self.uri} does not answer: {error}") from error
         if answer.status_code != httpx.codes.OK:

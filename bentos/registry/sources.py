@@ -8,10 +8,12 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
+from bentos import tracing
 from bentos.registry.client import Registry, RegistryUnavailable
 from bentos.settings import RegistrySettings
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1024 * 1024
@@ -181,4 +183,10 @@ def _client() -> "S3Client":
     from botocore.config import Config
 
     session = boto3.Session()  # boto3's own default session is not made for several threads
-    return session.client("s3", config=Config(connect_timeout=5, read_timeout=30))
+    client = session.client("s3", config=Config(connect_timeout=5, read_timeout=30))
+    client.meta.events.register("before-send.s3", _carry)
+    return client
+
+
+def _carry(request: "AWSPreparedRequest", **_: object) -> None:
+    tracing.carry(request.headers)

@@ -17,6 +17,7 @@ from bentos.serving.failures import Failing
 from bentos.serving.observer import Observer
 from bentos.serving.pace import Pace
 from bentos.serving.release import Release
+from bentos.serving.spans import spans
 from bentos.serving.waiting import Answer, Answered, Call, Part, Row, Waiting
 from bentos.serving.witness import CALL_ID, Ear, Witnesses
 from bentos.tensors import BadInput
@@ -73,7 +74,8 @@ class Batcher(Generic[Row, Answer]):
         witnesses: Witnesses | None = None,
     ) -> None:
         self._release = release
-        self._run = run
+        self._spans = spans()  # none: this process traces nothing
+        self._run = self._spans.model(run) if self._spans else run
         self._join = join
         self._observer = observer
         self._max_batch_rows = max_batch_rows
@@ -110,6 +112,8 @@ class Batcher(Generic[Row, Answer]):
             self._admit(release, len(rows), until)
         loop = asyncio.get_running_loop()
         call: Call[Row, Answer] = Call(rows, loop.create_future(), until, CALL_ID.get())
+        if self._spans:
+            self._spans.note(call)
         self._waiting.add(call)
         if not self._busy:
             self._busy = True
@@ -195,6 +199,8 @@ class Batcher(Generic[Row, Answer]):
     def _answered(self, release: Release, parts: _Parts[Row, Answer]) -> list[_Outcome[Answer]]:
         """Answer the calls by a release that is held open, and free it."""
         try:
+            if self._spans:
+                return self._spans.around(self._outcomes, release, parts)
             return self._outcomes(release, parts)
         finally:
             release.free()
@@ -211,10 +217,7 @@ class Batcher(Generic[Row, Answer]):
             return [error] * len(parts)
         except BaseException as error:  # a panic in a Rust library is no Exception
             if len(parts) == 1:
-                if isinstance(error, BadInput):
-                    release.record.refused()
-                    release.disputed.add(parts[0].rows, error.row)
-                else:
+                if not isinstance(error, BadInput):
                     release.record.failed()
                 return [_for_future(release, error)]
             return [outcome for part in parts for outcome in self._outcomes(release, [part])]

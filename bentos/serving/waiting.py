@@ -10,9 +10,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from bentos.serving.release import Release
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
@@ -31,11 +34,18 @@ class Answered(NamedTuple, Generic[Answer]):
     release: Release
 
 
+class Came(NamedTuple):
+    """The span of a call, and when it began to wait, in nanoseconds since 1970."""
+
+    span: "SpanContext"
+    at: int
+
+
 @dataclass(slots=True, eq=False)
 class Call(Generic[Row, Answer]):
     """Rows to be answered `until` a time; `answered` are the first of them, by `release`.
 
-    `name` is its caller's for it.
+    `name` is its caller's for it, `came` is for its trace, if it has one.
     """
 
     rows: Sequence[Row]
@@ -45,6 +55,7 @@ class Call(Generic[Row, Answer]):
     release: Release | None = None
     taken: int = 0
     answered: list[Sequence[Answer]] = field(default_factory=list)
+    came: Came | None = None
 
     @property
     def left(self) -> int:

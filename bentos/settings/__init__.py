@@ -44,6 +44,7 @@ from bentos.settings.serving import (
     ModelSettings,
     ProcessSettings,
     ServiceSettings,
+    TracingSettings,
 )
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "SecuritySettings",
     "ServiceSettings",
     "Settings",
+    "TracingSettings",
     "UploadSettings",
     "WatchSettings",
     "settings",
@@ -120,6 +122,7 @@ class Settings(BaseSettings):
     security: SecuritySettings = SecuritySettings()
     jobs: JobSettings = JobSettings()
     uploads: UploadSettings = UploadSettings()
+    tracing: TracingSettings = TracingSettings()
     admin: AdminSettings = AdminSettings()
 
     @classmethod

@@ -97,7 +97,6 @@ class WatchSettings(Section):
 
     seconds: Annotated[float, Field(ge=0)] = 600.0
     errors: bool = True
-    refusals: bool = True
     latency: bool = True
     distribution: bool = False
 

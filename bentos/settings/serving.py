@@ -1,7 +1,7 @@
 """How services answer: processes, doors, bounds."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
@@ -96,3 +96,10 @@ class DriftSettings(Section):
     rows_a_second: PositiveInt = 1000
     hours: PositiveFloat = 24.0
     served_rows: PositiveInt = 10_000
+
+
+class TracingSettings(Section):
+    """Where spans go; with `none`, there are none."""
+
+    exporter: Literal["none", "otlp", "json"] = "none"
+    file: Path | None = None  # of JSON; none: standard error

@@ -12,6 +12,7 @@ from tests.deploy.chart import (
     VALUES,
     containers,
     env,
+    keys,
     mlflow,
     named,
     of,
@@ -152,3 +153,23 @@ def test_secrets_may_come_from_a_vault() -> None:
     assert secret["spec"]["target"] == {"name": "ascenso"}
     assert secret["spec"]["secretStoreRef"] == {"kind": "ClusterSecretStore", "name": "vault"}
     assert not of(parsed("production"), "ExternalSecret")
+
+
+def test_what_a_team_makes_is_looked_for() -> None:
+    """One pod goes on, by the file of the ConfigMap, which the server reads too."""
+    given = 'registry.accounts={"configMap": "teams", "users": ["ana-gas"], "follow": 7}'
+    made = parsed("production", given)
+    spec = named(made, "Deployment")["mlflow-accounts"]["spec"]
+    assert spec["strategy"] == {"type": "Recreate"}
+    followed, job = spec["template"]["spec"], named(made, "Job")["mlflow-accounts"]["spec"]
+    (file, *follows) = followed["containers"][0]["args"][3:]
+    assert follows == ["--follow", "7"]
+    assert job["template"]["spec"]["containers"][0]["args"][3:] == [file]
+    server = mlflow("production", given)
+    assert env(server)["ASCENSO_ACCOUNTS"] == file
+    for one in (followed, job["template"]["spec"], server):
+        mounts = {m["name"]: m["mountPath"] for m in one["containers"][0]["volumeMounts"]}
+        volumes = {v["name"]: v["configMap"]["name"] for v in one["volumes"] if "configMap" in v}
+        assert (mounts["accounts"], volumes["accounts"]) == (str(Path(file).parent), "teams")
+    assert keys(followed)["MLFLOW_PASSWORD_ANA_GAS"] == "MLFLOW_PASSWORD_ANA_GAS"
+    assert "mlflow-accounts" not in named(parsed("production"), "Deployment")

@@ -131,6 +131,9 @@ MLFLOW_SERVER_ALLOWED_HOSTS: {{ join "," (without (append $hosts .Values.registr
 {{- with .Values.registry.host }}
 MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: https://{{ . }} # else its own pages may change nothing
 {{- end }}
+{{- if .Values.registry.accounts.configMap }}
+ASCENSO_ACCOUNTS: {{ include "ascenso.accountsFile" . }}
+{{- end }}
 # The services are at a private address without TLS, which MLflow refuses otherwise.
 MLFLOW_WEBHOOK_ALLOWED_SCHEMES: http,https
 MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS: "true"
@@ -179,4 +182,59 @@ PGSSLROOTCERT: /etc/ascenso/database/{{ .Values.database.ca.file }}
 - ports: [{port: 5000}]
   to: [{podSelector: {matchLabels: {ascenso/part: mlflow}}}]
 {{- end }}
+{{- end }}
+
+{{/* Where the users, roles and teams of MLflow stand, if not in the image. */}}
+{{- define "ascenso.accountsFile" -}}
+{{ .Values.registry.accounts.configMap | empty | not | ternary "/etc/ascenso/accounts/accounts.yaml" "mlflow/accounts.yaml" }}
+{{- end }}
+
+{{- define "ascenso.accountsMount" -}}
+{{- if .Values.registry.accounts.configMap -}}
+- {name: accounts, mountPath: /etc/ascenso/accounts, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "ascenso.accountsVolume" -}}
+{{- with .Values.registry.accounts.configMap -}}
+- {name: accounts, configMap: {name: {{ . }}}}
+{{- end }}
+{{- end }}
+
+{{/* The pod that makes users and roles: list root restartPolicy arguments. */}}
+{{- define "ascenso.accounts" -}}
+{{- $root := index . 0 -}}
+metadata:
+  labels: {{- include "ascenso.labels" $root | nindent 4 }}
+    ascenso/part: accounts
+    {{- if index . 2 }}
+    ascenso/follows: "true"
+    {{- end }}
+spec:
+  restartPolicy: {{ index . 1 }}
+  {{- include "ascenso.pod" 10001 | nindent 2 }}
+  containers:
+    - name: mlflow-accounts
+      image: {{ include "ascenso.image" (list $root "mlflow") }}
+      args: {{ toJson (concat (list "python" "-m" "deploy.accounts" (include "ascenso.accountsFile" $root)) (index . 2)) }}
+      env:
+        - {name: MLFLOW_TRACKING_URI, value: "http://mlflow:5000"}
+        - {name: MLFLOW_AUTH_ADMIN_USERNAME, value: admin}
+      resources:
+        requests: {cpu: {{ index . 2 | empty | ternary "250m" "25m" }}, memory: {{ index . 2 | empty | ternary "512Mi" "128Mi" }}}
+        limits: {cpu: 1000m, memory: 1Gi}
+      {{- include "ascenso.container" $root | nindent 6 }}
+      volumeMounts:
+        - {name: tmp, mountPath: /tmp}
+        - {name: keys, mountPath: /run/secrets, readOnly: true}
+        {{- include "ascenso.accountsMount" $root | nindent 8 }}
+  volumes:
+    {{- $keys := dict "MLFLOW_AUTH_ADMIN_PASSWORD" "MLFLOW_AUTH_ADMIN_PASSWORD" }}
+    {{- range concat (list "trainer" "promoter" "service" "forecaster") $root.Values.registry.accounts.users }}
+    {{- $key := printf "MLFLOW_PASSWORD_%s" (. | upper | replace "-" "_") }}
+    {{- $_ := set $keys $key $key }}
+    {{- end }}
+    {{- include "ascenso.keys" (list $root $keys) | nindent 4 }}
+    {{- include "ascenso.accountsVolume" $root | nindent 4 }}
+    - {name: tmp, emptyDir: {sizeLimit: 1Gi}}
 {{- end }}
