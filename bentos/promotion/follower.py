@@ -149,9 +149,9 @@ class Follower:
         """Leave a version alone that was withdrawn, unless it is promoted anew."""
         if anew or self._trial:
             self._watch.forgive(model, target)
-        elif evidence := self._watch.withdrawn(model, target):
+        elif refusal := self._watch.withdrawn(model, target):
             self._rejected = Rejected(target, folder=None)
-            self.slot.refuse(target, Refusal("watch", evidence))
+            self.slot.refuse(target, refusal)
 
     def _bring(self, target: Version) -> None:
         try:

@@ -14,7 +14,7 @@ import msgspec
 
 from bentos.promotion.ledger import now
 from bentos.promotion.rejected import same
-from bentos.refusal import Refusal
+from bentos.refusal import Reason, Refusal
 from bentos.registry.client import Model, NotInRegistry, Registry, RegistryUnavailable, Version
 from bentos.registry.tags import WITHDRAWN_TAG
 from bentos.serving.comparison import failing, slower
@@ -34,6 +34,7 @@ class Withdrawn(msgspec.Struct, frozen=True):
     moved: int
     evidence: str
     at: str = ""
+    reason: Reason = "watch"
 
 
 class Watch:
@@ -77,24 +78,27 @@ class Watch:
         evidence = self.evidence() if compared else ""
         return Refusal("watch", evidence) if evidence else None
 
-    def withdrawn(self, model: Model, version: Version) -> str:
-        """Why a version was withdrawn since it was promoted, by whatever process; else nothing."""
+    def withdrawn(self, model: Model, version: Version) -> Refusal | None:
+        """Why a version was withdrawn since it was promoted, by whatever process."""
         tag = model.tag(WITHDRAWN_TAG + version.version)
         if not tag or tag == self._forgiven:
-            return ""
+            return None
         try:
             said = msgspec.json.decode(tag, type=Withdrawn)
         except msgspec.DecodeError:
-            return ""
+            return None
         when = version.creation_timestamp, version.last_updated_timestamp
-        return said.evidence if (said.created, said.moved) == when else ""
+        if (said.created, said.moved) != when:
+            return None
+        return Refusal(said.reason, said.evidence)
 
-    def note(self, version: Version, evidence: str) -> None:
+    def note(self, version: Version, refusal: Refusal) -> None:
         """Say to all processes that a version is withdrawn."""
         when = version.creation_timestamp, version.last_updated_timestamp
-        said = msgspec.json.encode(Withdrawn(*when, evidence[:MOST_EVIDENCE], now())).decode()
+        said = Withdrawn(*when, refusal.message[:MOST_EVIDENCE], now(), refusal.reason)
+        tag = msgspec.json.encode(said).decode()
         try:
-            self._registry.set_model_tag(version.name, WITHDRAWN_TAG + version.version, said)
+            self._registry.set_model_tag(version.name, WITHDRAWN_TAG + version.version, tag)
         except (NotInRegistry, RegistryUnavailable) as error:
             log.warning("other processes do not learn that %s is withdrawn: %s", version, error)
 

@@ -68,7 +68,7 @@ class Withdrawals:
         if not gone and (found or not self._gave_way(bad, target, refusal)):
             return False
         if target and serves and found and not self._tried:
-            self._watch.note(target, refusal.message)
+            self._watch.note(target, refusal)
         return serves
 
     def _told(self, model: Model | None, target: Version | None) -> Refusal | None:
@@ -76,8 +76,7 @@ class Withdrawals:
         live = self._slot.live
         if self._tried or not (model and live and target and same(live.version, target)):
             return None
-        evidence = self._watch.withdrawn(model, target) if self._patience.over else ""
-        return Refusal("watch", evidence) if evidence else None
+        return self._watch.withdrawn(model, target) if self._patience.over else None
 
     def _gave_way(self, bad: Release, target: Version | None, refusal: Refusal) -> bool:
         """Whether what serves elsewhere serves here now; there was no release to go back to."""

@@ -244,17 +244,22 @@ def test_it_may_be_switched_off(shelf: Shelf, bad: str, open_service: Open) -> N
 def test_one_whose_process_fails_too_often_goes_whatever_was_before(
     shelf: Shelf, bad: str, open_service: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = open_service()
+    service, calm = open_service(), open_service(home="calm")
     for number in ("1", bad):
         shelf.promote(number, archive=True)
         service.look()
+        calm.look()
     later = open_service(home="later")  # which has seen no other version
     later.look()
-    assert (service.live, later.live) == (bad, bad)
+    assert (service.live, calm.live, later.live) == (bad, bad, bad)
+    well = calm.slot.live
     unfit = Refusal("crash", "its process failed 5 times in 10 minutes")
-    is_bad = property(lambda release: unfit if release.version.version == bad else None)
-    monkeypatch.setattr(Release, "unfit", is_bad)
-    for one in (service, later):
+
+    def fails(release: Release) -> Refusal | None:
+        return unfit if release.version.version == bad and release is not well else None
+
+    monkeypatch.setattr(Release, "unfit", property(fails))
+    for one in (service, later, calm):  # the last one only hears of it, and says the same
         one.look()
         assert one.live == "1"
         refused = one.slot.report()["refused"]
