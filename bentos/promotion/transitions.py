@@ -14,6 +14,7 @@ from bentos.refusal import Refusal
 from bentos.registry.client import Version
 from bentos.registry.sources import StoreUnavailable
 from bentos.serving.budget import CannotOpen
+from bentos.serving.disputed import Disputed
 from bentos.serving.failures import FailedTooOften, Failing
 from bentos.serving.record import Record
 from bentos.serving.release import Release
@@ -44,7 +45,13 @@ class Transitions:
     def swap(self, release: Release, what: What, why: str) -> None:
         """Let a release serve from now on."""
         before = self._slot.live
-        release = replace(release, since=datetime.now(UTC), record=Record(), sample=Sample())
+        release = replace(
+            release,
+            since=datetime.now(UTC),
+            record=Record(),
+            sample=Sample(),
+            disputed=Disputed(),
+        )
         with span("swap"):
             self._reporter.record(what, release.version, why)
             self._slot.swap(release, self._keep_previous)

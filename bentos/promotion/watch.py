@@ -17,7 +17,7 @@ from bentos.promotion.rejected import same
 from bentos.refusal import Reason, Refusal
 from bentos.registry.client import Model, NotInRegistry, Registry, RegistryUnavailable, Version
 from bentos.registry.tags import WITHDRAWN_TAG
-from bentos.serving.comparison import failing, slower
+from bentos.serving.comparison import failing, refusing, slower
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.settings import WatchSettings
@@ -35,6 +35,14 @@ class Withdrawn(msgspec.Struct, frozen=True):
     evidence: str
     at: str = ""
     reason: Reason = "watch"
+
+
+def on_probation(slot: Slot[Any, Any], settings: WatchSettings) -> bool:
+    """Whether a slot has a release to watch, and one to go back to."""
+    live, previous = slot.live, slot.previous
+    if not (live and previous) or same(live.version, previous.version):
+        return False
+    return datetime.now(UTC) - live.since < timedelta(seconds=settings.seconds)
 
 
 class Watch:
@@ -56,10 +64,7 @@ class Watch:
     @property
     def ongoing(self) -> bool:
         """Whether there is a release to watch, and one to go back to."""
-        live, previous = self._slot.live, self._slot.previous
-        if not (live and previous) or same(live.version, previous.version):
-            return False
-        return datetime.now(UTC) - live.since < timedelta(seconds=self._settings.seconds)
+        return on_probation(self._slot, self._settings)
 
     def evidence(self) -> str:
         """Why what serves is worse than what did; else nothing."""
@@ -67,6 +72,8 @@ class Watch:
         if not (self.ongoing and live and previous):
             return ""
         seen = failing(live.record, previous.record) if wanted.errors else ""
+        if not seen and wanted.refusals:
+            seen = refusing(live.record, live.disputed, previous.version.version)
         if not seen and wanted.latency:
             seen = slower(live.record, previous.record)
         return seen or (self._shifted(live, previous) if wanted.distribution else "")

@@ -21,6 +21,7 @@ from bentos.promotion.fleet import Fleet
 from bentos.promotion.follower import Follower
 from bentos.promotion.ledger import Ledger
 from bentos.promotion.notes import Notes
+from bentos.promotion.opinions import Opinions
 from bentos.promotion.pauses import longest, pause
 from bentos.promotion.references import References
 from bentos.promotion.release_store import ReleaseStore
@@ -79,6 +80,7 @@ class Watcher:
         counts = settings.home / "drift"
         places = References(self.artifacts, counts).of
         self.drifts = Drifts(self._own, places, counts, settings.drift)
+        self.opinions = Opinions(self._own, settings.promotion.watch)
         self.followers = [follower for slot in slots for follower in self._followers(slot)]
         self._named = {slot.name for slot in slots}  # whatever their tags say
         prefixes = [stem for rack in racks for stem in rack.stems]
@@ -116,6 +118,7 @@ class Watcher:
             follower.slot.restore(ongoing=True)
         self._loop.start()
         self.drifts.start()
+        self.opinions.start()
         if self.fleet:
             self.fleet.start()
 
@@ -123,6 +126,7 @@ class Watcher:
         """Stop looking; what serves goes on serving until the process ends."""
         self._loop.stop()
         self.drifts.stop()
+        self.opinions.stop()
         if self.fleet:
             self.fleet.stop(self.settings.registry.timeout_seconds)
         self._admissions.close()

@@ -217,7 +217,10 @@ class Batcher(Generic[Row, Answer]):
             return [error] * len(parts)
         except BaseException as error:  # a panic in a Rust library is no Exception
             if len(parts) == 1:
-                if not isinstance(error, BadInput):
+                if isinstance(error, BadInput):
+                    release.record.refused()
+                    release.disputed.add(parts[0].rows, error.row)
+                else:
                     release.record.failed()
                 return [_for_future(release, error)]
             return [outcome for part in parts for outcome in self._outcomes(release, [part])]

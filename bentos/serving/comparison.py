@@ -7,6 +7,7 @@ many batches it had.
 from collections.abc import Sequence
 from statistics import median
 
+from bentos.serving.disputed import Disputed
 from bentos.serving.record import Record, Second
 
 CHANCE = 0.001  # the probability that a release which does as well is taken for worse
@@ -35,6 +36,28 @@ def failing(new: Record, old: Record) -> str:
         return ""
     before = f"of the release before, {failed_before} of {calls_before}"
     return f"{failed} of {calls} calls failed; {before}"
+
+
+def refusing(new: Record, disputed: Disputed, before: str) -> str:
+    """How many calls are refused that the release `before` answers, if too many; else nothing.
+
+    A binomial test against one in a hundred calls. Of those that were refused, a part was asked
+    again: so many calls count as have that part of the refused ones among them.
+    """
+    seconds = new.seconds()
+    calls, refused = _counted(seconds)[0], sum(second.refused for second in seconds)
+    asked, taken = disputed.asked, disputed.taken
+    counted = max(asked, round(asked * (calls + refused) / max(1, refused)))
+    if taken < FEWEST_FAILURES or len(disputed.seconds) < FEWEST_SECONDS:
+        return ""
+    from scipy.stats import binomtest
+
+    if binomtest(taken, counted, FAILING, "greater").pvalue >= CHANCE:
+        return ""
+    return (
+        f"refuses rows that version {before} answers: {taken} of {asked} calls that it was asked, "
+        f"too; {refused} of {calls + refused} calls were refused"
+    )
 
 
 def slower(new: Record, old: Record) -> str:

@@ -9,13 +9,17 @@ SECONDS = 600  # in which it was called, and that are remembered
 
 @dataclass(slots=True)
 class Second:
-    """What happened in one second; `busy` is the seconds that its batches took together."""
+    """What happened in one second; `busy` is the seconds that its batches took together.
+
+    The `refused` calls, whose rows the model would not take, are none of the `calls`.
+    """
 
     at: int
     calls: int = 0
     failed: int = 0
     batches: int = 0
     busy: float = 0.0
+    refused: int = 0
 
 
 class Record:
@@ -36,6 +40,10 @@ class Record:
         now = self._now()
         now.calls += 1
         now.failed += 1
+
+    def refused(self) -> None:
+        """Note a call whose rows the model would not take, whoever is to blame."""
+        self._now().refused += 1
 
     def seconds(self) -> list[Second]:
         """Those in which it was called, the oldest first."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bentos.refusal import Refusal
 from bentos.serving.budget import Closable
+from bentos.serving.disputed import Disputed
 from bentos.serving.record import Record
 from bentos.serving.sample import Sample
 from bentos.tensors import Schema
@@ -106,6 +107,7 @@ class Release:
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     record: Record = field(default_factory=Record)
     sample: Sample = field(default_factory=Sample)
+    disputed: Disputed = field(default_factory=Disputed)
 
     def __str__(self) -> str:
         return str(self.version)

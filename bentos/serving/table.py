@@ -34,6 +34,18 @@ class Table(Sequence[dict[str, Any]]):
         shared = min((part.batch.names for part in parts), key=len)
         return Table(Batch.concat([part.batch.select(shared) for part in parts]), first, probable)
 
+    def by(self, schema: Schema) -> "Table":
+        """The same rows, as they are read by the schema of another release, without probabilities.
+
+        Raises ValueError where its columns are not those of the rows.
+        """
+        here = {column.name: column for column in self.schema.inputs}
+        for wanted in schema.inputs:
+            column = here.get(wanted.name)
+            if not column or (column.numpy, column.shape) != (wanted.numpy, wanted.shape):
+                raise ValueError(f"the rows have no column {wanted}")
+        return Table(self.batch.select(schema.names), schema)
+
     def __len__(self) -> int:
         return self.batch.size
 

@@ -97,6 +97,7 @@ class WatchSettings(Section):
 
     seconds: Annotated[float, Field(ge=0)] = 600.0
     errors: bool = True
+    refusals: bool = True
     latency: bool = True
     distribution: bool = False
 

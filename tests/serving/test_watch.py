@@ -3,19 +3,25 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
 
 from bentos.drift import counting
 from bentos.refusal import Refusal
 from bentos.registry.tags import WITHDRAWN_TAG
-from bentos.serving.comparison import failing, slower
+from bentos.serving.comparison import FEWEST_FAILURES, FEWEST_SECONDS, failing, refusing, slower
+from bentos.serving.disputed import Call, Disputed
 from bentos.serving.record import Record, Second
 from bentos.serving.release import Release
 from bentos.settings import Channel
+from bentos.tensors import BadInput
 from tests.serving.service import Open, Service, run
-from tests.serving.versions import Shelf, state
+from tests.serving.versions import INPUTS, Shelf, digest, signed, state
 from tests.stack import wait_for
 
 UNKNOWN = 0.123
@@ -71,6 +77,29 @@ def test_what_counts_as_failing(new: Record, old: Record, worse: bool) -> None:
 )
 def test_what_counts_as_slower(new: Record, old: Record, worse: bool) -> None:
     assert bool(slower(new, old)) == worse
+
+
+@pytest.mark.parametrize(
+    ("calls", "refused", "asked", "taken", "seconds", "worse"),
+    [
+        (20, 10, 10, 10, 3, True),
+        (20, 10, 10, 10, 2, False),  # one bad moment
+        (20, 10, 10, 4, 3, False),  # too few
+        (10**5, 10**5, 300, 5, 30, False),  # a bad caller, and one in a hundred
+        (10**5, 10**5, 300, 30, 30, True),
+        (10**5, 300, 300, 300, 60, False),
+        (10**5, 3000, 300, 300, 60, True),  # of which a part was asked
+        (10, 10, 0, 0, 0, False),
+        (10, 0, 10, 10, 3, True),  # so long ago that they are forgotten
+    ],
+)
+def test_what_counts_as_refusing(
+    calls: int, refused: int, asked: int, taken: int, seconds: int, worse: bool
+) -> None:
+    disputed, record = Disputed(), recorded([Second(0, calls, refused=refused)])
+    for number in range(asked):
+        disputed.note(Call(number % max(1, seconds), []), number < taken)
+    assert bool(refusing(record, disputed, "1")) == worse
 
 
 def test_what_is_said_has_both_figures() -> None:
@@ -227,6 +256,65 @@ def test_one_whose_answers_shift_goes_back_where_that_is_wanted(
 def told(shelf: Shelf) -> str:
     """What the registry tells all processes of version 2."""
     return shelf.registry.model(shelf.name).tag(f"{WITHDRAWN_TAG}2")
+
+
+STRANGE = 0.456
+
+
+NEVER_SEEN = 0.789
+
+
+@pytest.fixture
+def forgetful(shelf: Shelf, tmp_path: Path) -> str:
+    """The second of two versions that take known numbers alone, which does not know STRANGE."""
+    for name, known in (("one", [STRANGE]), ("two", [])):
+        numbers = np.append(INPUTS["x"], known)
+        model = make_pipeline(OrdinalEncoder(), LinearRegression())
+        folder = signed(model.fit(numbers[:, None], numbers), tmp_path / name)
+        version = shelf.publish(folder, digest(folder))
+    return version.version
+
+
+def refused(service: Service, row: float) -> bool:
+    """Whether version 1 serves again, after a good call, one that may be bad, and a look more."""
+    service.ask(3.0)
+    with suppress(BadInput):
+        service.ask(row)
+    service.watcher.opinions.look()
+    service.look()
+    return service.live == "1"
+
+
+def test_one_that_refuses_what_was_answered_before_goes_back(
+    shelf: Shelf, forgetful: str, open_service: Open
+) -> None:
+    service = open_service()
+    for number in ("1", forgetful):
+        shelf.promote(number, archive=True)
+        service.look()
+    with pytest.raises(BadInput):
+        service.ask(STRANGE)
+    wait_for(lambda: refused(service, STRANGE), 60)
+    assert service.ask(STRANGE)[1] == "1"
+    assert "refuses rows that version 1 answers: " in shelf.version(2).tag("ascenso")
+    assert state(shelf, 2) == "withdrawn"
+
+
+@pytest.mark.parametrize(("row", "wanted"), [(NEVER_SEEN, True), (STRANGE, False)])
+def test_a_bad_caller_takes_nothing_back(
+    shelf: Shelf, forgetful: str, open_service: Open, row: float, wanted: bool
+) -> None:
+    """Whose rows the release before refuses, too; or nobody wants to know."""
+    service = open_service(promotion={"watch": {"refusals": wanted}})
+    for number in ("1", forgetful):
+        shelf.promote(number, archive=True)
+        service.look()
+    live = service.slot.live
+    assert live
+    wait_for(lambda: refused(service, row) or live.record.seconds()[FEWEST_SECONDS:], 60)
+    wait_for(lambda: refused(service, row) or live.disputed.asked > FEWEST_FAILURES, 60)
+    assert service.live == forgetful
+    assert live.disputed.taken == (0 if wanted else live.disputed.asked)
 
 
 def test_it_may_be_switched_off(shelf: Shelf, bad: str, open_service: Open) -> None:
