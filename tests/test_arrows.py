@@ -14,8 +14,9 @@ BASE = "files loop made_secrets memory process refusal settings tracing version"
 # What a room may import, beside the base. A service asks whatever is below it.
 BELOW = {
     "stack": "services bento web",
-    "cli": "scoring services promotion admission recording sandbox serving web flavors registry"
-    " tensors",
+    "cli": "relay scoring services promotion admission recording sandbox serving web flavors"
+    " registry tensors",
+    "relay": "promotion registry",
     "scoring": "services promotion admission protocols serving flavors registry tensors",
     "services": "bento web promotion admission protocols sandbox serving tensors registry"
     " database",

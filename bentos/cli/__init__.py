@@ -9,6 +9,7 @@ from bentos.cli.history import history
 from bentos.cli.importing import import_
 from bentos.cli.label import label
 from bentos.cli.promotion import promote
+from bentos.cli.relay import relay
 from bentos.cli.replay import replay
 from bentos.cli.rollback import rollback
 from bentos.cli.score import score
@@ -37,6 +38,7 @@ for command in (
     replay,
     label,
     webhook,
+    relay,
     user,
     import_,
     doctor,

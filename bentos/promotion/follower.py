@@ -245,7 +245,7 @@ class Follower:
             self._rejected = None
             return True
         rejected.patience.fail()
-        self._store.artifacts.discard(version)
+        self._store.discard(version)
         return False
 
     def _put_off(self, target: Version, trouble: str) -> None:

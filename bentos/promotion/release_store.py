@@ -59,16 +59,23 @@ class ReleaseStore:
         processes = settings.processes
         self._patience = Patience(processes.failures, processes.failures_seconds)
         self._environments = Environments(settings.home.absolute() / "environments")
+        self._doubted: set[Path] = set()  # a relay may keep them as they were
 
     def fetched(self, version: Version) -> Path:
         """The folder of a version, downloaded if need be."""
         folder = self.artifacts.folder(version)
         if folder.is_dir():
             return folder
+        fresh = folder in self._doubted
         with span("fetch"):
             uri = self._registry.artifact_uri(version)
-            source = open_source(self._registry, self._settings.registry, uri)
+            source = open_source(self._registry, self._settings.registry, uri, fresh)
             return self.artifacts.fetch(version, source)
+
+    def discard(self, version: Version) -> None:
+        """Forget a fetched version, whose files are in doubt: they are fetched from the store."""
+        self._doubted.add(self.artifacts.folder(version))
+        self.artifacts.discard(version)
 
     def admit(self, contract: Contract, version: Version) -> Release:
         """The release of a version: judged once on this machine, opened by each process.
@@ -174,7 +181,7 @@ class ReleaseStore:
             if verdict.reason != "digest" or last_try:
                 return verdict
             log.warning("%s: %s; fetching it once more", case.version, verdict.message)
-            self.artifacts.discard(case.version)
+            self.discard(case.version)
         raise AssertionError("unreachable")
 
     def _tried(self, case: Case) -> Verdict:

@@ -64,7 +64,7 @@ class Transitions:
         """Say why a version does not serve, and drop its files."""
         self._slot.refuse(version, refusal)
         self._reporter.refused(version, refusal)
-        self._store.artifacts.discard(version)
+        self._store.discard(version)
 
     def withdraw(self, refusal: Refusal) -> bool:
         """Let the release before serve again, as the live one does worse; whether that is gone.

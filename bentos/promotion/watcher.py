@@ -24,6 +24,7 @@ from bentos.promotion.notes import Notes
 from bentos.promotion.opinions import Opinions
 from bentos.promotion.pauses import longest, pause
 from bentos.promotion.references import References
+from bentos.promotion.relayed import Relayed
 from bentos.promotion.release_store import ReleaseStore
 from bentos.promotion.replicas import ReplicaLocks
 from bentos.promotion.reporter import Reporter
@@ -65,7 +66,8 @@ class Watcher:
         self.settings = settings
         self.office = office or Office(settings.admission.niceness)
         self.observer = observer
-        self.registry = Registry(settings.tracking_uri, settings.registry.timeout_seconds)
+        there = settings.registry
+        self.registry = Registry(settings.tracking_uri, there.timeout_seconds, there.direct)
         url = settings.ledger.url.get_secret_value()
         shared = Shared(url) if url else None
         self.ledger = Ledger(settings.home / "ledger.db", shared)
@@ -84,7 +86,10 @@ class Watcher:
         self.followers = [follower for slot in slots for follower in self._followers(slot)]
         self._named = {slot.name for slot in slots}  # whatever their tags say
         prefixes = [stem for rack in racks for stem in rack.stems]
-        self.view = View(self.registry, self._named, prefixes, longest(settings))
+        self.relayed = Relayed(settings.tracking_uri, there.timeout_seconds, self._heard_of_change)
+        self.view = View(
+            self.registry, self._named, prefixes, longest(settings), relayed=self.relayed
+        )
         self._looked_over: Mapping[str, Model] | None = None
         self._followed: set[str] = set()
         self.looked_at = 0.0  # when the last good look began, seconds since 1970
@@ -116,6 +121,7 @@ class Watcher:
             slot.promise()
         for follower in self.followers:
             follower.slot.restore(ongoing=True)
+        self.relayed.start()
         self._loop.start()
         self.drifts.start()
         self.opinions.start()
@@ -125,6 +131,7 @@ class Watcher:
     def stop(self) -> None:
         """Stop looking; what serves goes on serving until the process ends."""
         self._loop.stop()
+        self.relayed.stop()
         self.drifts.stop()
         self.opinions.stop()
         if self.fleet:
@@ -171,6 +178,9 @@ class Watcher:
         """Another replica was asked to reload."""
         self._retry()
         self.wake()
+
+    def _heard_of_change(self) -> None:
+        self._loop.wake()
 
     def _retry(self) -> None:
         with self._looking:

@@ -5,7 +5,7 @@ https://mlflow.org/docs/latest/self-hosting/security/basic-http-auth/
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ import httpx
 
 from bentos import tracing
 from bentos.registry.address import credentials, without_password
+from bentos.registry.either import Either
 
 USER = "MLFLOW_TRACKING_USERNAME"
 PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - where it is, not what it is
@@ -26,15 +27,24 @@ class AccessError(Exception):
     """The variables that say how to reach the server cannot be used."""
 
 
-def connected(uri: str, timeout: float) -> httpx.Client:
-    """A client of the server at `uri`. Raises AccessError."""
+def connected(
+    uri: str, timeout: float, direct: str = "", caller: Mapping[str, str] | None = None
+) -> httpx.Client:
+    """A client of the server at `uri`, or `direct` while that takes no connection.
+
+    It calls as the environment says, or with the headers of a `caller`. Raises AccessError.
+    """
+    transport = None
+    if direct:
+        transport = Either(uri, direct, httpx.HTTPTransport(verify=verified()))
     # The password of a URI would stand in every error of httpx's.
     return httpx.Client(
         base_url=f"{without_password(uri)}/api/2.0/",
         timeout=timeout,
-        auth=_basic(uri),
-        headers=_bearer(),
-        verify=_verified(),
+        auth=_basic(uri) if caller is None else None,
+        headers=_bearer() if caller is None else caller,
+        verify=verified(),
+        transport=transport,
         event_hooks={"request": [_carry]},
     )
 
@@ -64,7 +74,8 @@ def _bearer() -> dict[str, str]:
     return {"authorization": f"Bearer {token}"} if token else {}
 
 
-def _verified() -> ssl.SSLContext | bool:
+def verified() -> ssl.SSLContext | bool:
+    """How the server's certificate is checked, and what is shown to it. Raises AccessError."""
     insecure = os.environ.get(INSECURE, "").lower() in ("true", "1")
     server, own = os.environ.get(SERVER_CERT), os.environ.get(CLIENT_CERT)
     if insecure and server:

@@ -57,10 +57,16 @@ class Registry:
     answers that the thing does not exist; AccessError when it cannot be asked at all.
     """
 
-    def __init__(self, uri: str, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        uri: str,
+        timeout: float = 10.0,
+        direct: str = "",
+        caller: Mapping[str, str] | None = None,
+    ) -> None:
         self.address = uri
         self.uri = without_password(uri)  # as messages may show it
-        self.http = connected(uri, timeout)
+        self.http = connected(uri, timeout, direct, caller)
 
     def models(self, prefix: str = "", name: str = "") -> dict[str, Model]:
         """The registered models by name: all, those of a prefix, or one; a call for each 1,000."""
@@ -211,7 +217,8 @@ def _refused(uri: str, path: str, answer: httpx.Response) -> Exception:
     ):
         return NotInRegistry(message)
     passing = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS)
-    return CallFailed(message, answer.is_client_error and answer.status_code not in passing)
+    final = answer.is_client_error and answer.status_code not in passing
+    return CallFailed(message, final, answer.status_code)
 
 
 def _named(name: str) -> str:

@@ -8,12 +8,13 @@ class RegistryUnavailable(Exception):
 class CallFailed(RegistryUnavailable):
     """The registry answered, but not this call: others may go well.
 
-    `final` says that it would answer the same again.
+    `final` says that it would answer the same again; `status` is that of HTTP.
     """
 
-    def __init__(self, message: str, final: bool = False) -> None:
+    def __init__(self, message: str, final: bool = False, status: int = 0) -> None:
         super().__init__(message)
         self.final = final
+        self.status = status
 
 
 class RegistryRefused(Exception):

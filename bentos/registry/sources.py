@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from bentos import tracing
+from bentos.registry.changes import FRESH
 from bentos.registry.client import Registry, RegistryUnavailable
 from bentos.settings import RegistrySettings
 
@@ -49,11 +50,15 @@ class _Listing(msgspec.Struct):
 
 
 class ProxySource:
-    """Files through `mlflow server --serve-artifacts`: a service then needs no S3 keys."""
+    """Files through `mlflow server --serve-artifacts`: a service then needs no S3 keys.
 
-    def __init__(self, registry: Registry, root: str) -> None:
+    They are `fresh` where a relay in between shall not give what it keeps.
+    """
+
+    def __init__(self, registry: Registry, root: str, fresh: bool = False) -> None:
         self.http = registry.http
         self.root = root.strip("/")
+        self._headers = FRESH if fresh else {}
 
     def names(self) -> list[str]:
         """Every file below the folder."""
@@ -77,7 +82,7 @@ class ProxySource:
         """The bytes of one file."""
         path = f"mlflow-artifacts/artifacts/{quote(f'{self.root}/{name}')}"
         try:
-            with self.http.stream("GET", path) as answer:
+            with self.http.stream("GET", path, headers=self._headers) as answer:
                 if answer.status_code == httpx.codes.NOT_FOUND:
                     raise FileMissing(name)
                 answer.raise_for_status()
@@ -150,14 +155,16 @@ class S3Source:
             raise StoreUnavailable(message) from error
 
 
-def open_source(registry: Registry, settings: RegistrySettings, uri: str) -> Source:
-    """The source for an artifact URI as the registry gives it.
+def open_source(
+    registry: Registry, settings: RegistrySettings, uri: str, fresh: bool = False
+) -> Source:
+    """The source for an artifact URI as the registry gives it, `fresh` past what a relay keeps.
 
     Raises RegistryUnavailable for a URI of a kind that cannot be fetched.
     """
     parts = urlsplit(uri)
     if parts.scheme == "mlflow-artifacts" and settings.artifacts == "proxy":
-        return ProxySource(registry, parts.path)
+        return ProxySource(registry, parts.path, fresh)
     if parts.scheme == "mlflow-artifacts":
         return S3Source(_client(), f"{settings.s3_root.rstrip('/')}{parts.path}")
     if parts.scheme == "s3":

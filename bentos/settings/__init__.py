@@ -35,6 +35,7 @@ from bentos.settings.promotion import (
     WatchSettings,
 )
 from bentos.settings.recording import RecordingSettings, RecordSettings
+from bentos.settings.relay import RelaySettings
 from bentos.settings.security import AdminSettings, IssuerSettings, SecuritySettings
 from bentos.settings.serving import (
     AnswerSettings,
@@ -68,6 +69,7 @@ __all__ = [
     "RecordSettings",
     "RecordingSettings",
     "RegistrySettings",
+    "RelaySettings",
     "Rules",
     "SecuritySettings",
     "ServiceSettings",
@@ -102,6 +104,7 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr = SecretStr("")  # none: /hooks/mlflow is off
     admin_key: SecretStr = SecretStr("")  # none: what wants it answers 401
     registry: RegistrySettings = RegistrySettings()
+    relay: RelaySettings = RelaySettings()
     channels: dict[str, Channel] = {
         "default": Channel(stage="Production", aliases=["production", "champion"]),
         "prod.*": Channel(newest=True, aliases=["production", "champion"]),

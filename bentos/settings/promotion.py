@@ -59,6 +59,7 @@ class RegistrySettings(Section):
     poll_seconds: PositiveFloat = 1.0
     max_backoff_seconds: PositiveFloat = 30.0
     timeout_seconds: PositiveFloat = 10.0
+    direct: str = ""
     artifacts: Literal["proxy", "s3"] = "proxy"
     s3_root: str = ""
     live_alias: str = "live"
