@@ -6,14 +6,18 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any
 
+from msgspec import structs
+
 from bentos import tracing
 from bentos.promotion.channel import BY_ALIAS, Promotions, cause, lack, resolve
+from bentos.promotion.jury import Case, Jury
 from bentos.promotion.pauses import Patience, longest
 from bentos.promotion.rejected import Rejected, same
 from bentos.promotion.release_store import PASSING, ReleaseStore
 from bentos.promotion.reporter import Reporter
 from bentos.promotion.revival import Revival
 from bentos.promotion.transitions import Transitions
+from bentos.promotion.trial_watch import TrialWatch
 from bentos.promotion.watch import Watch
 from bentos.promotion.withdrawals import Withdrawals
 from bentos.refusal import Refusal
@@ -45,6 +49,7 @@ class Follower:
         reporter: Reporter,
         settings: Settings,
         shifted: Callable[[Release, Release], str],
+        jury: Jury,
     ) -> None:
         self.slot = slot
         self._trial = trial  # the trial whose challenger this slot holds
@@ -57,7 +62,11 @@ class Follower:
         self._target: Version | None = None
         self._rejected: Rejected | None = None
         self._revival = Revival(slot, registry, store, self._transitions)
-        self._watch = Watch(slot, registry, settings.promotion.watch, shifted)
+        self._watch: Watch = (
+            TrialWatch(trial, registry, jury)
+            if trial
+            else Watch(slot, registry, settings.promotion.watch, shifted, jury)
+        )
         self._vain: Promotions | None = None  # with it, nothing was found that served last
         self._patience = Patience(longest(settings))
         self._withdrawals = Withdrawals(
@@ -65,6 +74,11 @@ class Follower:
         )
         self._settled: Model | None = None  # by the last look that left nothing to do
         self._bringing = Lock()
+
+    @property
+    def case(self) -> Case | None:
+        """What is watched here, for all processes to judge; None: nothing."""
+        return self._watch.case
 
     def is_settled(self, model: Model | None) -> bool:
         """Whether a look that shows this very model has nothing to do."""
@@ -97,19 +111,23 @@ class Follower:
         channel, before = self.slot.channel, self._seen
         seen = resolve(model, channel, lambda: self._registry.versions(model.name), before)
         moved = seen != before and self._by_alias  # perhaps away and back
-        if moved:
+        anew = moved and before is not None and seen.order != before.order
+        for_good = self._rejected is not None and self._rejected.for_good
+        if anew or (moved and not for_good) or (for_good and self._watch.lifted(model, seen)):
             self._rejected = None
         if seen.target is None:
             self._seen = seen
             return self._nothing(lack(channel, model.name))
         if seen != before or self._target is None:
             self._target = self._read(model.name, seen.target)
-            self._heed(model, self._target, anew=moved and before is not None)
+            self._heed(model, self._target, anew)
             self._seen = seen
             self._reporter.keep(seen)
         self.slot.promise()
         if self._trial:  # its share may be set on the version at any time
-            self._target = self._read(model.name, seen.target)
+            at = self._target.last_updated_timestamp  # an edit does not promote it anew
+            read = self._read(model.name, seen.target)
+            self._target = structs.replace(read, last_updated_timestamp=at)
             self._trial.adjust(self._target.tag(TRAFFIC_TAG), f"the tag {TRAFFIC_TAG}")
         self._transitions.overtake(self._target)
         wanted = self._wanted(self._target)
@@ -147,7 +165,7 @@ class Follower:
 
     def _heed(self, model: Model, target: Version, anew: bool) -> None:
         """Leave a version alone that was withdrawn, unless it is promoted anew."""
-        if anew or self._trial:
+        if anew:
             self._watch.forgive(model, target)
         elif refusal := self._watch.withdrawn(model, target):
             self._rejected = Rejected(target, folder=None)

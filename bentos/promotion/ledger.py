@@ -23,6 +23,7 @@ import msgspec
 from bentos.database import opened
 from bentos.promotion.channel import Promotions
 from bentos.promotion.event import IDLE, Event, joined
+from bentos.promotion.findings import TABLES, Ask
 from bentos.promotion.shared import Shared, SharedAway
 from bentos.registry.client import Version
 
@@ -82,6 +83,7 @@ class Ledger:
         with closing(opened(path, SCHEMA, PATIENCE_SECONDS)) as db:
             db.execute(PLACE)
             db.execute(NAMED, (uuid4().hex,))
+            db.executescript(TABLES)
             (self.place,) = db.execute("SELECT id FROM place").fetchone()
 
     def record(self, what: What, channel: str, version: Version, why: str, who: str = "") -> None:
@@ -164,6 +166,16 @@ class Ledger:
         """Drop the oldest lines beyond the number that a shared ledger's file may have."""
         with self._open() as db:
             db.execute(TRIM, (MOST_KEPT,))
+
+    @contextmanager
+    def transaction(self) -> Iterator[Ask]:
+        """A transaction where all processes meet that share this ledger."""
+        if self._shared:
+            with self._shared.transaction() as ask:
+                yield ask
+        else:
+            with self._open() as db:
+                yield db.execute
 
     def _waiting(self, last: int) -> list[tuple[int, Event]]:
         with self._open() as db:

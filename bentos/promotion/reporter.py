@@ -61,11 +61,12 @@ class Reporter:
         log.warning("%s is refused; %s goes on serving: %s", version, self._slot.live, refusal)
 
     def withdrawn(self, bad: Release, refusal: Refusal) -> None:
-        """A release that served did worse than the one before."""
+        """A release did worse than the one before, or the one beside it."""
         self._slot.observer.vacated(self._channel, bad)
         self._slot.observer.refused(self._slot.name, refusal)
         self.note(bad.version, "withdrawn", str(refusal))
-        log.warning("%s is withdrawn; %s serves again: %s", bad, self._slot.live, refusal)
+        again = f"; {self._slot.live} serves again" if self._slot.live else ""
+        log.warning("%s is withdrawn%s: %s", bad, again, refusal)
 
     def vacated(self, gone: Release, why: str) -> None:
         """Nothing serves any more."""

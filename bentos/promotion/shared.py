@@ -9,11 +9,12 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from sqlite3 import Error as LedgerError
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from bentos.promotion.event import IDLE, Event
+from bentos.promotion.findings import TABLES, Answer, Ask
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 10
@@ -37,7 +38,7 @@ CREATE TABLE IF NOT EXISTS ascenso_replica (
 CREATE TABLE IF NOT EXISTS ascenso_reload (
     id bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT now(), replica text NOT NULL
 );
-"""
+{TABLES}"""
 LAST = "SELECT coalesce(max(line), 0) FROM ascenso_event WHERE place = %s"
 INSERT = f"INSERT INTO ascenso_event (place, line, {COLUMNS}) VALUES %s ON CONFLICT DO NOTHING"  # noqa: S608
 HISTORY = f"""
@@ -168,6 +169,17 @@ class Shared:
     def wished(self) -> int:
         """The number of the last wish."""
         return int(self._one(WISHED))
+
+    @contextmanager
+    def transaction(self) -> Iterator[Ask]:
+        """A transaction, in SQL with ? for values."""
+        with self._asked() as cursor:
+
+            def ask(query: str, values: Sequence[Any]) -> Answer:
+                cursor.execute(query.replace("?", "%s"), values)
+                return cast(Answer, cursor)
+
+            yield ask
 
     def close(self) -> None:
         """End the connection."""

@@ -103,6 +103,13 @@ class Transitions:
         self._slot.refuse(bad.version, refusal)
         self._reporter.withdrawn(bad, refusal)
 
+    def end(self, bad: Release, refusal: Refusal) -> None:
+        """Try a challenger no more."""
+        self._reporter.record("refusal", bad.version, str(refusal))
+        self.vacate(bad, f"{bad} is withdrawn: {refusal.message}")
+        self._slot.refuse(bad.version, refusal)
+        self._reporter.withdrawn(bad, refusal)
+
     def gave_way(self, bad: Release, refusal: Refusal) -> None:
         """Say why what served does no more; what other processes serve took its place."""
         self._reporter.record("refusal", bad.version, str(refusal))

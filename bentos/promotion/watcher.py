@@ -17,8 +17,10 @@ from bentos.drift.counting import Drifts
 from bentos.loop import Loop
 from bentos.process import settle
 from bentos.promotion.admissions import Admissions
+from bentos.promotion.findings import Findings
 from bentos.promotion.fleet import Fleet
 from bentos.promotion.follower import Follower
+from bentos.promotion.jury import Case, Jury
 from bentos.promotion.ledger import Ledger
 from bentos.promotion.notes import Notes
 from bentos.promotion.opinions import Opinions
@@ -75,6 +77,8 @@ class Watcher:
         self.fleet: Fleet | None = None
         if shared:
             self.fleet = Fleet(self.ledger, shared, locks.me, self._own, self._heard)
+        findings = Findings(self.ledger.transaction)
+        self.jury = Jury(findings, locks.me, self._cases, lambda: self._loop.wake())
         self.notes = Notes(self.registry, locks, TagWriter(self.registry, settings.live_alias))
         self.artifacts = Artifacts(settings.home / "cache", settings.cache)
         self.budget = Budget(settings.open_bytes)
@@ -125,6 +129,7 @@ class Watcher:
         self._loop.start()
         self.drifts.start()
         self.opinions.start()
+        self.jury.start()
         if self.fleet:
             self.fleet.start()
 
@@ -134,6 +139,7 @@ class Watcher:
         self.relayed.stop()
         self.drifts.stop()
         self.opinions.stop()
+        self.jury.stop(self.settings.registry.timeout_seconds)
         if self.fleet:
             self.fleet.stop(self.settings.registry.timeout_seconds)
         self._admissions.close()
@@ -229,6 +235,10 @@ class Watcher:
         if wanted:
             self._admissions.begin(follower)
 
+    def _cases(self) -> list[Case]:
+        """What is watched here."""
+        return [case for follower in self.followers if (case := follower.case)]
+
     def _own(self) -> list[Slot[Any, Any]]:
         """All slots but those of challengers."""
         return [follower.slot for follower in self.followers if follower.slot.trial]
@@ -253,6 +263,7 @@ class Watcher:
                 Reporter(held, self.ledger, self.notes, serving),
                 self.settings,
                 self.drifts.shifted,
+                self.jury,
             )
             for held, tried, serving in pairs
         ]

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Withdrawals:
-    """Of one slot. A challenger, which is `tried`, goes only where its process fails."""
+    """Of one slot. One that is `tried`, a challenger, goes, and none takes its place."""
 
     def __init__(
         self,
@@ -40,8 +40,8 @@ class Withdrawals:
 
     @property
     def watched(self) -> bool:
-        """Whether what serves is held against what served before."""
-        return not self._tried and self._watch.ongoing
+        """Whether what serves is held against what served before, here or elsewhere."""
+        return self._watch.case is not None
 
     @property
     def due(self) -> bool:
@@ -50,11 +50,11 @@ class Withdrawals:
 
     def look(self, model: Model | None, target: Version | None) -> None:
         """See whether something speaks against what serves."""
-        self._found = self._watch.against(compared=self.watched)
+        self._found = self._watch.against()
         self._heard = self._told(model, target)
 
     def carry_out(self, target: Version | None) -> bool:
-        """Go back to the release before, or else to what serves elsewhere.
+        """Go back to the release before, or else to what serves elsewhere; or end the trial.
 
         Returns whether it was the target that went.
         """
@@ -64,17 +64,25 @@ class Withdrawals:
         serves = bool(bad and target and same(bad.version, target))
         if not (bad and refusal) or not (serves or bad.unfit):
             return False
-        gone = self._transitions.withdraw(refusal)
-        if not gone and (found or not self._gave_way(bad, target, refusal)):
+        if not self._left(bad, target, refusal, here=found is not None):
             return False
-        if target and serves and found and not self._tried:
+        if target and serves and found and not heard:
             self._watch.note(target, refusal)
         return serves
+
+    def _left(self, bad: Release, target: Version | None, refusal: Refusal, here: bool) -> bool:
+        """Whether a release serves no more; `here` it was found to do worse."""
+        if self._tried:
+            self._transitions.end(bad, refusal)
+            return True
+        if self._transitions.withdraw(refusal):
+            return True
+        return not (here and self._watch.ongoing) and self._gave_way(bad, target, refusal)
 
     def _told(self, model: Model | None, target: Version | None) -> Refusal | None:
         """Why another process withdrew what serves here."""
         live = self._slot.live
-        if self._tried or not (model and live and target and same(live.version, target)):
+        if not (model and live and target and same(live.version, target)):
             return None
         return self._watch.withdrawn(model, target) if self._patience.over else None
 

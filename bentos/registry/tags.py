@@ -30,6 +30,7 @@ ANSWERS_TAG = f"{HIDDEN}answers"  # of samples at the first admission; copies ke
 OWNER_TAG = f"{HIDDEN}owner"
 # On the registered model, whose tags every look brings:
 WITHDRAWN_TAG = f"{HIDDEN}withdrawn."  # one for each version
+ENDED_TAG = f"{HIDDEN}ended."  # the same, of a version that was a challenger
 RECORD_TAG = f"{HIDDEN}replica."  # one for each process that serves
 OLD_RECORD_TAG = "serving.replica."  # on the version, where these records were before
 OURS = (WORDS_TAG, STATE_TAG, REASON_TAG, SINCE_TAG, REPLICAS_TAG, OWNER_TAG)

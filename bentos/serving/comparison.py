@@ -15,10 +15,11 @@ FEWEST_FAILURES, FEWEST_SECONDS = 5, 3
 FAILING = 0.01  # more of the calls than before may fail
 FEWEST_TIMES = 10  # seconds with batches, of both
 MOST_TIMES = 60
+BEFORE = "the release before"
 SLOWER, SLOWER_SECONDS = 3.0, 0.01  # a batch may take so many times as long, or so much longer
 
 
-def failing(new: Record, old: Record) -> str:
+def failing(new: Record, old: Record, other: str = BEFORE) -> str:
     """How many calls fail, if that are more than before; else nothing.
 
     A binomial test against what failed before, and one in a hundred more.
@@ -34,8 +35,7 @@ def failing(new: Record, old: Record) -> str:
 
     if binomtest(failed, calls, allowed, "greater").pvalue >= CHANCE:
         return ""
-    before = f"of the release before, {failed_before} of {calls_before}"
-    return f"{failed} of {calls} calls failed; {before}"
+    return f"{failed} of {calls} calls failed; of {other}, {failed_before} of {calls_before}"
 
 
 def refusing(new: Record, disputed: Disputed, before: str) -> str:
@@ -60,7 +60,7 @@ def refusing(new: Record, disputed: Disputed, before: str) -> str:
     )
 
 
-def slower(new: Record, old: Record) -> str:
+def slower(new: Record, old: Record, other: str = BEFORE) -> str:
     """How long batches take, if that is much longer than before; else nothing.
 
     A rank test of Mann and Whitney of the seconds' means against three times those before.
@@ -76,10 +76,24 @@ def slower(new: Record, old: Record) -> str:
     bounds = [SLOWER * seconds for seconds in before]
     if mannwhitneyu(now, bounds, alternative="greater").pvalue >= CHANCE:
         return ""
-    return (
-        f"a batch takes {1000 * middle:.3g} ms; of the release before, "
-        f"{1000 * middle_before:.3g} ms"
-    )
+    return f"a batch takes {1000 * middle:.3g} ms; of {other}, {1000 * middle_before:.3g} ms"
+
+
+def differing(compared: Record, bound: float) -> str:
+    """How many answers differ, if that is a larger share than `bound`; else nothing.
+
+    A binomial test.
+    """
+    seconds = compared.seconds()
+    calls, differed = _counted(seconds)
+    bad = sum(second.failed > 0 for second in seconds)
+    if differed < FEWEST_FAILURES or bad < FEWEST_SECONDS or differed <= bound * calls:
+        return ""
+    from scipy.stats import binomtest
+
+    if binomtest(differed, calls, bound, "greater").pvalue >= CHANCE:
+        return ""
+    return f"{differed} of {calls} answers differ from the champion's; {bound:.3g} of them may"
 
 
 def _counted(seconds: Sequence[Second]) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 SECONDS = 600  # in which it was called, and that are remembered
@@ -28,12 +29,29 @@ class Record:
     def __init__(self) -> None:
         self._seconds: deque[Second] = deque(maxlen=SECONDS)
 
+    @classmethod
+    def of(cls, seconds: Iterable[Second]) -> "Record":
+        """What happened in these seconds; those that are the same count as one."""
+        record, known = cls(), dict[int, Second]()
+        for second in seconds:
+            one = known.setdefault(second.at, Second(second.at))
+            one.calls += second.calls
+            one.failed += second.failed
+            one.batches += second.batches
+            one.busy += second.busy
+        record._seconds = deque(known[at] for at in sorted(known))
+        return record
+
     def answered(self, calls: int, seconds: float) -> None:
         """Note a batch that answered so many calls, and how long it took."""
         now = self._now()
         now.calls += calls
         now.batches += 1
         now.busy += seconds
+
+    def went_well(self) -> None:
+        """Note a call that was answered, and no batch."""
+        self._now().calls += 1
 
     def failed(self) -> None:
         """Note a call that the model failed at, and not its caller."""

@@ -14,11 +14,14 @@ from typing import Any, Generic
 import msgspec
 import numpy as np
 
-from bentos.serving.batching import QueueFull
+from bentos.serving.batching import NoRelease, QueueFull
+from bentos.serving.evidence import Evidence, joined
+from bentos.serving.record import Record, Second
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
-from bentos.serving.waiting import Answer, Answered, Row
+from bentos.serving.waiting import Answer, Answered, Late, Row
 from bentos.settings import ChallengerSettings, Channel
+from bentos.tensors import BadInput
 
 CLOSE = 0.01  # relative: floats this near count as the same answer
 
@@ -35,10 +38,35 @@ class Counts(msgspec.Struct):
     dropped: int = 0
 
 
+class Seen:
+    """What the calls showed of two releases since they were side by side, in this process."""
+
+    def __init__(self, challenger: Release | None, champion: Release | None) -> None:
+        self.pair = challenger, champion
+        self.challenger, self.champion, self.compared = Record(), Record(), Record()
+
+    def are(self, challenger: Release | None, champion: Release | None) -> bool:
+        """Whether these are the two."""
+        return self.pair[0] is challenger and self.pair[1] is champion
+
+    def evidence(self) -> Evidence:
+        """With the times of their batches."""
+        calls = self.challenger, self.champion
+        new, old = (
+            joined([seen, _times(release)]) for seen, release in zip(calls, self.pair, strict=True)
+        )
+        return Evidence(new, old, joined([self.compared]))
+
+
 class Trial(Generic[Row, Answer]):
-    """Tries the challenger of one slot. Its slot follows the alias like any other."""
+    """Tries the challenger of one slot. Its slot follows the alias like any other.
+
+    It failed at a call where the champion answers that, or where its time was over; what the
+    champion does not take either was its caller's fault.
+    """
 
     def __init__(self, champion: Slot[Row, Answer], settings: ChallengerSettings) -> None:
+        self.settings = settings
         self.mode = settings.mode
         self.share = self._default_share = settings.share
         self.trouble = ""
@@ -58,6 +86,7 @@ class Trial(Generic[Row, Answer]):
             self.slot.witnesses.all = champion.witnesses.all
         self._champion = champion
         self._tried: Release | None = None
+        self._seen = Seen(None, None)
         self._shadows: set[asyncio.Task[None]] = set()
 
     def adjust(self, traffic: str, source: str) -> None:
@@ -73,13 +102,15 @@ class Trial(Generic[Row, Answer]):
 
     async def submit(self, rows: Sequence[Row], until: float = math.inf) -> Answered[Answer]:
         """Answer a call, by the champion unless it is the canary's turn."""
-        if not self._running() or random.random() >= self.share:  # noqa: S311
+        if not self.running:
             return await self._champion.batcher.submit(rows, until)
         self._begin()
+        if random.random() >= self.share:  # noqa: S311
+            return await self._by_champion(rows, until)
         if self.mode == "canary":
             return await self._canary(rows, until)
         started = time.perf_counter()
-        answered = await self._champion.batcher.submit(rows, until)
+        answered = await self._by_champion(rows, until)
         self._shadow(rows, answered, time.perf_counter() - started)
         return answered
 
@@ -102,25 +133,56 @@ class Trial(Generic[Row, Answer]):
             "dropped": counts.dropped,
         }
 
-    def _running(self) -> bool:
+    @property
+    def running(self) -> bool:
+        """Whether there are two versions."""
         champion, challenger = self._champion.live, self.slot.live
         if champion is None or challenger is None:
             return False
         return champion.version.version != challenger.version.version
 
+    def evidence(self) -> Evidence:
+        """What the calls to this process showed of the two that are there now."""
+        seen, challenger, champion = self._seen, self.slot.live, self._champion.live
+        if not seen.are(challenger, champion):  # no call came since
+            seen = Seen(challenger, champion)
+        return seen.evidence()
+
     def _begin(self) -> None:
         """Count from nothing for every new challenger version."""
-        if self._tried is not self.slot.live:
-            self._tried, self.counts = self.slot.live, Counts()
+        challenger, champion = self.slot.live, self._champion.live
+        if self._tried is not challenger:
+            self._tried, self.counts = challenger, Counts()
+        if not self._seen.are(challenger, champion):
+            self._seen = Seen(challenger, champion)
+
+    async def _by_champion(self, rows: Sequence[Row], until: float) -> Answered[Answer]:
+        seen = self._seen.champion
+        try:
+            answered = await self._champion.batcher.submit(rows, until)
+        except (BadInput, QueueFull, NoRelease):
+            raise
+        except Exception:
+            seen.failed()
+            raise
+        seen.went_well()
+        return answered
 
     async def _canary(self, rows: Sequence[Row], until: float) -> Answered[Answer]:
-        started = time.perf_counter()
+        seen, started = self._seen, time.perf_counter()
         try:
             answered = await self.slot.batcher.submit(rows, until)
-        except Exception:
-            self.counts.errors += 1
-            self._champion.observer.tried(self.slot.label, error=True)
+        except (QueueFull, NoRelease):
+            self.counts.dropped += 1
             return await self._champion.batcher.submit(rows, until)
+        except Late:
+            self._failed(seen)
+            raise
+        except Exception:
+            answered = await self._champion.batcher.submit(rows, until)
+            self._failed(seen)
+            return answered
+        seen.challenger.went_well()
         self.counts.answered += 1
         self.counts.challenger_seconds += time.perf_counter() - started
         self._champion.observer.tried(self.slot.label, error=False)
@@ -139,22 +201,34 @@ class Trial(Generic[Row, Answer]):
     async def _compare(
         self, rows: Sequence[Row], answered: Answered[Answer], seconds: float
     ) -> None:
-        started = time.perf_counter()
+        seen, started = self._seen, time.perf_counter()
         try:
             tried = await self.slot.batcher.submit(rows)
-        except QueueFull:
+        except (QueueFull, NoRelease):
             self.counts.dropped += 1
             return
         except Exception:
-            self.counts.errors += 1
-            self._champion.observer.tried(self.slot.label, error=True)
+            self._failed(seen)
             return
         agreed = all(map(_alike, answered.answers, tried.answers))
+        seen.challenger.went_well()
+        (seen.compared.went_well if agreed else seen.compared.failed)()
         self.counts.compared += 1
         self.counts.agreed += agreed
         self.counts.champion_seconds += seconds
         self.counts.challenger_seconds += time.perf_counter() - started
         self._champion.observer.compared(str(tried.release), agreed)
+
+    def _failed(self, seen: Seen) -> None:
+        seen.challenger.failed()
+        self.counts.errors += 1
+        self._champion.observer.tried(self.slot.label, error=True)
+
+
+def _times(release: Release | None) -> Record:
+    """The batches of a release by the second, without their calls."""
+    seconds = release.record.seconds() if release else []
+    return Record.of(Second(s.at, 0, 0, s.batches, s.busy) for s in seconds)
 
 
 def _alike(one: object, other: object) -> bool:

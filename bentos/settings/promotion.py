@@ -45,11 +45,18 @@ class Channel(Section):
 
 
 class ChallengerSettings(Section):
-    """A second channel of each slot, tried on real calls while the alias exists."""
+    """A second channel of each slot, tried on real calls while the alias exists.
+
+    It is tried no more where it does worse than the champion: by `errors`, by `latency`, or where
+    more than the share `disagreement` of the answers that were compared differ; None: any may.
+    """
 
     alias: str = "challenger"
     mode: Literal["shadow", "canary"] = "shadow"
     share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    errors: bool = True
+    latency: bool = True
+    disagreement: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class RegistrySettings(Section):

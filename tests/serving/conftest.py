@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -13,6 +14,8 @@ from bentos.admission.office import Office
 from bentos.registry.client import Registry
 from bentos.settings import CacheSettings, Channel
 from tests.memory import Tally
+from tests.postgres import postgres
+from tests.serving.gate import Gate, gated
 from tests.serving.servers import Server, Store, reading, storing, tracking
 from tests.serving.service import PRODUCTION, Open, Service, serving
 from tests.serving.versions import Shelf
@@ -28,6 +31,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def server(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Iterator[Server]:
     with tracking(tmp_path_factory.mktemp("mlflow"), store) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def gate() -> Iterator[tuple[Gate, str]]:
+    """The way to a database, and its address by that way."""
+    with postgres() as server, gated(f"http://127.0.0.1:{server.port}") as gate:
+        port = gate.url.rpartition(":")[2]
+        password = quote(server.password, safe="")
+        yield gate, f"postgresql://mlflow:{password}@127.0.0.1:{port}/mlflow"
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from msgspec.structs import replace
@@ -16,8 +15,7 @@ from bentos.promotion.shared import Replica, Serving, Shared, SharedAway
 from bentos.registry.client import Version
 from bentos.settings import Settings
 from bentos.web.following import Following
-from tests.postgres import postgres
-from tests.serving.gate import Gate, gated
+from tests.serving.gate import Gate
 from tests.serving.service import Open, Service
 from tests.serving.versions import Shelf
 from tests.stack import wait_for
@@ -25,15 +23,6 @@ from tests.stack import wait_for
 CHANNEL = "stage Production"
 HOUR = timedelta(hours=1)
 Made = Callable[[str], Ledger]
-
-
-@pytest.fixture(scope="module")
-def gate() -> Iterator[tuple[Gate, str]]:
-    """The way to a database, and its address by that way."""
-    with postgres() as server, gated(f"http://127.0.0.1:{server.port}") as gate:
-        port = gate.url.rpartition(":")[2]
-        password = quote(server.password, safe="")
-        yield gate, f"postgresql://mlflow:{password}@127.0.0.1:{port}/mlflow"
 
 
 @pytest.fixture

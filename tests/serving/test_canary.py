@@ -1,0 +1,293 @@
+"""A challenger that does worse than the champion is withdrawn, by what all replicas saw."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bentos.promotion import findings, jury
+from bentos.promotion.findings import Findings
+from bentos.promotion.jury import Case, Jury
+from bentos.promotion.ledger import Ledger
+from bentos.promotion.shared import Shared
+from bentos.registry.tags import ENDED_TAG
+from bentos.serving.comparison import differing, failing, slower
+from bentos.serving.evidence import Evidence, added, read, written
+from bentos.serving.record import Record, Second
+from bentos.serving.release import Release
+from bentos.serving.slot import Slot
+from bentos.serving.trial import Trial
+from bentos.settings import ChallengerSettings
+from bentos.tensors import BadInput
+from tests.memory import numbers_slot, release
+from tests.serving.gate import Gate
+from tests.serving.service import Open, Service, run
+from tests.serving.versions import Shelf, state
+from tests.stack import wait_for
+
+SPOILS = 0.123  # version 2 fails at it
+CANARY = {"default": {"mode": "canary", "share": 1.0}}
+
+
+@pytest.fixture(params=["file", "postgres"])
+def meeting(
+    request: pytest.FixtureRequest, tmp_path: Path, gate: tuple[Gate, str]
+) -> Iterator[Findings]:
+    """Where processes meet: in the file of a machine, or in PostgreSQL."""
+    shared = Shared(gate[1]) if request.param == "postgres" else None
+    yield Findings(Ledger(tmp_path / "ledger.db", shared).transaction)
+    if shared:
+        shared.close()
+
+
+def calls(*failed: int, first: int = 0) -> Evidence:
+    """Two calls a second, of which so many failed; the other release answered all of a hundred."""
+    new = Record.of(Second(first + at, 2, bad) for at, bad in enumerate(failed))
+    return Evidence(new, Record.of([Second(first, 100)]))
+
+
+def worse(seen: Evidence) -> str:
+    return failing(seen.new, seen.old)
+
+
+class Process:
+    """One of those that judge, with evidence of its own."""
+
+    def __init__(self, meeting: Findings, name: str, evidence: Evidence, judges: bool) -> None:
+        self.case = Case("gas/2", evidence, worse if judges else None)
+        self.heard = 0
+        self.jury = Jury(meeting, name, lambda: [self.case], self._hear)
+
+    def _hear(self) -> None:
+        self.heard += 1
+
+    @property
+    def against(self) -> str:
+        return self.jury.against(self.case)
+
+
+def test_together_they_find_what_none_finds_alone(
+    meeting: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "JUDGED_EVERY", 0.0)
+    one = Process(meeting, "one", calls(1, 1), judges=True)
+    two = Process(meeting, "two", calls(2, 1, first=2), judges=True)
+    late = Process(meeting, "late", calls(), judges=False)  # without a release to compare with
+    one.jury.sit()
+    assert not worse(one.case.evidence)
+    assert not worse(two.case.evidence)
+    assert not one.against
+    two.jury.sit()
+    for process in (one, late):
+        process.jury.sit()
+    said = "5 of 8 calls failed; of the release before, 0 of 200 (as 2 processes counted)"
+    assert [process.against for process in (one, two, late)] == [said] * 3
+    assert [process.heard for process in (one, two, late)] == [1, 1, 1]
+    one.jury.forget("gas/2")  # it was promoted anew
+    assert not one.against
+    one.case = Case("gas/2", calls(0), worse)
+    for process in (one, two, late):
+        process.jury.sit()
+        assert not process.against
+
+
+def test_one_judges_at_a_time(meeting: Findings) -> None:
+    asked: list[str] = []
+
+    def judged(said: list[str]) -> str:
+        asked.extend(said)
+        return ""
+
+    meeting.tell("one", {"gas/3": "a"})
+    meeting.tell("one", {"gas/3": "b"})
+    meeting.judge("gas/3", "one", judged)
+    meeting.judge("gas/3", "two", judged)  # too soon
+    assert asked == ["b"]
+
+
+def test_who_reaches_no_other_judges_alone(
+    gate: tuple[Gate, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = Shared(gate[1])
+    meeting = Findings(Ledger(tmp_path / "ledger.db", shared).transaction)
+    few, enough = calls(1, 1), calls(2, 2, 2)
+    alone = Process(meeting, "alone", few, judges=True)
+    assert (alone.jury.sits, alone.against) == (False, "")
+    alone.case = Case("gas/4", enough, worse)
+    assert "6 of 6 calls failed" in alone.against
+    alone.jury.sit()
+    assert alone.jury.sits
+    gate[0].shut()
+    try:
+        alone.jury._loop.look_safely()
+        assert alone.jury.sits, "for a while"
+        monkeypatch.setattr(jury, "LASTING", 0.0)
+        alone.case = Case("gas/5", enough, worse)
+        assert "6 of 6 calls failed" in alone.against
+    finally:
+        gate[0].open()
+    shared.close()
+
+
+def test_what_is_handed_over_leads_to_the_same_finding() -> None:
+    """However long the record: seconds that matter are kept one by one, the rest as a sum."""
+    seconds = [Second(at, 9, at % 50 == 0, 2, 0.5 + at / 1000) for at in range(600)]
+    usual = [Second(at, 9, 0, 2, 0.01) for at in range(600)]
+    evidence = Evidence(Record.of(seconds), Record.of(usual), Record.of(seconds))
+    said = written(evidence, ahead=1_800_000_000)
+    assert len(said) < 12_000
+    again = added([read(said)])
+    assert failing(again.new, again.old) == failing(evidence.new, evidence.old)
+    assert slower(again.new, again.old) == slower(evidence.new, evidence.old)
+    assert differing(again.compared, 0.01) == differing(evidence.compared, 0.01)
+    doubled = added([read(said), read(said)])
+    assert sum(s.calls for s in doubled.new.seconds()) == 2 * 9 * 600
+    assert sum(s.failed > 0 for s in doubled.new.seconds()) == 12, "a second counts once"
+
+
+@pytest.mark.parametrize(
+    ("differ", "bound", "too_many"),
+    [((1,) * 10, 0.05, True), ((1,) * 10, 0.4, False), ((5, 5), 0.05, False), ((), 0.0, False)],
+)
+def test_what_counts_as_disagreeing(differ: Sequence[int], bound: float, too_many: bool) -> None:
+    compared = Record.of(Second(at, 5, bad) for at, bad in enumerate(differ))
+    assert bool(differing(compared, bound)) == too_many
+
+
+def tried(mode: str, fails: Exception) -> tuple[Slot[float, float], Trial[float, float]]:
+    """A challenger that fails at each call, beside a champion that fails at rows below 0."""
+    slot = numbers_slot()
+    trial = Trial(slot, ChallengerSettings.model_validate({"mode": mode, "share": 1.0}))
+    slot.try_beside(trial)
+
+    def champion(rows: Any) -> Any:
+        if (rows < 0).any():
+            raise BadInput("x is negative")
+        return rows
+
+    def challenger(rows: Any) -> Any:
+        raise fails
+
+    slot.swap(release("1", champion))
+    trial.slot.swap(release("2", challenger))
+    return slot, trial
+
+
+@pytest.mark.parametrize("mode", ["shadow", "canary"])
+def test_what_the_champion_does_not_take_is_no_failure_of_the_challenger(mode: str) -> None:
+    async def asked() -> None:
+        slot, trial = tried(mode, BadInput("x is strange"))
+        for value in (1.0, -1.0, 2.0):
+            try:
+                assert (await slot.predict([value])).answers == [value]
+            except BadInput:
+                assert value < 0
+        await asyncio.gather(*trial._shadows)
+        (second, *more) = trial.evidence().new.seconds()
+        assert (second.failed + sum(s.failed for s in more), trial.counts.errors) == (2, 2)
+
+    asyncio.run(asked())
+
+
+class Pair:
+    """Two services with homes of their own, and calls to both."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self.services = services
+
+    def ask(self, *rows: float) -> set[str]:
+        """Ask both; gives the versions that answered."""
+        return {service.ask(row)[1] for row in rows for service in self.services}
+
+    @property
+    def challengers(self) -> list[str | None]:
+        trials = [service.slot.trial for service in self.services]
+        live = [trial.slot.live if trial else None for trial in trials]
+        return [one.version.version if one else None for one in live]
+
+
+@pytest.fixture
+def pair(open_service: Open, shelf: Shelf, gate: tuple[Gate, str]) -> Pair:
+    """Both serve version 1, and version 2 is a canary that gets all calls."""
+    shelf.promote(shelf.add(1.0))
+    shelf.add(1.0)
+    ledger = {"url": gate[1]}
+    pair = Pair(
+        [open_service(home=h, ledger=ledger, challengers=CANARY) for h in ("here", "there")]
+    )
+    for service in pair.services:
+        spoil(service)
+        service.start()
+    shelf.registry.set_alias(shelf.name, "2", "challenger")
+    wait_for(lambda: pair.challengers == ["2", "2"], 90)
+    return pair
+
+
+def spoil(service: Service) -> None:
+    """Let version 2 fail at some rows."""
+
+    def ask(release: Release, rows: Sequence[float]) -> list[float]:
+        if release.version.version == "2" and SPOILS in rows:
+            raise RuntimeError("bad allocation")
+        return run(release, rows)
+
+    assert isinstance(service.slot.trial, Trial)
+    service.slot.trial.slot.batcher._run = ask
+
+
+def test_a_bad_challenger_ends_everywhere_and_a_good_one_stays(
+    pair: Pair, shelf: Shelf, gate: tuple[Gate, str], open_service: Open
+) -> None:
+    here, there = pair.services
+    assert pair.ask(*[1.0] * 20) == {"2"}
+    for service, failures in ((here, 2), (here, 1), (there, 2)):  # of each too few
+        second = int(time.time())
+        wait_for(lambda last=second: int(time.time()) > last, 60)  # type: ignore[misc]
+        for _ in range(failures):
+            assert service.ask(SPOILS) == (SPOILS, "1"), "the champion answers in its place"
+    wait_for(lambda: pair.challengers == [None, None], 60)
+    assert pair.ask(1.0, SPOILS) == {"1"}
+    wait_for(lambda: state(shelf, 2) == "withdrawn", 60)
+    words = shelf.version(2).tag("ascenso")
+    found = "5 of 45 calls failed; of the champion, 0 of 0 (as 2 processes counted)"
+    assert found in words
+    assert shelf.registry.model(shelf.name).tag(f"{ENDED_TAG}2")
+    wait_for(lambda: ("vacated", "2") in pair.services[0].history(), 60)
+    told = [event for event in history(pair, shelf) if event[1] == "2"][-2:]
+    assert [what for what, *_ in told] == ["refusal", "vacated"]
+    assert all(found in why for *_, why in told)
+    pair.services[0].watcher.reload()
+    fresh = open_service(home="fresh", ledger={"url": gate[1]}, challengers=CANARY)
+    fresh.look()
+    assert fresh.slot.trial
+    assert fresh.slot.trial.slot.live is None, "it is not taken again, nor by one that comes later"
+    assert pair.challengers == [None, None]
+
+    for number in (None, "2"):  # until it is set anew
+        if number:
+            shelf.registry.set_alias(shelf.name, number, "challenger")
+        else:
+            shelf.registry.delete_alias(shelf.name, "challenger")
+            wait_for(lambda: all(not s.slot.trial.slot.promised for s in pair.services), 60)  # type: ignore[union-attr]
+    wait_for(lambda: pair.challengers == ["2", "2"], 90)
+    gate[0].shut()  # and alone, each judges by its own evidence
+    try:
+        wait_for(lambda: not any(s.watcher.jury.sits for s in pair.services), 90)
+        assert pair.ask(*[1.0] * 20) == {"2"}
+        assert pair.challengers == ["2", "2"]
+
+        def ended() -> bool:
+            pair.ask(1.0, SPOILS)
+            return pair.challengers == [None, None]
+
+        wait_for(ended, 90)
+    finally:
+        gate[0].open()
+
+
+def history(pair: Pair, shelf: Shelf) -> list[tuple[str, str, str]]:
+    events = pair.services[0].watcher.ledger.history(shelf.name)
+    return [(event.what, event.version, event.why) for event in events]
