@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.registry.client import Version
+from bentos.serving.observer import Erred
 from bentos.serving.release import Contract, Release
 from bentos.serving.slot import Slot
 from bentos.settings import Channel, LimitSettings
@@ -37,6 +38,10 @@ class Tally(Metrics):
     queues: list[int] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def erred(self, release: Release, what: Erred) -> None:
+        self.errors.append(what)
 
     def queued(self, release: Release, rows: int) -> None:
         self.queues.append(rows)

@@ -16,7 +16,7 @@ from _bentoml_sdk import Service
 from anyio.to_thread import run_sync
 from starlette.types import ASGIApp
 
-from bentos import tracing
+from bentos import outward, tracing
 from bentos.bento.front import fronted
 from bentos.bento.native import Native
 from bentos.process import collect_between, notice_the_end, switch_quickly, tidy
@@ -25,7 +25,7 @@ from bentos.settings import Settings, settings
 from bentos.web.app import Site
 from bentos.web.console.traffic import Traffic
 from bentos.web.logs import log_as_json
-from bentos.web.metrics import RECORDED, RECORDING_LOST, Metrics, share
+from bentos.web.metrics import RECORDED, RECORDING_LOST, Metrics, called_out, share
 from bentos.web.traced import Traced
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class Served:
         collect_between()
         self._tidying = asyncio.create_task(_tidy())
         notice_the_end()
+        outward.listen(called_out)
         followings = [app.following for app in self.site.apps]
         slots = [slot for following in followings for slot in following.fixed]
         racks = [rack for following in followings for rack in following.racks]

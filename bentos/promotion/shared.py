@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
+from bentos.outward import calling
 from bentos.promotion.event import IDLE, Event
 from bentos.promotion.findings import TABLES, Answer, Ask
 
@@ -218,7 +219,11 @@ class Shared:
             raise SharedAway("psycopg2 is not installed: pip install 'ascenso[ledger]'") from None
         with self._lock:
             try:
-                with self._connected() as connection, connection.cursor() as cursor:
+                with (
+                    calling("postgres"),
+                    self._connected() as connection,
+                    connection.cursor() as cursor,
+                ):
                     yield cursor
             except psycopg2.Error as error:
                 self._drop()

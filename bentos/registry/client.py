@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from bentos import tracing
+from bentos.outward import calling
 from bentos.registry.access import connected
 from bentos.registry.address import without_password
 from bentos.registry.answers import (
@@ -193,11 +194,7 @@ class Registry:
         params: dict[str, Any] | None = None,
         body: dict[str, Any] | None = None,
     ) -> T:
-        try:
-            with tracing.span(f"{method} {path}", mlflow=self.uri):
-                answer = self.http.request(method, path, params=params, json=body)
-        except httpx.HTTPError as error:
-            raise RegistryUnavailable(f"MLflow at {self.uri} does not answer: {error}") from error
+        answer = self._answer(method, path, params, body)
         if answer.status_code != httpx.codes.OK:
             raise _refused(self.uri, path, answer)
         try:
@@ -207,6 +204,19 @@ class Registry:
                 f"MLflow at {self.uri} answered {path} with something else than its API says: "
                 f"{error}"
             ) from error
+
+    def _answer(
+        self, method: str, path: str, params: dict[str, Any] | None, body: dict[str, Any] | None
+    ) -> httpx.Response:
+        with tracing.span(f"{method} {path}", mlflow=self.uri), calling("mlflow"):
+            try:
+                answer = self.http.request(method, path, params=params, json=body)
+            except httpx.HTTPError as error:
+                message = f"MLflow at {self.uri} does not answer: {error}"
+                raise RegistryUnavailable(message) from error
+            if answer.is_server_error:
+                raise _refused(self.uri, path, answer)
+            return answer
 
 
 def _refused(uri: str, path: str, answer: httpx.Response) -> Exception:

@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from bentos import tracing
+from bentos.outward import calling, s3_begins, s3_ended
 from bentos.registry.changes import FRESH
 from bentos.registry.client import Registry, RegistryUnavailable
 from bentos.settings import RegistrySettings
@@ -66,8 +67,9 @@ class ProxySource:
 
     def _walk(self, folder: str, below: PurePosixPath) -> Iterator[str]:
         try:
-            answer = self.http.get("mlflow-artifacts/artifacts", params={"path": folder})
-            answer.raise_for_status()
+            with calling("mlflow"):
+                answer = self.http.get("mlflow-artifacts/artifacts", params={"path": folder})
+                answer.raise_for_status()
             listing = msgspec.json.decode(answer.content, type=_Listing)
         except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreUnavailable(f"cannot list {folder!r} through MLflow: {error}") from error
@@ -191,7 +193,11 @@ def _client() -> "S3Client":
 
     session = boto3.Session()  # boto3's own default session is not made for several threads
     client = session.client("s3", config=Config(connect_timeout=5, read_timeout=30))
-    client.meta.events.register("before-send.s3", _carry)
+    events = client.meta.events
+    events.register("before-send.s3", _carry)
+    events.register("before-call.s3", s3_begins)
+    events.register("after-call.s3", s3_ended)
+    events.register("after-call-error.s3", s3_ended)
     return client
 
 

@@ -214,13 +214,16 @@ class Batcher(Generic[Row, Answer]):
             self._observer.failed(release, error.how)
             for _ in parts:
                 release.record.failed()
+                self._observer.erred(release, "failed")
             return [error] * len(parts)
         except BaseException as error:  # a panic in a Rust library is no Exception
             if len(parts) == 1:
                 if isinstance(error, BadInput):
+                    self._observer.erred(release, "refused")
                     release.record.refused()
                     release.disputed.add(parts[0].rows, error.row)
                 else:
+                    self._observer.erred(release, "failed")
                     release.record.failed()
                 return [_for_future(release, error)]
             return [outcome for part in parts for outcome in self._outcomes(release, [part])]

@@ -1,11 +1,13 @@
 """Whoever counts what the serving side does; metrics, in practice."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bentos.refusal import Refusal
 from bentos.serving.drift import Drift
 from bentos.serving.release import Release
+
+Erred = Literal["refused", "failed"]
 
 
 class Observer(Protocol):
@@ -17,6 +19,10 @@ class Observer(Protocol):
 
     def batched(self, release: Release, rows: int, seconds: float) -> None:
         """A batch ran."""
+        ...
+
+    def erred(self, release: Release, what: Erred) -> None:
+        """A model gave a call no answer: it refused what is in it, or failed."""
         ...
 
     def failed(self, release: Release, how: str) -> None:

@@ -42,6 +42,7 @@ from bentos.settings.serving import (
     DriftSettings,
     GrpcSettings,
     LimitSettings,
+    MetricsSettings,
     ModelSettings,
     ProcessSettings,
     ServiceSettings,
@@ -63,6 +64,7 @@ __all__ = [
     "JobSettings",
     "LedgerSettings",
     "LimitSettings",
+    "MetricsSettings",
     "ModelSettings",
     "ProcessSettings",
     "PromotionSettings",
@@ -125,6 +127,7 @@ class Settings(BaseSettings):
     security: SecuritySettings = SecuritySettings()
     jobs: JobSettings = JobSettings()
     uploads: UploadSettings = UploadSettings()
+    metrics: MetricsSettings = MetricsSettings()
     tracing: TracingSettings = TracingSettings()
     admin: AdminSettings = AdminSettings()
 

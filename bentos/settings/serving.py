@@ -103,3 +103,9 @@ class TracingSettings(Section):
 
     exporter: Literal["none", "otlp", "json"] = "none"
     file: Path | None = None  # of JSON; none: standard error
+
+
+class MetricsSettings(Section):
+    """Of how many models `/metrics` tells by their names; all others together are `other`."""
+
+    models: PositiveInt = 200

@@ -27,13 +27,17 @@ from starlette.responses import Response
 
 from bentos.refusal import Reason, Refusal
 from bentos.serving.drift import Drift
+from bentos.serving.observer import Erred
 from bentos.serving.release import Release
+from bentos.settings import settings
 from bentos.web import plain
+from bentos.web.bounded import Bounded
 
 MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
 ROUTE = "ascenso.route"  # in the scope of a request: what it is counted as, if not its endpoint
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+OUTWARD = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 # Of each call or batch:
 REQUESTS = plain.Counter("ascenso_requests", "Requests answered", ["service", "route", "status"])
@@ -60,8 +64,16 @@ RECORDING_LOST = plain.Counter(
     "ascenso_recording_lost_rows", "Rows that were to be recorded, and were dropped",
     ["model", "why"],
 )  # fmt: skip
+OUTWARD_SECONDS = plain.Histogram(
+    "ascenso_outward_seconds", "Time of calls to MLflow, S3 and PostgreSQL", ["to"], OUTWARD
+)
+OUTWARD_ERRORS = plain.Counter(
+    "ascenso_outward_errors", "Calls of them that came to nothing", ["to"]
+)
 NUMBERS = plain.Numbers(
     [
+        OUTWARD_SECONDS,
+        OUTWARD_ERRORS,
         REQUESTS,
         REQUEST_SECONDS,
         BATCH_ROWS,
@@ -108,6 +120,11 @@ COMPARED = Counter(
 TRIED = Counter(
     "ascenso_trial_tried", "Calls that a canary answered, or failed", ["model", "version", "error"]
 )
+ERRORS = Counter(
+    "ascenso_model_errors",
+    "Calls that a model refused for what is in them, or failed at",
+    ["model", "what"],
+)
 CACHE_HITS = Counter("ascenso_cache_hits", "Answers that were kept from before", ["model"])
 CACHE_MISSES = Counter("ascenso_cache_misses", "Answers that were not kept", ["model"])
 CACHE_FAILURES = Counter("ascenso_cache_failures", "Times that the cache could not be asked")
@@ -125,7 +142,8 @@ DEGRADED = Gauge(
 class Metrics:
     """Counts what the serving side reports; an Observer.
 
-    Of a model that is known from the start, refusals count from 0, so that the first is seen.
+    Of a model that is known from the start, refusals and errors count from 0, so that the first
+    is seen.
     """
 
     _told: tuple[tuple[plain.Gauge, plain.Labels], ...] = ()  # of columns
@@ -133,6 +151,8 @@ class Metrics:
     def __init__(self, model: str | None = None) -> None:
         for reason in get_args(Reason) if model else ():
             REFUSALS.labels(model, reason)
+        for what in get_args(Erred) if model else ():
+            ERRORS.labels(model, what)
 
     def queued(self, release: Release, rows: int) -> None:
         """A batch begins, or the queue ran dry."""
@@ -147,6 +167,10 @@ class Metrics:
     def failed(self, release: Release, how: str) -> None:
         """The process of a release failed."""
         FAILURES.labels(release.version.name, how).inc()
+
+    def erred(self, release: Release, what: Erred) -> None:
+        """A model gave a call no answer."""
+        ERRORS.labels(release.version.name, what).inc()
 
     def swapped(self, channel: str, before: Release | None, release: Release, what: str) -> None:
         """A release serves now."""
@@ -217,6 +241,12 @@ def drifts(release: Release, found: Drift) -> Iterator[tuple[plain.Gauge, plain.
                     yield DRIFT_SHARE, (*labels, what), share
 
 
+def called_out(to: str, seconds: float, failed: bool) -> None:
+    """A call to one of those ended that the services need."""
+    OUTWARD_SECONDS.observe((to,), seconds)
+    OUTWARD_ERRORS.add((to,), int(failed))
+
+
 def share() -> None:
     """Lay the plain numbers beside those of the other workers."""
     whole = psutil.Process().memory_info().rss >> 20 << 20  # MiB: it changes at every look
@@ -233,11 +263,17 @@ async def metrics(request: Request) -> Response:
 def _collect() -> bytes:
     folder = os.environ.get(MULTIPROC_DIR)
     if not folder:
-        return generate_latest(REGISTRY) + generate_latest(_plain())
+        return _written(REGISTRY, None) + _written(_plain(), None)
     _bury(Path(folder))
     registry = _plain()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    return _written(registry, Path(folder))
+
+
+def _written(registry: CollectorRegistry, folder: Path | None) -> bytes:
+    bounded = CollectorRegistry()
+    bounded.register(Bounded(registry, settings().metrics.models, folder))
+    return generate_latest(bounded)
 
 
 def _plain() -> CollectorRegistry:

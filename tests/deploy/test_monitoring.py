@@ -16,10 +16,11 @@ from tests.deploy.judges import judge, load
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 GRAFANA = ROOT / "deploy" / "grafana"
-DASHBOARD = json.loads((GRAFANA / "dashboards" / "ascenso.json").read_text())
+DASHBOARDS = [json.loads(path.read_text()) for path in (GRAFANA / "dashboards").glob("*.json")]
+PANELS = [panel for board in DASHBOARDS for panel in board["panels"]]
 ALERTS = load(PROMETHEUS / "alerts.yml")
 COMPOSE = load(ROOT / "docker-compose.yml")
-ASKED = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+ASKED = list({target["expr"]: None for panel in PANELS for target in panel["targets"]})
 ALERTED = [rule["expr"] for group in ALERTS["groups"] for rule in group["rules"]]
 
 
@@ -50,18 +51,27 @@ def test_the_alerts_sound_when_they_should() -> None:
     judge("promtool", "test", "rules", PROMETHEUS / "alerts_test.yml")
 
 
-@pytest.mark.parametrize("query", ASKED + ALERTED)
-def test_every_query_asks_for_what_there_is(query: str, tmp_path: Path) -> None:
-    plain = query.replace("$__rate_interval", "5m").replace("$service", ".*")
-    rules = {"groups": [{"name": "a", "rules": [{"record": "a:b", "expr": plain}]}]}
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
+def test_every_query_is_one(tmp_path: Path) -> None:
+    plain = [
+        re.sub(r"\$(service|model)", ".*", q.replace("$__rate_interval", "5m")) for q in ASKED
+    ]
+    rules = [{"record": f"a:b{n}", "expr": query} for n, query in enumerate(plain)]
+    (tmp_path / "rules.yml").write_text(
+        yaml.safe_dump({"groups": [{"name": "a", "rules": rules}]})
+    )
     judge("promtool", "check", "rules", tmp_path / "rules.yml")
-    assert set(re.findall(r"\bascenso_\w+", plain)) <= SERIES
-    grouped = re.findall(r"\bby \(([^)]*)\)", plain)
-    assert {label.strip() for labels in grouped for label in labels.split(",")} <= LABELS
 
 
-def test_the_dashboard_shows_what_matters() -> None:
+@pytest.mark.parametrize("query", ASKED + ALERTED)
+def test_every_query_asks_for_what_there_is(query: str) -> None:
+    assert set(re.findall(r"\bascenso_\w+", query)) <= SERIES
+    grouped = re.findall(r"\bby \(([^)]*)\)", query)
+    chosen = re.findall(r"(\w+)=~?\"", query)
+    found = {label.strip() for labels in grouped for label in labels.split(",")} | {*chosen}
+    assert found <= LABELS
+
+
+def test_the_dashboards_show_what_matters() -> None:
     shown = set(re.findall(r"\bascenso_\w+", " ".join(ASKED)))
     assert {
         "ascenso_requests_total",
@@ -71,15 +81,23 @@ def test_the_dashboard_shows_what_matters() -> None:
         "ascenso_swaps_total",
         "ascenso_refusals_total",
         "ascenso_queue_rows",
+        "ascenso_model_errors_total",
+        "ascenso_outward_errors_total",
     } <= shown
-    ids = [panel["id"] for panel in DASHBOARD["panels"]]
-    assert len(ids) == len(set(ids))
+    assert {board["uid"] for board in DASHBOARDS} == {"ascenso", "ascenso-model", "ascenso-fleet"}
+    for board in DASHBOARDS:
+        ids = [panel["id"] for panel in board["panels"]]
+        assert len(ids) == len(set(ids))
+        asked = {m for p in board["panels"] for t in p["targets"]
+                 for m in re.findall(r"\$(\w+)", t["expr"])}  # fmt: skip
+        given = {one["name"] for one in board["templating"]["list"]}
+        assert asked - {"__rate_interval"} == given
 
 
 def test_the_parts_find_each_other() -> None:
     (source,) = load(GRAFANA / "provisioning/datasources/prometheus.yml")["datasources"]
     assert source["url"] == "http://prometheus:9090"
-    used = {target["datasource"]["uid"] for p in DASHBOARD["panels"] for target in p["targets"]}
+    used = {target["datasource"]["uid"] for p in PANELS for target in p["targets"]}
     assert used == {source["uid"]}
     (provider,) = load(GRAFANA / "provisioning/dashboards/ascenso.yml")["providers"]
     folder = provider["options"]["path"]

@@ -100,6 +100,7 @@ async def test_a_bad_row_fails_only_its_own_call(tally: Tally, row_seconds: floa
     assert first.answers == ["1 by 1", "2 by 1"]
     assert not isinstance(last, BaseException)
     assert last.answers == ["4 by 1"]
+    assert tally.errors == ["failed"]
 
 
 class Panic(BaseException):
