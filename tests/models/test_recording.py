@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import bentoml
 import httpx
@@ -185,6 +186,9 @@ def test_the_truth_is_joined_later(
     files = [file.path for file in models.client.list_artifacts(run, "truth")]
     assert files == ["truth/metrics.json", "truth/metrics.png"]
     assert any(name.endswith("metrics.json") for name in Store(RECORDINGS).names("truth"))
+    page = f"{models.url}/console/models/{quote(NAME)}"
+    wait_for(lambda: "Held against the truth" in httpx.get(page, timeout=60).text, 60)
+    assert f"{day['day']}, version 1: 0.667 over 3 rows" in httpx.get(page, timeout=60).text
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import partial
 from sqlite3 import Error as DatabaseError
 from typing import Any
 from urllib.parse import quote
@@ -13,8 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bentos.promotion.event import Event
-from bentos.registry.client import NotInRegistry, RegistryUnavailable
-from bentos.registry.runs import Run, Runs
 from bentos.serving.slot import Slot
 from bentos.web.auth import session
 from bentos.web.console import charts, columns
@@ -24,15 +22,14 @@ from bentos.web.console.places import home, root
 from bentos.web.console.ring import DAY, HOUR
 from bentos.web.console.sessions import Sessions
 from bentos.web.console.templating import Files, page, render
+from bentos.web.console.tracked import Tracked, metrics
 from bentos.web.console.traffic import key
 from bentos.web.endpoint import Endpoint
 from bentos.web.errors import HTTPError, NotReady, clip
 from bentos.web.following import NOT_KNOWN
 
-RUN_SECONDS = 2.0  # that a page waits for MLflow
 KEPT_SECONDS = 1.0  # that several viewers get the same
 MOST_EVENTS = 200
-MOST_METRICS = 100
 ASSETS = "/console/assets/{file:path}"
 
 
@@ -138,6 +135,7 @@ class Models:
     def __init__(self, site: Site, part: Part) -> None:
         self._site = site
         self._part = part
+        self._tracked = Tracked(part.gate.settings)
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -151,7 +149,7 @@ class Models:
     async def page(self, request: Request) -> Response:
         """`GET /console/models/{name}`: one model."""
         slot = self.slot(request)
-        made, run = await asyncio.gather(self._made(slot), self._run(slot))
+        made, (run, truth) = await asyncio.gather(self._made(slot), self._tracked.of(slot))
         values = self._site.values(request)
         asking = self._part.asking(slot)
         return page(
@@ -161,7 +159,8 @@ class Models:
             slot=slot,
             parts=made,
             run=run,
-            metrics=_metrics(run),
+            metrics=metrics(run),
+            truth=truth,
             inputs=columns.taken(slot),
             outputs=columns.given(slot),
             asking=asking,
@@ -219,21 +218,3 @@ class Models:
             return (ledger.history(slot.name, MOST_EVENTS) if ledger else []), ""
         except DatabaseError as error:
             return [], f"The ledger cannot be read: {error}"
-
-    @cached_property
-    def _runs(self) -> Runs:
-        return Runs(self._part.gate.settings.tracking_uri, RUN_SECONDS)
-
-    async def _run(self, slot: Slot[Any, Any]) -> Run | None:
-        """The run that a release is from, if it has one and MLflow tells of it."""
-        if slot.live is None or not slot.live.version.run_id:
-            return None
-        try:
-            return await run_sync(self._runs.run, slot.live.version.run_id)
-        except (RegistryUnavailable, NotInRegistry):
-            return None
-
-
-def _metrics(run: Run | None) -> list[tuple[str, str]]:
-    found = run.data.metrics if run else ()
-    return sorted((metric.key, str(metric.value)) for metric in found)[:MOST_METRICS]

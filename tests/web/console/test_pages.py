@@ -20,7 +20,7 @@ from bentos.settings import ChallengerSettings, Settings
 from bentos.version import Version
 from bentos.web.app import App
 from bentos.web.auth.gate import Gate
-from bentos.web.console import charts, words
+from bentos.web.console import charts, truths, words
 from bentos.web.console.counts import Counts, total
 from bentos.web.console.places import root_of
 from bentos.web.console.ring import HOUR
@@ -212,3 +212,13 @@ def test_distributions_lie_beside_the_usual_ones() -> None:
     assert [(fact.value, fact.bad) for fact in card.facts if fact.name == "drift"] == [
         ("0.80 (x)", True)
     ]
+
+
+def test_a_day_of_a_version_is_a_bar() -> None:
+    days = [truths.Day(f"2026-03-{n:02}", "1", 1000 * n, {"mae": 0.1 * n}) for n in (1, 2)]
+    other = truths.Day("2026-03-02", "2", 1, {"accuracy": 0.0})
+    none, mae = truths.courses(truths.Truth("y", 3001, (*days, other)))
+    assert (none.name, none.bars) == ("accuracy", [])
+    assert [bar.height for bar in mae.bars] == [charts.HEIGHT / 2, charts.HEIGHT]
+    assert mae.bars[1].x + mae.bars[1].width < charts.WIDTH
+    assert mae.last == "2026-03-02, version 1: 0.2 over 2,000 rows"
