@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pyarrow import types
 
-from bentos.protocols.arrow_stream import ArrowStream, written_as
+from bentos.protocols.arrow_columns import written_as
+from bentos.protocols.arrow_stream import ArrowStream
 from bentos.protocols.rows import Rows
 from bentos.scoring.rows import INDEX, joined, plain
 from bentos.scoring.tables import BATCH_ROWS, Unfit
