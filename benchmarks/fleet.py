@@ -1,5 +1,6 @@
 """Replicas as far as they look and download: threads of one process, by a service's own code."""
 
+import logging
 import multiprocessing
 import random
 import threading
@@ -80,6 +81,7 @@ class Replica(threading.Thread):
 
 
 def _run(addresses: list[RegistrySettings], model: str, home: Path, heard: "Queue[Heard]") -> None:
+    logging.disable()  # each of them would say that the relay is gone
     for number, address in enumerate(addresses):
         Replica(number, address, model, home, heard).start()
     threading.Event().wait()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.chart import VALUES, of, parsed, pods
+from tests.deploy.chart import VALUES, of, parsed, pods, services
 
 Labels = dict[str, str]
 
@@ -49,6 +49,10 @@ def test_each_part_reaches_what_it_needs_and_no_other(values: str) -> None:
     assert {c for c in callers if may(values, c, "redis", 6379)} == {"keras-api"}
     assert may(values, "mlflow", "models", 3000)  # webhooks
     assert not may(values, "train-contugas", "models", 3000)
+    if values == "production":
+        assert {c for c in callers if may(values, c, "relay", 5001)} == set(
+            services(parsed(values))
+        )
 
 
 @pytest.mark.parametrize("caller", ["mlflow", "models", "train-contugas"])

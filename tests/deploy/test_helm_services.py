@@ -50,7 +50,7 @@ def test_a_service_runs_with_what_its_values_say(
 ) -> None:
     for name, pod in services(parsed(values)).items():
         settings = found_by(pod, monkeypatch)
-        assert settings.tracking_uri == "http://mlflow:5000"
+        assert settings.registry.direct or settings.tracking_uri == "http://mlflow:5000"
         assert settings.security.guarded == ["keras_api"]
         assert settings.security.open.keys() == {
             "default",
@@ -146,10 +146,36 @@ def test_services_may_fetch_from_the_bucket(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_release_may_ask_a_registry_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     made = parsed("production", 'registry.uri="http://mlflow.ascenso:5000"')
     assert "mlflow" not in named(made, "Deployment").keys() | named(made, "Job").keys()
-    assert found_by(services(made)["models"], monkeypatch).tracking_uri.endswith("ascenso:5000")
+    relay = named(made, "Deployment")["relay"]["spec"]["template"]["spec"]
+    assert found_by(relay, monkeypatch).tracking_uri.endswith("ascenso:5000")
+    assert found_by(services(made)["models"], monkeypatch).registry.direct.endswith("ascenso:5000")
     egress = named(made, "NetworkPolicy")["services"]["spec"]["egress"]
     assert {"ports": [{"port": 5000}]} in egress
     assert "mlflow.ascenso:5000" in env(mlflow())["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+
+
+def test_services_ask_a_relay_and_know_the_way_past_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = parsed("production")
+    there = named(made, "Service")
+    for name, pod in services(made).items():
+        found = found_by(pod, monkeypatch)
+        assert found.tracking_uri == "http://relay:5001", name
+        assert found.registry.direct == "http://mlflow:5000"
+    relay = named(made, "Deployment")["relay"]["spec"]["template"]["spec"]
+    own = found_by(relay, monkeypatch)
+    (port,) = there["relay"]["spec"]["ports"]
+    assert (own.tracking_uri, own.relay.port) == ("http://mlflow:5000", port["port"])
+    assert own.relay.host == "0.0.0.0"
+    assert own.relay.cache_bytes < own_disk(relay) * 2**30
+    assert keys(relay) == {}  # what it does, it does by its callers' rights
+    alone = found_by(services(parsed("production", "relay.enabled=false"))["models"], monkeypatch)
+    assert (alone.tracking_uri, alone.registry.direct) == ("http://mlflow:5000", "")
+
+
+def own_disk(pod: dict[str, Any]) -> int:
+    """GiB of a pod's state."""
+    (state,) = [v["emptyDir"]["sizeLimit"] for v in pod["volumes"] if v["name"] == "state"]
+    return int(state.removesuffix("Gi"))
 
 
 @VALUES

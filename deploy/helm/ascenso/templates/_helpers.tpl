@@ -71,10 +71,15 @@ AWS_SECRET_ACCESS_KEY: AWS_SECRET_ACCESS_KEY
 {{- end }}
 {{- end }}
 
+{{/* Where MLflow is. */}}
+{{- define "ascenso.registry" -}}
+{{ default "http://mlflow:5000" .Values.registry.uri }}
+{{- end }}
+
 {{/* What whoever asks the registry needs, as an account of it: list root account. */}}
 {{- define "ascenso.clientEnv" -}}
 {{- $root := index . 0 -}}
-MLFLOW_TRACKING_URI: {{ default "http://mlflow:5000" $root.Values.registry.uri }}
+MLFLOW_TRACKING_URI: {{ include "ascenso.registry" $root }}
 MLFLOW_TRACKING_USERNAME: {{ index . 1 }}
 ASCENSO_DATA: s3://{{ $root.Values.store.bucket }}/data
 {{- if $root.Values.configs }}
@@ -94,8 +99,15 @@ ASCENSO_CONFIGS: /etc/ascenso/configs
 {{- if $service.grpc }}
 {{- $_ := set $made "grpc" (dict "port" 8001) }}
 {{- end }}
+{{- $registry := dict }}
 {{- if eq $root.Values.store.artifacts "s3" }}
-{{- $_ := set $made "registry" (dict "artifacts" "s3" "s3_root" (printf "s3://%s/mlflow" $root.Values.store.bucket)) }}
+{{- $registry = dict "artifacts" "s3" "s3_root" (printf "s3://%s/mlflow" $root.Values.store.bucket) }}
+{{- end }}
+{{- if $root.Values.relay.enabled }}
+{{- $_ := set $registry "direct" (include "ascenso.registry" $root) }}
+{{- end }}
+{{- if $registry }}
+{{- $_ := set $made "registry" $registry }}
 {{- end }}
 {{- range $section, $keys := mergeOverwrite $made (deepCopy $root.Values.settings) $service.settings }}
 ASCENSO_{{ upper $section }}: {{ toJson $keys | quote }}
