@@ -15,11 +15,13 @@ import time
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import httpx
 import msgspec
 
+ADMIN = "admin"  # whom no role binds
 WORKSPACE = "default"  # the only one of a server without workspaces
 Grants = dict[str, str]
 Grant = tuple[str, str, str]  # resource type, pattern, permission
@@ -45,11 +47,13 @@ class Team(msgspec.Struct, forbid_unknown_fields=True):
 class Accounts(msgspec.Struct, forbid_unknown_fields=True):
     """Roles, as permission by resource type, and the roles of each user.
 
-    Each team has each of the `team_roles`: that of the team `gas` is named `trainer@gas`.
+    Each team has each of the `team_roles`: that of the team `gas` is named `trainer@gas`. Those of
+    `sso` come by the company's login and have no password.
     """
 
     roles: dict[str, Grants]
     users: dict[str, list[str]]
+    sso: dict[str, list[str]] = {}
     teams: dict[str, Team] = {}
     team_roles: dict[str, Grants] = {}
 
@@ -69,7 +73,9 @@ def read(path: Path) -> Accounts:
         accounts = msgspec.yaml.decode(path.read_bytes(), type=Accounts)
     except (OSError, msgspec.DecodeError) as error:
         raise AccountError(f"{path}: {error}") from error
-    for user, roles in accounts.users.items():
+    if both := accounts.users.keys() & accounts.sso.keys() | {ADMIN} & accounts.sso.keys():
+        raise AccountError(f"{path}: {', '.join(sorted(both))} of sso has a password: it may not")
+    for user, roles in (accounts.users | accounts.sso).items():
         if unknown := set(roles) - accounts.roles.keys() - accounts.by_team.keys():
             raise AccountError(f"{path}: {user} has the unknown role {', '.join(sorted(unknown))}")
     return accounts
@@ -177,8 +183,11 @@ def apply(server: Server, accounts: Accounts, env: Mapping[str, str]) -> None:
     for name, grants in accounts.roles.items():
         server.ensure_role(name, {(kind, "*", permission) for kind, permission in grants.items()})
     apply_teams(server, accounts)
-    for user, roles in accounts.users.items():
-        server.ensure_user(user, secrets[user])
+    for user in accounts.sso.keys() - server.users():
+        server.ensure_user(user, token_hex(32))  # which nobody knows
+    for user, secret in secrets.items():
+        server.ensure_user(user, secret)
+    for user, roles in (accounts.users | accounts.sso).items():
         server.assign(user, set(roles))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from ascenso_oidc import Refused, issuer
 from flask import Response, make_response, request
 from mlflow.protos.model_registry_pb2 import CreateRegisteredModel, RenameRegisteredModel
 from mlflow.protos.service_pb2 import CreateExperiment, UpdateExperiment
@@ -32,14 +33,34 @@ NAMING: dict[str, tuple[Kind, Callable[[], Any], str]] = {
 
 
 def authenticate() -> Authorization | Response:
-    """Who calls, by MLflow's own users; 403 for a name that is not their team's."""
-    found: Authorization | Response = authenticate_request_basic_auth()
+    """Who calls, by MLflow's own users or the company's login; 403 for a name of another team."""
+    found = _caller()
     if isinstance(found, Response):
         return found
     trouble = _foreign(str(found.username))
     if not trouble:
         return found
     return make_response({"error_code": "PERMISSION_DENIED", "message": trouble}, 403)
+
+
+def _caller() -> Authorization | Response:
+    given, login = request.authorization, issuer()
+    if login is None or given is None or given.type != "bearer":
+        basic: Authorization | Response = authenticate_request_basic_auth()
+        return basic
+    try:
+        return Authorization("basic", {"username": login.user(given.token or "", _coming())})
+    except Refused as error:
+        message = f"The token opens nothing here: {error}"
+        answer = make_response({"error_code": "UNAUTHENTICATED", "message": message}, 401)
+        answer.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+        return answer
+
+
+@cache
+def _coming() -> frozenset[str]:
+    """Who may come by the company's login."""
+    return frozenset(yaml.safe_load(FILE.read_text()).get("sso", {}))
 
 
 def _foreign(user: str) -> str:
@@ -60,7 +81,7 @@ def _members() -> dict[str, dict[Kind, list[str]]]:
     """The patterns of the names that each member of a team may give."""
     told = yaml.safe_load(FILE.read_text())
     members: dict[str, dict[Kind, list[str]]] = {}
-    for user, roles in told["users"].items():
+    for user, roles in (told["users"] | told.get("sso", {})).items():
         for team in (role.partition("@")[2] for role in roles if "@" in role):
             of = members.setdefault(user, {"models": [], "experiments": []})
             for kind, patterns in of.items():

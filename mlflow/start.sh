@@ -22,6 +22,7 @@
 #
 #   MLFLOW_AUTH_CONFIG_PATH       auth.ini beside this script; without it, everyone may do all
 #   ASCENSO_ACCOUNTS              accounts.yaml beside this script, which names the teams
+#   ASCENSO_OIDC_ISSUER, ASCENSO_OIDC_AUDIENCE, ASCENSO_OIDC_NAME   whose tokens open it, too
 #   MLFLOW_AUTH_ADMIN_USERNAME, MLFLOW_AUTH_ADMIN_PASSWORD   made at the first start, 12 characters
 #   MLFLOW_FLASK_SERVER_SECRET_KEY                           the same for all server processes
 set -eu
@@ -49,7 +50,7 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 export MLFLOW_DISABLE_TELEMETRY=true
 # This script's folder is called mlflow too: no import may look in the working directory.
 export PYTHONSAFEPATH=1
-# For ascenso_teams.py; nothing of this name is beside it.
+# For ascenso_teams.py and ascenso_oidc.py; nothing of these names is beside it.
 PYTHONPATH="$(cd "$(dirname "$0")" && pwd)${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONPATH
 

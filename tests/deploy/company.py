@@ -38,6 +38,7 @@ class Company:
     database: Postgres
     store: Store
     folder: Path
+    login: str = ""  # where the company's people log in
     port: int = field(default_factory=lambda: free_ports(1)[0])
     passwords: dict[str, str] = field(
         default_factory=lambda: {name: secrets.token_hex(12) for name in ("admin", *PEOPLE)}
@@ -58,7 +59,8 @@ class Company:
         if not path.exists():
             text = ACCOUNTS.read_text().replace("teams: {}\n", f"teams:{TEAMS}")
             users = "".join(f"  {name}: ['{role}']\n" for name, role in MEMBERS.items())
-            path.write_text(text + users)
+            comes = "sso: {ana@example.com: [trainer@gas]}\n"
+            path.write_text(text.replace("sso: {}\n", users + comes))
         return path
 
     @property
@@ -79,6 +81,8 @@ class Company:
             "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"https://{SITE}",
             "MLFLOW_AUTH_CONFIG_PATH": str(ROOT / "mlflow" / "auth.ini"),
             "ASCENSO_ACCOUNTS": str(self.accounts_file),
+            "ASCENSO_OIDC_ISSUER": self.login,
+            "ASCENSO_OIDC_AUDIENCE": "ascenso",
             "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
             "MLFLOW_AUTH_ADMIN_PASSWORD": self.passwords["admin"],
         }
@@ -126,7 +130,7 @@ def run(command: list[str], env: dict[str, str]) -> str:
 
 
 @contextmanager
-def company(folder: Path) -> Iterator[Company]:
+def company(folder: Path, login: str = "") -> Iterator[Company]:
     """PostgreSQL and S3 run; MLflow does not yet."""
     with postgres() as database, storing(folder / "s3") as (store, _):
-        yield Company(database, store, folder)
+        yield Company(database, store, folder, login)

@@ -6,10 +6,12 @@ import sys
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
 from deploy.local.settings import ROOT
 from tests.deploy.company import Company
+from tests.openid import ED, Provider
 from tests.stack import wait_for
 
 API = "/api/2.0/mlflow"
@@ -137,3 +139,36 @@ def test_who_is_in_no_team_goes_on_as_before(server: Company) -> None:
         assert post(server, "trainer", "registered-models/create", name=name) == 200
         gone = ask(server, "admin", "DELETE", "registered-models/delete", name=name)
         assert gone.status_code == 200
+
+
+def test_who_comes_by_the_companys_login_has_the_grants_of_the_team(
+    server: Company, login: Provider
+) -> None:
+    """By a token that the issuer signed for this server, and by no header of anybody else's."""
+
+    def create(name: str, **headers: str) -> int:
+        url = f"{server.url}{API}/registered-models/create"
+        return httpx.post(url, json={"name": name}, headers=headers, timeout=60).status_code
+
+    def bearing(token: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {token}"}
+
+    assert create("gas-of-ana", **bearing(login.token())) == 200
+    assert create("heat-of-ana", **bearing(login.token())) == 403
+    move = {"name": "heat-model", "version": "1", "stage": "Production"}
+    path = f"{server.url}{API}/model-versions/transition-stage"
+    assert httpx.post(path, json=move, headers=bearing(login.token())).status_code == 403
+    for bad in (
+        login.token(aud="another"),
+        login.token(exp=1),
+        login.token(email="admin"),  # an account, but none that comes by the login
+        login.token(email="gina"),
+        login.token(email_verified=False),
+        login.token(ED, "EdDSA"),  # signed with another key than it names
+        jwt.encode(login.claims(), "0123456789abcdef0123456789abcdef", "HS256", {"kid": "shared"}),
+        "none",
+    ):
+        assert create("gas-of-nobody", **bearing(bad)) == 401
+    for name in ("x-forwarded-user", "x-forwarded-email", "x-auth-request-email"):
+        assert create("gas-of-nobody", **{name: "ana@example.com"}) == 401
+    assert post(server, "gina", "registered-models/create", name="gas-of-gina") == 200

@@ -1,19 +1,15 @@
 """Tokens of a company's own issuer."""
 
-import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 from pydantic import ValidationError
 from starlette.types import Scope
 
@@ -23,68 +19,17 @@ from bentos.web.auth.gate import Gate
 from bentos.web.auth.guard import Guard
 from bentos.web.auth.tokens import Unauthorized
 from bentos.web.errors import HTTPError, Unavailable
+from tests.openid import EC, ED, RSA, Provider, providing
 from tests.stack import wait_for
 from tests.web.guarded import secured
 from tests.web.serving import serving
 from tests.web.small import small_app, small_slot
 
-RSA = rsa.generate_private_key(65537, 2048)
-EC = ec.generate_private_key(ec.SECP256R1())
-ED = ed25519.Ed25519PrivateKey.generate()
-PUBLISHED = {
-    "rsa": RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True),
-    "ec": ECAlgorithm.to_jwk(EC.public_key(), as_dict=True),
-    "ed": OKPAlgorithm.to_jwk(ED.public_key(), as_dict=True),
-    "shared": {"kty": "oct", "k": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"},
-}
-
-
-@dataclass
-class Provider:
-    """An OpenID provider, as far as services look at it."""
-
-    url: str = ""
-    keys: dict[str, dict[str, Any]] = field(default_factory=lambda: dict(PUBLISHED))
-    status: int = 200
-    asked: int = 0
-    says: str = ""
-
-    def answer(self, path: str) -> dict[str, Any]:
-        if path == issuers.DISCOVERY:
-            return {"issuer": self.says or self.url, "jwks_uri": f"{self.url}/keys"}
-        self.asked += 1
-        return {"keys": [{"kid": kid, **key} for kid, key in self.keys.items()]}
-
-    def claims(self, **changed: object) -> dict[str, object]:
-        now = int(time.time())
-        said: dict[str, object] = {"iss": self.url, "aud": "ascenso", "sub": "7f-1"}
-        said |= {"email": "ana@example.com", "iat": now, "exp": now + 60}
-        return {name: value for name, value in (said | changed).items() if value is not None}
-
-    def token(
-        self, key: Any = RSA, algorithm: str = "RS256", kid: str = "rsa", **more: Any
-    ) -> str:
-        return jwt.encode(self.claims(**more), key, algorithm, {"kid": kid})
-
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    made = Provider()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(made.status)
-            self.end_headers()
-            self.wfile.write(json.dumps(made.answer(self.path)).encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.url = f"http://127.0.0.1:{server.server_port}"
-        Thread(target=server.serve_forever, daemon=True).start()
+    with providing() as made:
         yield made
-        server.shutdown()
 
 
 def known(provider: Provider, **settings: Any) -> issuers.Issuers:

@@ -96,6 +96,11 @@ ASCENSO_CONFIGS: /etc/ascenso/configs
   "cache" (dict "bytes" (div (mul $service.disk.state 1073741824) 2))
   "recording" (dict "uri" (printf "s3://%s/recordings" $root.Values.store.bucket))
   "security" (dict "guarded" $root.Values.guarded) }}
+{{- with $root.Values.sso }}
+{{- if .enabled }}
+{{- $_ := set $made.security "issuers" (dict .issuer (dict "audience" .client "name" .name "admins" .admins)) }}
+{{- end }}
+{{- end }}
 {{- if $service.grpc }}
 {{- $_ := set $made "grpc" (dict "port" 8001) }}
 {{- end }}
@@ -137,6 +142,11 @@ MLFLOW_BACKEND_STORE_URI: postgresql+psycopg2://
 MLFLOW_ARTIFACTS_DESTINATION: s3://{{ .Values.store.bucket }}/mlflow
 MLFLOW_AUTH_CONFIG_PATH: /app/mlflow/auth.ini
 MLFLOW_AUTH_ADMIN_USERNAME: admin
+{{- if .Values.sso.enabled }}
+ASCENSO_OIDC_ISSUER: {{ .Values.sso.issuer }}
+ASCENSO_OIDC_AUDIENCE: {{ .Values.sso.client }}
+ASCENSO_OIDC_NAME: {{ .Values.sso.name }}
+{{- end }}
 MLFLOW_WORKERS: {{ .Values.registry.workers }}
 MLFLOW_UVICORN_OPTS: --timeout-keep-alive 160 # above the load balancer's 150 s
 MLFLOW_SERVER_ALLOWED_HOSTS: {{ join "," (without (append $hosts .Values.registry.host) "") }}
@@ -249,4 +259,19 @@ spec:
     {{- include "ascenso.keys" (list $root $keys) | nindent 4 }}
     {{- include "ascenso.accountsVolume" $root | nindent 4 }}
     - {name: tmp, emptyDir: {sizeLimit: 1Gi}}
+{{- end }}
+
+{{/* What the company's login stands before, by name: its host, where it is, and what asks how it is. */}}
+{{- define "ascenso.sso" -}}
+{{- if .Values.sso.enabled }}
+{{- if and .Values.registry.host (not .Values.registry.uri) }}
+mlflow: {host: {{ .Values.registry.host }}, upstream: "http://mlflow:5000", health: /health}
+{{- end }}
+{{- range $name, $given := .Values.services }}
+{{- $service := mergeOverwrite (deepCopy $.Values.service) $given }}
+{{- if and $service.enabled $service.host (has $name $.Values.sso.consoles) }}
+{{ $name }}: {host: {{ $service.host }}, upstream: "http://{{ $name }}:80", health: /readyz}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
