@@ -45,6 +45,7 @@ class Challenger(msgspec.Struct, frozen=True):
     compared: int
     errors: int
     live: ReleaseReport | None = None
+    refused: RefusalReport | None = None
     agreement: float | None = None
     champion_ms: float | None = None
     challenger_ms: float | None = None

@@ -62,7 +62,7 @@ def _live(live: ReleaseReport | None) -> str:
 
 def _trial(tried: Challenger | None) -> str:
     if tried is None or tried.live is None:
-        return "-"
+        return _refusal(tried.refused if tried else None)
     agreement = "" if tried.agreement is None else f" {tried.agreement:.2%} agreed"
     latency = "" if tried.challenger_ms is None else f", {tried.challenger_ms} ms"
     against = "" if tried.champion_ms is None else f" against {tried.champion_ms} ms"

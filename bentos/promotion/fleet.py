@@ -70,6 +70,18 @@ class Fleet:
             self._asked()
         self._heard = wished
 
+    def of(self, slot: Slot[Any, Any]) -> list[Serving]:
+        """What each replica says that serves what the slot does."""
+        if slot.live is None:
+            return []
+        here = slot.name, str(slot.channel), slot.live.version.version
+        return [
+            one
+            for replica in self.replicas
+            for one in replica.serves
+            if (one.model, one.channel, one.version) == here
+        ]
+
     def ask_all(self) -> None:
         """Let all replicas look at the registry. Raises SharedAway."""
         self._heard = self._shared.wish(self._me)
@@ -94,7 +106,8 @@ def serving(slot: Slot[Any, Any]) -> list[Serving]:
     if slot.trial and slot.trial.slot.live:
         counts = slot.trial.report()
         tried = _serving(slot.trial.slot, slot.trial.slot.live)
-        found.append(replace(tried, compared=counts["compared"], agreed=counts["agreed"]))
+        told = {name: counts[name] for name in ("compared", "agreed", "answered", "errors")}
+        found.append(replace(tried, **told))
     return found
 
 

@@ -11,7 +11,8 @@ import logging
 import os
 import socket
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from uuid import uuid4
 import msgspec
 
 from bentos.database import opened
-from bentos.promotion.channel import Promotions
+from bentos.promotion.channel import BY_ALIAS, Promotions
 from bentos.promotion.event import IDLE, Event, joined
 from bentos.promotion.findings import TABLES, Ask
 from bentos.promotion.shared import Shared, SharedAway
@@ -48,6 +49,7 @@ CREATE TABLE IF NOT EXISTS memory (
 """
 PLACE = "CREATE TABLE IF NOT EXISTS place (id TEXT NOT NULL)"
 NAMED = "INSERT INTO place SELECT ? WHERE NOT EXISTS (SELECT 1 FROM place)"
+MEMORIES_EVERY = 10.0  # seconds
 AT_ONCE = 500  # lines that are sent together
 MOST_KEPT = 100_000  # lines in the file of a ledger that is shared, sent or not
 INSERT = "INSERT INTO event VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -80,6 +82,9 @@ class Ledger:
     def __init__(self, path: Path, shared: Shared | None = None) -> None:
         self.path = path
         self._shared = shared
+        self._unsent: dict[tuple[str, str], Promotions] = {}  # for the shared ledger
+        self._told: Mapping[tuple[str, str], Promotions] = {}  # by it
+        self._asked_at = -MEMORIES_EVERY
         with closing(opened(path, SCHEMA, PATIENCE_SECONDS)) as db:
             db.execute(PLACE)
             db.execute(NAMED, (uuid4().hex,))
@@ -123,7 +128,14 @@ class Ledger:
             return joined(lines, limit)[::-1]
 
     def promoters(self) -> dict[tuple[str, str], str]:
-        """Who promoted each version last, by model and version, where that is known."""
+        """Who promoted each version last, by model and version, where that is known.
+
+        What all machines tell, or this one where they are out of reach.
+        """
+        if self._shared:
+            with suppress(SharedAway):
+                self.send()
+                return self._shared.promoters()
         with self._open() as db:
             return {(model, version): who for model, version, who in db.execute(PROMOTERS)}
 
@@ -143,18 +155,31 @@ class Ledger:
                 "INSERT OR REPLACE INTO memory VALUES (?, ?, ?)",
                 (model, channel, msgspec.json.encode(seen)),
             )
+        self._unsent[model, channel] = seen
 
     def recall(self, model: str, channel: str) -> Promotions | None:
-        """What the last look at a channel saw, or None."""
+        """What the last look at a channel saw, of all machines where they share that; or None."""
         query = "SELECT seen FROM memory WHERE model = ? AND channel = ?"
         with self._open() as db:
             row = db.execute(query, (model, channel)).fetchone()
-        return msgspec.json.decode(row[0], type=Promotions) if row else None
+        own = msgspec.json.decode(row[0], type=Promotions) if row else None
+        told = self._memories().get((model, channel))
+        if own is None or told is None:
+            return own or told
+        by_alias = BY_ALIAS in (own.model_timestamp, told.model_timestamp)
+        return told if by_alias or told.model_timestamp >= own.model_timestamp else own
 
     def send(self) -> None:
-        """Send the lines that the shared ledger lacks. Raises SharedAway."""
+        """Send the lines and memories that the shared ledger lacks. Raises SharedAway."""
         if self._shared is None:
             return
+        while self._unsent:
+            channel, seen = self._unsent.popitem()
+            try:
+                self._shared.remember(*channel, seen)
+            except SharedAway:
+                self._unsent.setdefault(channel, seen)
+                raise
         last = self._shared.last(self.place)
         while lines := self._waiting(last):
             if lost := lines[0][0] - last - 1:
@@ -166,6 +191,16 @@ class Ledger:
         """Drop the oldest lines beyond the number that a shared ledger's file may have."""
         with self._open() as db:
             db.execute(TRIM, (MOST_KEPT,))
+
+    def _memories(self) -> Mapping[tuple[str, str], Promotions]:
+        """What the looks of all machines saw; many slots that begin together ask once."""
+        if self._shared and time.monotonic() - self._asked_at >= MEMORIES_EVERY:
+            try:
+                self._told = self._shared.memories()
+            except SharedAway as error:
+                log.warning("the order of promotions is what this machine knows: %s", error)
+            self._asked_at = time.monotonic()
+        return self._told
 
     @contextmanager
     def transaction(self) -> Iterator[Ask]:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from bentos.outward import calling
+from bentos.promotion.channel import Promotions
 from bentos.promotion.event import IDLE, Event
 from bentos.promotion.findings import TABLES, Answer, Ask
 
@@ -32,6 +33,12 @@ CREATE TABLE IF NOT EXISTS ascenso_event (
     PRIMARY KEY (place, line)
 );
 CREATE INDEX IF NOT EXISTS ascenso_event_by_model ON ascenso_event (model, at);
+CREATE INDEX IF NOT EXISTS ascenso_event_by_name ON ascenso_event (model, version, at)
+WHERE who <> '';
+CREATE TABLE IF NOT EXISTS ascenso_memory (
+    model text NOT NULL, channel text NOT NULL, moved bigint NOT NULL, seen text NOT NULL,
+    PRIMARY KEY (model, channel)
+);
 CREATE TABLE IF NOT EXISTS ascenso_replica (
     replica text PRIMARY KEY, seen timestamptz NOT NULL, changed timestamptz NOT NULL,
     serves text NOT NULL
@@ -50,6 +57,16 @@ CREDITED = """
 SELECT 1 FROM ascenso_event WHERE model = %s AND version = %s AND at >= %s AND who != ''
 AND what NOT IN ('share', 'reload') LIMIT 1
 """
+PROMOTERS = f"""
+SELECT DISTINCT ON (model, version) model, version, who FROM ascenso_event
+WHERE who <> '' AND what NOT IN {IDLE} ORDER BY model, version, at DESC, line DESC
+"""  # noqa: S608
+REMEMBER = """
+INSERT INTO ascenso_memory VALUES (%s, %s, %s, %s)
+ON CONFLICT (model, channel) DO UPDATE SET moved = excluded.moved, seen = excluded.seen
+WHERE excluded.moved < 0 OR excluded.moved >= ascenso_memory.moved
+"""
+MEMORIES = "SELECT model, channel, seen FROM ascenso_memory"
 SERVING_AT = f"""
 SELECT {COLUMNS} FROM (
     SELECT DISTINCT ON (replica, channel) * FROM ascenso_event
@@ -87,6 +104,8 @@ class Serving(msgspec.Struct, frozen=True):
     since: str
     compared: int | None = None
     agreed: int | None = None
+    answered: int | None = None
+    errors: int | None = None
 
 
 class Replica(msgspec.Struct, frozen=True):
@@ -130,6 +149,27 @@ class Shared:
     def credited(self, model: str, version: str, since: str) -> bool:
         """Whether somebody was named for a promotion of a version."""
         return self._one(CREDITED, model, version, since) is not None
+
+    def promoters(self) -> dict[tuple[str, str], str]:
+        """Who promoted each version last, by model and version, where that is known."""
+        with self._asked() as cursor:
+            cursor.execute(PROMOTERS)
+            return {(model, version): who for model, version, who in cursor.fetchall()}
+
+    def remember(self, model: str, channel: str, seen: Promotions) -> None:
+        """Keep what a look at a channel saw, unless a later one was kept."""
+        said = msgspec.json.encode(seen).decode()
+        with self._asked() as cursor:
+            cursor.execute(REMEMBER, (model, channel, seen.model_timestamp, said))
+
+    def memories(self) -> dict[tuple[str, str], Promotions]:
+        """What the last looks at all channels saw, by model and channel."""
+        with self._asked() as cursor:
+            cursor.execute(MEMORIES)
+            return {
+                (model, channel): msgspec.json.decode(seen, type=Promotions)
+                for model, channel, seen in cursor.fetchall()
+            }
 
     def beat(self, replica: str, serves: Sequence[Serving]) -> None:
         """Say that a replica lives, and what it serves where that has changed."""

@@ -211,7 +211,7 @@ class Slot(Generic[Row, Answer]):
 
     def report(self) -> dict[str, Any]:
         """The slot as `/releases` shows it."""
-        return {
+        told = {
             "model": self.name,
             "channel": str(self.channel),
             "live": _described(self.live),
@@ -220,7 +220,10 @@ class Slot(Generic[Row, Answer]):
             "refused": self.refused,
             "trouble": self.trouble or None,
             "drift": _drift(self.live),
-        } | ({"challenger": self.trial.report()} if self.trial and self.trial.slot.live else {})
+        }
+        if self.trial and (self.trial.slot.live or self.trial.slot.refused):
+            told["challenger"] = self.trial.report()
+        return told
 
 
 def _drift(release: Release | None) -> dict[str, Any] | None:

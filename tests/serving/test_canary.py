@@ -22,6 +22,8 @@ from bentos.serving.slot import Slot
 from bentos.serving.trial import Trial
 from bentos.settings import ChallengerSettings
 from bentos.tensors import BadInput
+from bentos.web.console.counts import Counts
+from bentos.web.console.overview import ended, together
 from tests.memory import numbers_slot, release
 from tests.serving.gate import Gate
 from tests.serving.service import Open, Service, run
@@ -243,6 +245,10 @@ def test_a_bad_challenger_ends_everywhere_and_a_good_one_stays(
 ) -> None:
     here, there = pair.services
     assert pair.ask(*[1.0] * 20) == {"2"}
+    fleet = here.watcher.fleet
+    assert fleet
+    assert here.slot.trial
+    wait_for(lambda: together(fleet.of(here.slot.trial.slot)) == Counts(40), 60)  # type: ignore[union-attr]
     for service, failures in ((here, 2), (here, 1), (there, 2)):  # of each too few
         second = int(time.time())
         wait_for(lambda last=second: int(time.time()) > last, 60)  # type: ignore[misc]
@@ -255,7 +261,8 @@ def test_a_bad_challenger_ends_everywhere_and_a_good_one_stays(
     found = "5 of 45 calls failed; of the champion, 0 of 0 (as 2 processes counted)"
     assert found in words
     assert shelf.registry.model(shelf.name).tag(f"{ENDED_TAG}2")
-    wait_for(lambda: ("vacated", "2") in pair.services[0].history(), 60)
+    wait_for(lambda: ("vacated", "2") in here.history(), 60)
+    assert ended(here.slot).startswith(f"version 2 is not tried: watch: {found}")
     told = [event for event in history(pair, shelf) if event[1] == "2"][-2:]
     assert [what for what, *_ in told] == ["refusal", "vacated"]
     assert all(found in why for *_, why in told)
@@ -279,11 +286,11 @@ def test_a_bad_challenger_ends_everywhere_and_a_good_one_stays(
         assert pair.ask(*[1.0] * 20) == {"2"}
         assert pair.challengers == ["2", "2"]
 
-        def ended() -> bool:
+        def gone() -> bool:
             pair.ask(1.0, SPOILS)
             return pair.challengers == [None, None]
 
-        wait_for(ended, 90)
+        wait_for(gone, 90)
     finally:
         gate[0].open()
 

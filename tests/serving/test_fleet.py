@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from bentos.promotion import ledger as module
+from bentos.promotion.channel import Promotions
 from bentos.promotion.fleet import Fleet
 from bentos.promotion.ledger import Ledger
 from bentos.promotion.shared import Replica, Serving, Shared, SharedAway
@@ -77,6 +78,25 @@ def test_every_replica_tells_the_same_history(replica: Made) -> None:
     assert seen(fresh, "nobody") == []
 
 
+def test_a_new_disk_knows_what_others_remember_and_who_promoted(replica: Made) -> None:
+    one, two = replica("first"), replica("second")
+    one.record("swap", CHANNEL, version("sun", 1), "because", "ana")
+    two.record("swap", CHANNEL, version("sun", 1), "because", "bob")
+    one.remember("sun", CHANNEL, Promotions(5, ("2", "1")))
+    two.remember("sun", CHANNEL, Promotions(3, ("1", "2")))  # what it saw before
+    assert one.recall("sun", CHANNEL) == Promotions(5, ("2", "1"))
+    for ledger in (one, two):
+        ledger.send()
+    fresh = replica("third")
+    assert fresh.recall("sun", CHANNEL) == Promotions(5, ("2", "1"))
+    assert fresh.recall("sun", "alias champion") is None
+    assert fresh.promoters()["sun", "1"] == "bob"
+    again = Ledger(two.path, two._shared)
+    assert again.recall("sun", CHANNEL) == Promotions(5, ("2", "1")), "of two, the later one"
+    two.remember("sun", CHANNEL, Promotions(8, ("1", "2")))  # not sent yet
+    assert two.recall("sun", CHANNEL) == Promotions(8, ("1", "2"))
+
+
 def test_a_line_is_sent_once(replica: Made) -> None:
     one = replica("again")
     one.record("swap", CHANNEL, version("once", 1), "because")
@@ -103,6 +123,8 @@ def test_lines_wait_while_the_database_is_away(
             away.history("wind")
         assert "rd-of-tests" not in str(refused.value)
         assert not away.credited(version("wind", 2), datetime.now(UTC) - HOUR)
+        assert away.recall("wind", CHANNEL) is None
+        assert away.promoters() == {}
     finally:
         gate[0].open()
     assert [number for _, number in seen(away, "wind")] == list("123456")

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from bentos.promotion.fleet import Fleet
 from bentos.promotion.ledger import Ledger
+from bentos.promotion.shared import Serving
 from bentos.serving.drift import Drift
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
@@ -64,8 +66,12 @@ def card(
     places: Sequence[Counts],
     trial: Counts,
     promoters: Mapping[tuple[str, str], str],
+    fleet: Fleet | None = None,
 ) -> Card:
-    """What there is to say of a slot: its traffic of some minutes, its trial of the last day."""
+    """What there is to say of a slot: its traffic of some minutes, its trial of the last day.
+
+    Of a trial in a fleet, what all replicas saw since it began.
+    """
     live, refused = slot.live, slot.refused
     who = promoters.get((slot.name, live.version.version), "") if live else ""
     return Card(
@@ -76,10 +82,10 @@ def card(
         words.age(live.since) if live else "",
         f"by {who}, {slot.channel}" if who else str(slot.channel),
         words.in_mlflow(settings, live.version) if live else "",
-        facts(slot, places),
+        facts(slot, places) + ([Fact("replicas", str(len(fleet.of(slot))))] if fleet else []),
         slot.candidate.version if slot.candidate else "",
         slot.trouble,
-        tried(slot, trial),
+        tried(slot, trial, fleet.of(slot.trial.slot) if fleet and slot.trial else []),
         f"{refused.reason}: {refused.message}" if refused else "",
         f"{refused.version}, {words.age(refused.at)} ago" if refused else "",
     )
@@ -127,19 +133,37 @@ def drift_of(release: Release | None) -> Drift | None:
     return release.sample.found if release else None
 
 
-def tried(slot: Slot[Any, Any], trial: Counts) -> str:
-    """How the challenger does."""
+def tried(slot: Slot[Any, Any], trial: Counts, all_of: Sequence[Serving] = ()) -> str:
+    """How the challenger does: on this machine, or on all replicas."""
     if slot.trial is None or slot.trial.slot.live is None:
-        return ""
+        return ended(slot)
     report, version = slot.trial.report(), slot.trial.slot.live.version.version
+    if all_of:
+        trial = together(all_of)
     did = f"{trial.calls:,.0f} calls"
     if report["mode"] == "shadow":
         agreed = 1 - trial.turned_away / trial.calls if trial.calls else None
         did = f"agreed in {words.share(agreed)} of {did}"
     return (
         f"version {version} as {report['mode']} of {words.share(report['share'])}: {did}, "
-        f"{trial.errors:,.0f} errors"
+        f"{trial.errors:,.0f} errors" + (f", on {len(all_of)} replicas" if all_of else "")
     )
+
+
+def together(all_of: Sequence[Serving]) -> Counts:
+    """The calls that a challenger was tried with on all replicas, as `Traffic` counts them."""
+    compared, agreed = sum(s.compared or 0 for s in all_of), sum(s.agreed or 0 for s in all_of)
+    answered, errors = sum(s.answered or 0 for s in all_of), sum(s.errors or 0 for s in all_of)
+    return Counts(compared + answered, errors, compared - agreed)
+
+
+def ended(slot: Slot[Any, Any]) -> str:
+    """Which challenger is tried no more, though the alias points to it, and why."""
+    tried = slot.trial.slot if slot.trial else None
+    if tried is None or tried.refused is None or not tried.promised:
+        return ""
+    why = f"{tried.refused.reason}: {tried.refused.message}"
+    return f"version {tried.refused.version} is not tried: {why}"
 
 
 def promoters(ledger: Ledger | None) -> Mapping[tuple[str, str], str]:

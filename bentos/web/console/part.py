@@ -88,7 +88,9 @@ class Part:
         places, trial = counts.get(key(self.name, slot.name), ()), Counts()
         if tried := trial_key(self.name, slot):
             trial = total(self._read(DAY, tried).get(tried, ()))
-        return overview.card(self.name, slot, self.gate.settings, places, trial, promoters)
+        watcher = self.following.watcher
+        fleet = watcher.fleet if watcher else None
+        return overview.card(self.name, slot, self.gate.settings, places, trial, promoters, fleet)
 
     def _promoters(self) -> Mapping[tuple[str, str], str]:
         with suppress(DatabaseError):
