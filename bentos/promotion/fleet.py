@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from bentos.loop import Loop
 from bentos.promotion.ledger import Ledger
 from bentos.promotion.pauses import backoff
-from bentos.promotion.shared import Replica, Serving, Shared, SharedAway
+from bentos.promotion.postgres import SharedAway
+from bentos.promotion.shared import Replica, Serving, Shared
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 

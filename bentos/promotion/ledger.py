@@ -25,7 +25,8 @@ from bentos.database import opened
 from bentos.promotion.channel import BY_ALIAS, Promotions
 from bentos.promotion.event import IDLE, Event, joined
 from bentos.promotion.findings import TABLES, Ask
-from bentos.promotion.shared import Shared, SharedAway
+from bentos.promotion.postgres import SharedAway
+from bentos.promotion.shared import Shared
 from bentos.registry.client import Version
 
 log = logging.getLogger(__name__)

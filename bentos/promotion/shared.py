@@ -4,27 +4,22 @@ It may be away: who asks gets SharedAway then, and what is to be written waits i
 each machine (`bentos.promotion.ledger`).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from sqlite3 import Error as LedgerError
-from threading import Lock
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
-from bentos.outward import calling
 from bentos.promotion.channel import Promotions
 from bentos.promotion.event import IDLE, Event
-from bentos.promotion.findings import TABLES, Answer, Ask
+from bentos.promotion.findings import TABLES, Ask
+from bentos.promotion.postgres import Postgres
 
-CONNECT_SECONDS = 5
-ANSWER_SECONDS = 10
 MOST_LINES = 200_000  # read at once
 STARTING = 0x41534345  # the lock under which the tables are made
 COLUMNS = "at, replica, channel, model, version, run_id, digest, what, who, why"
 SCHEMA = f"""
-SET statement_timeout = {1000 * ANSWER_SECONDS};
 SELECT pg_advisory_xact_lock({STARTING});
 CREATE TABLE IF NOT EXISTS ascenso_event (
     place text NOT NULL, line bigint NOT NULL, at text NOT NULL, replica text NOT NULL,
@@ -88,13 +83,6 @@ WISHED = "SELECT coalesce(max(id), 0) FROM ascenso_reload"
 GRANTED = "DELETE FROM ascenso_reload WHERE id < %s"
 
 
-class SharedAway(LedgerError):
-    """PostgreSQL does not answer, or not as it should; the message says why.
-
-    Who reads a ledger catches it as one that cannot be read.
-    """
-
-
 class Serving(msgspec.Struct, frozen=True):
     """A version that serves on a channel of a replica. A challenger tells what calls showed."""
 
@@ -117,12 +105,10 @@ class Replica(msgspec.Struct, frozen=True):
 
 
 class Shared:
-    """One connection, made anew where it broke. Thread-safe. Every call may raise SharedAway."""
+    """What is asked and said there. Thread-safe. Every call may raise SharedAway."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: Any = None
-        self._lock = Lock()
+        self._postgres = Postgres(url, SCHEMA)
         self._said = ""  # by `beat`
         self._known: dict[str, tuple[datetime, list[Serving]]] = {}  # of `fleet`, since when
 
@@ -131,7 +117,7 @@ class Shared:
         from psycopg2.extras import execute_values
 
         rows = [(place, line, *msgspec.structs.astuple(event)) for line, event in lines]
-        with self._asked() as cursor:
+        with self._postgres.asked() as cursor:
             execute_values(cursor, INSERT, rows)
 
     def last(self, place: str) -> int:
@@ -152,19 +138,19 @@ class Shared:
 
     def promoters(self) -> dict[tuple[str, str], str]:
         """Who promoted each version last, by model and version, where that is known."""
-        with self._asked() as cursor:
+        with self._postgres.asked() as cursor:
             cursor.execute(PROMOTERS)
             return {(model, version): who for model, version, who in cursor.fetchall()}
 
     def remember(self, model: str, channel: str, seen: Promotions) -> None:
         """Keep what a look at a channel saw, unless a later one was kept."""
         said = msgspec.json.encode(seen).decode()
-        with self._asked() as cursor:
+        with self._postgres.asked() as cursor:
             cursor.execute(REMEMBER, (model, channel, seen.model_timestamp, said))
 
     def memories(self) -> dict[tuple[str, str], Promotions]:
         """What the last looks at all channels saw, by model and channel."""
-        with self._asked() as cursor:
+        with self._postgres.asked() as cursor:
             cursor.execute(MEMORIES)
             return {
                 (model, channel): msgspec.json.decode(seen, type=Promotions)
@@ -174,7 +160,7 @@ class Shared:
     def beat(self, replica: str, serves: Sequence[Serving]) -> None:
         """Say that a replica lives, and what it serves where that has changed."""
         said = msgspec.json.encode(serves).decode()
-        with self._asked() as cursor:
+        with self._postgres.asked() as cursor:
             if said == self._said:
                 cursor.execute(BEAT, (replica,))
             if said != self._said or not cursor.rowcount:  # or others have forgotten it
@@ -183,12 +169,12 @@ class Shared:
 
     def leave(self, replica: str) -> None:
         """Say that a replica is no more."""
-        with self._asked() as cursor:
+        with self._postgres.asked() as cursor:
             cursor.execute(LEAVE, (replica,))
 
     def fleet(self, quiet: timedelta) -> list[Replica]:
         """The replicas that were not quiet for so long; others are forgotten after a while."""
-        with self._asked() as cursor:
+        with self._postgres.asked() as cursor:
             cursor.execute(BURY, (20 * quiet,))
             cursor.execute(FLEET, (quiet,))
             living = cursor.fetchall()
@@ -201,7 +187,7 @@ class Shared:
 
     def wish(self, replica: str) -> int:
         """Ask all replicas to look at the registry; give the number of the wish."""
-        with self._asked() as cursor:
+        with self._postgres.asked() as cursor:
             cursor.execute(WISH, (replica,))
             number = int(cursor.fetchone()[0])
             cursor.execute(GRANTED, (number,))
@@ -211,21 +197,13 @@ class Shared:
         """The number of the last wish."""
         return int(self._one(WISHED))
 
-    @contextmanager
-    def transaction(self) -> Iterator[Ask]:
+    def transaction(self) -> AbstractContextManager[Ask]:
         """A transaction, in SQL with ? for values."""
-        with self._asked() as cursor:
-
-            def ask(query: str, values: Sequence[Any]) -> Answer:
-                cursor.execute(query.replace("?", "%s"), values)
-                return cast(Answer, cursor)
-
-            yield ask
+        return self._postgres.transaction()
 
     def close(self) -> None:
         """End the connection."""
-        with self._lock:
-            self._drop()
+        self._postgres.close()
 
     def _read_anew(self, cursor: Any, living: Sequence[tuple[str, datetime]]) -> None:
         """Read what replicas serve that have changed it; of fifty, hardly one has."""
@@ -240,75 +218,12 @@ class Shared:
         return name in self._known and self._known[name][0] == changed
 
     def _one(self, query: str, *values: object) -> Any:
-        with self._asked() as cursor:
+        with self._postgres.asked() as cursor:
             cursor.execute(query, values)
             row = cursor.fetchone()
         return row[0] if row else None
 
     def _events(self, query: str, *values: object) -> list[Event]:
-        with self._asked() as cursor:
+        with self._postgres.asked() as cursor:
             cursor.execute(query, values)
             return [Event(*row) for row in cursor.fetchall()]
-
-    @contextmanager
-    def _asked(self) -> Iterator[Any]:
-        """A cursor in a transaction of its own."""
-        try:
-            import psycopg2
-        except ModuleNotFoundError:
-            raise SharedAway("psycopg2 is not installed: pip install 'ascenso[ledger]'") from None
-        with self._lock:
-            try:
-                with (
-                    calling("postgres"),
-                    self._connected() as connection,
-                    connection.cursor() as cursor,
-                ):
-                    yield cursor
-            except psycopg2.Error as error:
-                self._drop()
-                raise SharedAway(f"PostgreSQL: {_said(error)}") from None
-
-    def _connected(self) -> Any:
-        import psycopg2
-
-        if not self._lives():
-            self._drop()
-        if self._connection is None:
-            try:
-                made = psycopg2.connect(
-                    self._url,
-                    connect_timeout=CONNECT_SECONDS,
-                    application_name="ascenso",
-                    tcp_user_timeout=ANSWER_SECONDS * 1000,
-                )
-            except psycopg2.ProgrammingError:
-                raise SharedAway("ledger.url is no address of PostgreSQL") from None  # it may show
-            with made, made.cursor() as cursor:
-                cursor.execute(SCHEMA)
-            self._connection = made
-        return self._connection
-
-    def _lives(self) -> bool:
-        """Whether the connection is still one: a server that began anew has forgotten it."""
-        import psycopg2
-
-        if self._connection is None:
-            return False
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-        except psycopg2.Error:
-            return False
-        return True
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            with suppress(Exception):
-                self._connection.close()
-            self._connection = None
-
-
-def _said(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -25,12 +25,13 @@ from bentos.promotion.ledger import Ledger
 from bentos.promotion.notes import Notes
 from bentos.promotion.opinions import Opinions
 from bentos.promotion.pauses import longest, pause
+from bentos.promotion.postgres import SharedAway
 from bentos.promotion.references import References
 from bentos.promotion.relayed import Relayed
 from bentos.promotion.release_store import ReleaseStore
 from bentos.promotion.replicas import ReplicaLocks
 from bentos.promotion.reporter import Reporter
-from bentos.promotion.shared import Shared, SharedAway
+from bentos.promotion.shared import Shared
 from bentos.promotion.tag_writer import TagWriter
 from bentos.promotion.view import View
 from bentos.registry.client import (

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bentos.promotion.shared import Shared, SharedAway
+from bentos.promotion.postgres import SharedAway
+from bentos.promotion.shared import Shared
 from deploy.local.settings import ROOT
 from tests.postgres import find, postgres
 

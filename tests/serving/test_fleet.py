@@ -12,7 +12,8 @@ from bentos.promotion import ledger as module
 from bentos.promotion.channel import Promotions
 from bentos.promotion.fleet import Fleet
 from bentos.promotion.ledger import Ledger
-from bentos.promotion.shared import Replica, Serving, Shared, SharedAway
+from bentos.promotion.postgres import SharedAway
+from bentos.promotion.shared import Replica, Serving, Shared
 from bentos.registry.client import Version
 from bentos.settings import Settings
 from bentos.web.following import Following
