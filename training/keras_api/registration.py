@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
@@ -14,8 +15,9 @@ import mlflow
 from training import tracking
 from training.errors import InputError
 from training.keras_api.graph import answer, served_model, width
-from training.keras_api.scaling import Scaler, read_scaler
+from training.keras_api.scaling import Floats, Scaler, read_scaler
 from training.manifest import MOST_SAMPLES, Predict, Samples
+from training.usual import Usual
 
 with warnings.catch_warnings():  # mlflow warns about its own type hints
     warnings.simplefilter("ignore")
@@ -33,20 +35,22 @@ def guardar_modelo(
     model: keras.Model,
     scaler_X: Scaler = None,
     scaler_y: Scaler = None,
+    usual: Usual | None = None,
 ) -> ModelVersion:
     """Register a fitted model with its input and output scalers as a version of `keras-<id>`.
 
-    The scalers are StandardScaler, MinMaxScaler, RobustScaler, MaxAbsScaler, or None. It is
-    logged under the active run, or under one of its own. Raises `InputError` for what cannot be
-    served, and `RegistryError` when MLflow does not answer.
+    The scalers are StandardScaler, MinMaxScaler, RobustScaler, MaxAbsScaler, or None. `usual` has
+    rows and answers that services tell drift by, named by `table`. It is logged under the active
+    run, or under one of its own. Raises `InputError` for what cannot be served, and
+    `RegistryError` when MLflow does not answer.
     """
     name = registered_name(id)
     served = served_model(model, scaler_X, scaler_y)
     samples = sample(served, scaler_X)
     if mlflow.active_run():
-        return register(name, served, samples)
+        return register(name, served, samples, usual)
     with tracking.run(EXPERIMENT):
-        return register(name, served, samples)
+        return register(name, served, samples, usual)
 
 
 def registered_name(model_id: str) -> str:
@@ -58,7 +62,9 @@ def registered_name(model_id: str) -> str:
     return PREFIX + model_id
 
 
-def register(name: str, served: keras.Model, samples: Samples) -> ModelVersion:
+def register(
+    name: str, served: keras.Model, samples: Samples, usual: Usual | None = None
+) -> ModelVersion:
     """Store a served model under the active run as a new version."""
     return tracking.register(
         name,
@@ -66,7 +72,13 @@ def register(name: str, served: keras.Model, samples: Samples) -> ModelVersion:
         samples=samples,
         libraries=LIBRARIES,
         load=load,
+        usual=usual,
     )
+
+
+def table(rows: Floats) -> pd.DataFrame:
+    """Name the columns of rows (n, columns) as services do: by their places."""
+    return pd.DataFrame(rows, columns=[str(place) for place in range(rows.shape[1])])
 
 
 def sample(served: keras.Model, scaler_X: Scaler) -> Samples:

@@ -9,10 +9,11 @@ from training import tracking
 from training.data import read_dataset
 from training.keras_api import figures
 from training.keras_api.example import COLUMNS, split, synthetic
-from training.keras_api.graph import served_model
+from training.keras_api.graph import answer, served_model
 from training.keras_api.recipe import Result, measure, train
-from training.keras_api.registration import guardar_modelo
+from training.keras_api.registration import guardar_modelo, table
 from training.keras_api.settings import Settings
+from training.usual import Usual
 
 MODEL_ID = "default"
 
@@ -30,7 +31,9 @@ def launch(data: str | None, settings: Settings) -> ModelVersion:
         result = train(parts, settings, watch=log_epoch)
         served = served_model(result.model, result.input_scaler, result.output_scaler)
         log_result(result, measure(served, parts.test))
-        return guardar_modelo(MODEL_ID, result.model, result.input_scaler, result.output_scaler)
+        usual = Usual(table(parts.train.X), table(answer(served, parts.test.X)))
+        scalers = result.input_scaler, result.output_scaler
+        return guardar_modelo(MODEL_ID, result.model, *scalers, usual)
 
 
 def log_epoch(epoch: int, losses: dict[str, float]) -> None:

@@ -1,5 +1,6 @@
 """The command line, against a real MLflow server."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import skops.io
 from click.testing import CliRunner, Result
 from sklearn.preprocessing import StandardScaler
 
-from mlflow import MlflowClient
+from mlflow import MlflowClient, artifacts
 from tests.keras_files import dense
 from tests.training.conftest import newest
 from training.keras_api.__main__ import main
@@ -21,7 +22,7 @@ def invoke(*arguments: object) -> Result:
 
 
 def test_trains_on_made_rows_and_promotes(
-    registry: MlflowClient, caplog: pytest.LogCaptureFixture
+    registry: MlflowClient, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     result = invoke("--promote", "--epochs", 3, "--batch", 64)
     assert result.exit_code == 0, result.output
@@ -40,6 +41,12 @@ def test_trains_on_made_rows_and_promotes(
         assert [metric.step for metric in history] == [1, 2, 3]
     figures = [item.path for item in registry.list_artifacts(run.info.run_id, "figures")]
     assert figures == ["figures/loss.png"]
+    where = f"models:/keras-default/{version.version}/ascenso/reference.json"
+    reference = json.loads(
+        Path(artifacts.download_artifacts(where, dst_path=str(tmp_path))).read_text()
+    )
+    assert set(reference["inputs"]) == set(map(str, range(10)))
+    assert set(reference["outputs"]) == {"0", "1"}, "predictions and confidence"
 
 
 def test_trains_on_a_given_table(registry: MlflowClient, tmp_path: Path) -> None:
