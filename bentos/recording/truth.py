@@ -165,7 +165,7 @@ def _of_requests(table: pa.Table, wanted: dict[tuple[str, int], Any]) -> pa.Tabl
 
 
 def _column(calls: Recorded, column: str) -> str:
-    names = [name for name in calls.answers.names if name != PROBABILITIES]
+    names = list(_flat(calls))
     if not column and len(names) == 1:
         return names[0]
     if column in names:
@@ -173,10 +173,23 @@ def _column(calls: Recorded, column: str) -> str:
     raise NoTruth(f"{GAVE}{column or '?'}: the answers have {names}; say which by --column")
 
 
+def _flat(calls: Recorded) -> dict[str, Array]:
+    """The columns of the answers; of those of several numbers each place, as NAME[0]."""
+    flat: dict[str, Array] = {}
+    for name, values in calls.answers.items():
+        if name == PROBABILITIES:
+            continue
+        if values.ndim == 1:
+            flat[name] = values
+        elif values.ndim == 2:
+            flat |= {f"{name}[{place}]": values[:, place] for place in range(values.shape[1])}
+    return flat
+
+
 def _pairs(
     calls: Recorded, column: str, wanted: dict[tuple[str, int], Any]
 ) -> Iterator[tuple[tuple[str, str], tuple[Any, Any]]]:
-    values = calls.answers[column].tolist()
+    values = _flat(calls)[column].tolist()
     days = np.datetime_as_string(calls.times, unit="D")
     for at, key in enumerate(zip(calls.requests, calls.rows, strict=True)):
         if key in wanted:

@@ -66,6 +66,14 @@ def test_of_several_columns_one_is_named(tmp_path: Path) -> None:
             measured(tmp_path, [1], file, column, **more)
 
 
+def test_of_answers_of_several_numbers_a_place_is_named(tmp_path: Path) -> None:
+    file = written(tmp_path, "csv", request=["call"], truth=[1.0])
+    (day,) = measured(tmp_path, [[0.5, 3.0]], file, "prediction[1]").days
+    assert day.metrics["mae"] == 2.0
+    with pytest.raises(NoTruth, match="say which by --column"):
+        measured(tmp_path, [[0.5, 3.0]], file)
+
+
 def test_truths_are_kept_once_and_the_metrics_beside_them(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     table = truth.read(written(tmp_path, "csv", request=["7", "8"], truth=["1", "x"]))
