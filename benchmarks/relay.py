@@ -38,7 +38,7 @@ ASKED = re.compile(r'"[A-Z]+ /(?!health)')
 MODEL = "clicked"
 MOST_SECONDS = 150.0
 SETTLE_SECONDS = 3.0
-say = Console(stderr=True).print
+say = Console(stderr=True).log
 
 
 class Counted(Gate):
@@ -97,7 +97,7 @@ class Bench:
         passed, asked, clicked = self.store.passed, self.requests, time.time()
         self.registry.promote(MODEL, number, "Production")
         seconds = sorted(at - clicked for at in told(heard, number, replicas))
-        return Click(seconds, self.store.passed - passed, self.requests - asked)
+        return Click(number, seconds, self.store.passed - passed, self.requests - asked)
 
     def _small(self, name: str) -> None:
         self._version(name, "s3://elsewhere/model")
@@ -150,7 +150,7 @@ def _relayed(bench: Bench, given: argparse.Namespace, folder: Path) -> tuple[Fig
             meanwhile = bench.click(heard, given.replicas // 2)
             back = time.time()
             relay.start()
-            with_it = told(heard, "4", given.replicas - given.replicas // 2)
+            with_it = told(heard, meanwhile.version, given.replicas - given.replicas // 2)
             after = bench.click(heard, given.replicas)
             return figures, Away(meanwhile, max(with_it) - back, after)
     finally:
@@ -209,7 +209,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--replicas", type=int, default=50)
     parser.add_argument("--models", type=int, default=500)
     parser.add_argument("--megabytes", type=int, default=8, help="of a version")
-    parser.add_argument("--rest", type=float, default=20, help="seconds that are measured")
+    parser.add_argument("--rest", type=float, default=15, help="seconds that are measured")
     parser.add_argument("--clicks", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results"))
     return parser.parse_args()

@@ -16,6 +16,7 @@ MEGA = 1e6
 class Click:
     """Seconds from a promotion to each replica, bytes from the store, requests at MLflow."""
 
+    version: str
     seconds: Sequence[float]
     store_bytes: int
     requests: int

@@ -5,7 +5,7 @@ https://mlflow.org/docs/latest/self-hosting/security/basic-http-auth/
 
 import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -22,13 +22,15 @@ INSECURE = "MLFLOW_TRACKING_INSECURE_TLS"
 SERVER_CERT = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 CLIENT_CERT = "MLFLOW_TRACKING_CLIENT_CERT_PATH"
 
+Headers = Sequence[tuple[bytes, bytes]]
+
 
 class AccessError(Exception):
     """The variables that say how to reach the server cannot be used."""
 
 
 def connected(
-    uri: str, timeout: float, direct: str = "", caller: Mapping[str, str] | None = None
+    uri: str, timeout: float, direct: str = "", caller: Headers | None = None
 ) -> httpx.Client:
     """A client of the server at `uri`, or `direct` while that takes no connection.
 

@@ -49,7 +49,8 @@ NOTHING = Seen("", {})
 def is_relay(http: httpx.Client) -> bool:
     """Whether a relay answers there. Raises RegistryUnavailable when nothing does."""
     try:
-        return VIA in http.get("/health").headers.get("via", "")
+        health = http.base_url.join("../../health")  # beside the API
+        return VIA in http.get(health).headers.get("via", "")
     except httpx.HTTPError as error:
         raise RegistryUnavailable(f"no relay answers at {http.base_url.host}: {error}") from error
 

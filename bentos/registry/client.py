@@ -13,7 +13,7 @@ import msgspec
 
 from bentos import tracing
 from bentos.outward import calling
-from bentos.registry.access import connected
+from bentos.registry.access import Headers, connected
 from bentos.registry.address import without_password
 from bentos.registry.answers import (
     ArtifactUri,
@@ -63,7 +63,7 @@ class Registry:
         uri: str,
         timeout: float = 10.0,
         direct: str = "",
-        caller: Mapping[str, str] | None = None,
+        caller: Headers | None = None,
     ) -> None:
         self.address = uri
         self.uri = without_password(uri)  # as messages may show it

@@ -48,16 +48,16 @@ class Relay:
         folder = root(request.path_params["path"])
         whole = request.method == "GET" and "range" not in request.headers
         if not whole or not folder or request.scope["query_string"]:
+            answer = await self.upstream.pass_on(request)
             if request.method not in ("GET", "HEAD"):
                 self.files.forget(target)
-            return await self.upstream.pass_on(request)
+            return answer
         caller = Caller.of(request)
         try:
-            if await self.permits.may_read(caller, folder):
-                held = await self.files.get(target, caller, wants_fresh(request))
-                if held:
-                    return _streamed(held)
-            metrics.FILES.labels("denied").inc()
+            if not await self.permits.may_read(caller, folder):
+                metrics.FILES.labels("denied").inc()
+            elif held := await self.files.get(target, caller, wants_fresh(request)):
+                return _streamed(held)
         except httpx.HTTPError:
             pass  # MLflow does not answer, which passing it on will tell
         return await self.upstream.pass_on(request)

@@ -5,26 +5,25 @@ have the same, so that MLflow itself decides what each may see. Nothing else of 
 along with such a look: no header that is not part of who a caller is can change what it shows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from hashlib import sha256
 
 from starlette.requests import Request
 
-WHO = ("authorization", "cookie", "x-mlflow-workspace")
+WHO = (b"authorization", b"cookie", b"x-mlflow-workspace")
 
 
 class Caller:
     """The credentials of a request. Callers of the same credentials are equal."""
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        self.headers = {name: headers[name] for name in WHO if name in headers}
-        pairs = "\0".join(f"{name}\0{value}" for name, value in self.headers.items())
-        self.key = sha256(pairs.encode("latin-1")).hexdigest()
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.headers = sorted(pair for pair in headers if pair[0] in WHO)
+        self.key = sha256(repr(self.headers).encode()).hexdigest()
 
     @classmethod
     def of(cls, request: Request) -> "Caller":
         """Who sent a request."""
-        return cls({name: ", ".join(request.headers.getlist(name)) for name in request.headers})
+        return cls(request.headers.raw)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Caller) and self.key == other.key

@@ -14,7 +14,7 @@ import httpx
 
 from bentos.relay import metrics
 from bentos.relay.caller import Caller
-from bentos.relay.download import BrokenOff, Download
+from bentos.relay.download import CHUNK, BrokenOff, Download
 from bentos.relay.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Files:
         return made if await asyncio.shield(made.begun) else None
 
     def forget(self, target: bytes) -> None:
-        """Drop what is at a path, or below it: it is being changed."""
+        """Drop what is at a path, or below it: it was changed."""
         for path in [p for p in self._kept if p == target or p.startswith(target + b"/")]:
             self._drop(path)
 
@@ -72,7 +72,7 @@ class Files:
             try:
                 if answer.status_code == httpx.codes.OK:
                     made.length = _length(answer)
-                    await made.fill(answer.aiter_bytes())
+                    await made.fill(answer.aiter_bytes(CHUNK))
             finally:
                 await answer.aclose()
         except (httpx.HTTPError, OSError, BrokenOff) as error:

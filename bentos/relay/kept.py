@@ -38,9 +38,7 @@ class Kept:
 
     def __init__(self, caller: Caller, uri: str, settings: Settings) -> None:
         self._settings = settings
-        self._registry = Registry(
-            uri, settings.registry.timeout_seconds, caller=dict(caller.headers)
-        )
+        self._registry = Registry(uri, settings.registry.timeout_seconds, caller=caller.headers)
         self._view = View(self._registry, [], [""], longest(settings), settings.relay.share)
         self._epoch = secrets.token_hex(8)
         self._generation = 0

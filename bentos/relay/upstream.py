@@ -1,6 +1,6 @@
 """MLflow, to which everything is passed on that a relay does not answer itself."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import httpx
 from starlette.background import BackgroundTask
@@ -68,7 +68,7 @@ class Upstream:
         self,
         method: str,
         target: bytes,
-        headers: Pairs | Mapping[str, str],
+        headers: Pairs,
         body: AsyncIterator[bytes] | None = None,
     ) -> httpx.Response:
         """Ask for a path; the answer's body is still to be read. Raises httpx.TransportError."""

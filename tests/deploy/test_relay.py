@@ -48,6 +48,9 @@ def test_an_account_sees_its_own_models_and_files_only(relay: Relay, server: Com
     search = f"{API}/mlflow/registered-models/search"
     assert ask("gina", search, "not her password", **WAITING).status_code == 401
     assert httpx.get(relay.url + search, headers=WAITING).status_code == 401
+    odd = [(name.encode(), value.encode()) for name, value in WAITING.items()]
+    odd += [(b"cookie", b"\xf1")]
+    assert httpx.get(relay.url + search, headers=odd).status_code == 401
 
     files = f"{API}/mlflow-artifacts/artifacts"
     place = f"{experiment}/models/m-{'0' * 32}/artifacts/model.bin"
