@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from secrets import token_hex
 
 import httpx
 import pytest
@@ -30,6 +31,9 @@ def client(
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_SERVICE_NAME": "gas",
         "OTEL_BSP_SCHEDULE_DELAY": "200",
+        # Of calls, those whose callers keep theirs.
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0",
     }
     folder = tmp_path_factory.mktemp("traced")
     with (
@@ -66,9 +70,13 @@ def test_a_call_is_traced_from_its_caller_to_the_model(
 def test_a_batch_of_several_calls_is_linked_to_each(
     client: httpx.Client, collector: Collector
 ) -> None:
+    def call(_: int) -> None:
+        headers = {"traceparent": f"00-{token_hex(16)}-{CALLER}-01"}
+        client.post("/predict", json=READING, headers=headers).raise_for_status()
+
     def together() -> Span | None:
         with ThreadPoolExecutor(16) as callers:
-            list(callers.map(lambda _: client.post("/predict", json=READING), range(64)))
+            list(callers.map(call, range(64)))
         return next((b for b in batches(collector) if b.attributes["ascenso.calls"] > 1), None)
 
     wait_for(together, 120)
@@ -89,7 +97,8 @@ def test_probes_are_not_traced_and_what_nobody_answers_has_no_route(
     client.get("/readyz")
     unsampled = {"traceparent": f"00-{TRACE}-{CALLER}-00"}
     assert "traceresponse" not in client.post("/predict", json=READING, headers=unsampled).headers
-    answer = client.get("/no/such/place")
+    sampled = {"traceparent": f"00-{token_hex(16)}-{CALLER}-01"}
+    answer = client.get("/no/such/place", headers=sampled)
     trace = answer.headers["traceresponse"].split("-")[1]
     wait_for(lambda: collector.of(trace), 30)
     assert collector.of(trace).keys() == {"GET"}
@@ -97,8 +106,12 @@ def test_probes_are_not_traced_and_what_nobody_answers_has_no_route(
 
 
 def test_a_promotion_shows_its_steps(client: httpx.Client, collector: Collector) -> None:
-    wait_for(lambda: any(span.name == "promotion" for span in collector.spans), 30)
-    whole = next(span for span in collector.spans if span.name == "promotion")
+    def swapped() -> list[Span]:  # a try may have been put off before, by a slow registry
+        promotions = [span for span in collector.spans if span.name == "promotion"]
+        return [span for span in promotions if "swap" in collector.of(span.trace)]
+
+    wait_for(swapped, 30)
+    (whole,) = swapped()
     spans = collector.of(whole.trace)
     assert whole.parent == ""
     assert whole.attributes["ascenso.model"] == "contugas-anomaly"

@@ -16,11 +16,13 @@ from urllib.parse import unquote
 import grpc
 from starlette.types import Scope
 
+from bentos import tracing
 from bentos.serving.witness import CALL_ID
 from bentos.web.auth.guard import Guard
 from bentos.web.errors import HTTPError, unexpected
 from bentos.web.metrics import REQUEST_SECONDS, REQUESTS
 from bentos.web.request_ids import HEADER, request_id
+from bentos.web.traced import called
 
 Code = grpc.StatusCode
 CODES = {
@@ -118,6 +120,21 @@ class GrpcMethod:
         self, call: Call, context: Any, messages: AsyncIterator[bytes] | None = None
     ) -> bytes | HTTPError:
         """The answer, or what is wrong; the message is read of `messages`, unless it is there."""
+        tracer = tracing.tracer()
+        if tracer is None:
+            return await self._counted(call, context, messages)
+        with called(tracer, self._path[1:], scope_of(self._path, context)) as span:
+            answer = await self._counted(call, context, messages)
+            status = answer.status if isinstance(answer, HTTPError) else 200
+            span.set_attribute("rpc.system", "grpc")
+            span.set_attribute("ascenso.route", call.route)
+            if status >= 500:
+                tracing.fail(span, CODES.get(status, Code.INTERNAL).name)
+            return answer
+
+    async def _counted(
+        self, call: Call, context: Any, messages: AsyncIterator[bytes] | None
+    ) -> bytes | HTTPError:
         started = time.perf_counter()
         answer: bytes | HTTPError
         try:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from bentos.settings import TracingSettings
 from bentos.tracing.steps import Step
@@ -31,6 +31,7 @@ OTLP = "opentelemetry.exporter.otlp.proto.http"
 class _Tracing:
     provider: "TracerProvider | None" = None
     tracer: "Tracer | None" = None
+    file: IO[str] | None = None
 
 
 _tracing = _Tracing()
@@ -54,10 +55,10 @@ def begin(settings: TracingSettings, service: str) -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    from bentos.tracing.sampling import ByLinks
+    from bentos.tracing.sampling import Kept
 
     provider = TracerProvider(resource=_resource(service))
-    provider.sampler = ByLinks(provider.sampler)
+    provider.sampler = Kept(provider.sampler)
     provider.add_span_processor(BatchSpanProcessor(_exporter(settings)))
     _tracing.provider = provider
     _tracing.tracer = provider.get_tracer(NAME)
@@ -68,6 +69,9 @@ def end() -> None:
     provider, _tracing.provider, _tracing.tracer = _tracing.provider, None, None
     if provider:
         provider.shutdown()
+    if _tracing.file:
+        _tracing.file.close()
+        _tracing.file = None
 
 
 @contextmanager
@@ -166,9 +170,10 @@ def _exporter(settings: TracingSettings) -> "SpanExporter":
         return OTLPSpanExporter()
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-    # One write a line: workers share the file.
-    out = settings.file.open("a", buffering=1) if settings.file else sys.stderr
-    return ConsoleSpanExporter(out=out, formatter=_line)
+    if settings.file is None:
+        return ConsoleSpanExporter(out=sys.stderr, formatter=_line)
+    _tracing.file = settings.file.open("a", buffering=1)  # a write a line: workers share it
+    return ConsoleSpanExporter(out=_tracing.file, formatter=_line)
 
 
 def _line(span: "ReadableSpan") -> str:

@@ -7,9 +7,14 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from opentelemetry.util.types import Attributes
 
+PROMOTION = "promotion"
 
-class ByLinks(Sampler):
-    """Keeps a span without a parent that is linked to others, which are kept: a batch of calls."""
+
+class Kept(Sampler):
+    """Keeps promotions, which are few, and batches that are linked to calls that are kept.
+
+    Such spans have no parent that says it; all others go by `otherwise`.
+    """
 
     def __init__(self, otherwise: Sampler) -> None:
         self._otherwise = otherwise
@@ -25,7 +30,8 @@ class ByLinks(Sampler):
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
         """What becomes of a span that begins."""
-        if links and not get_current_span(parent_context).get_span_context().is_valid:
+        ours = links or name == PROMOTION
+        if ours and not get_current_span(parent_context).get_span_context().is_valid:
             return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes)
         return self._otherwise.should_sample(
             parent_context, trace_id, name, kind, attributes, links, trace_state
@@ -33,4 +39,4 @@ class ByLinks(Sampler):
 
     def get_description(self) -> str:
         """What the library shows."""
-        return f"ByLinks{{{self._otherwise.get_description()}}}"
+        return f"Kept{{{self._otherwise.get_description()}}}"

@@ -206,3 +206,17 @@ def test_each_family_has_its_training(monkeypatch: pytest.MonkeyPatch) -> None:
             assert container["args"] == [f"training.{app.name}"]
             assert job["spec"]["suspend"] == (app.name != "keras_api")
     assert found["train-keras-api"]["spec"]["schedule"] == "0 4 * * *"
+
+
+def test_spans_reach_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = parsed("production", 'tracing.endpoint="http://collector.tracing:4318"')
+    pod = services(made)["contugas"]
+    assert found_by(pod, monkeypatch).tracing.exporter == "otlp"
+    said = {name: value for name, value in env(pod).items() if name.startswith("OTEL_")}
+    assert said["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector.tracing:4318"
+    assert said["OTEL_SERVICE_NAME"] == "contugas"
+    policy = named(made, "NetworkPolicy")["services"]
+    assert [{"port": 4318}] in [rule["ports"] for rule in policy["spec"]["egress"]]
+    plain = services(parsed("production"))["contugas"]
+    assert not [name for name in env(plain) if name.startswith("OTEL_")]
+    assert found_by(plain, monkeypatch).tracing.exporter == "none"

@@ -1,5 +1,6 @@
 """What the gRPC server does with callers, beside what a model answers."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from grpc_reflection.v1alpha import reflection_pb2
 from pydantic import SecretStr
 from tritonclient.grpc import service_pb2
 
+from bentos import tracing
 from bentos.models.grpc_server import NAME
 from bentos.serving.trial import Trial
-from bentos.settings import ChallengerSettings, SecuritySettings
+from bentos.settings import ChallengerSettings, SecuritySettings, TracingSettings
 from bentos.tensors import Batch
 from bentos.web.auth.tokens import Tokens
 from bentos.web.auth.users import UserFile
@@ -76,6 +78,27 @@ async def test_ids_versions_and_counts(tmp_path: Path) -> None:
         await call
         assert len(dict(await call.trailing_metadata())["x-request-id"]) == 16
     assert REQUESTS.values[labels] == [before + 2]
+
+
+async def test_a_call_is_traced(tmp_path: Path) -> None:
+    """By the way the spans in a file, a line each."""
+    spans = tmp_path / "spans.jsonl"
+    tracing.begin(TracingSettings(exporter="json", file=spans), "models")
+    try:
+        async with answering(models(), tmp_path) as (_, channel):
+            trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+            sent = [("traceparent", f"00-{trace}-00f067aa0ba902b7-01")]
+            await channel.unary_unary(INFER)(infer(1.5), metadata=sent)
+            await refused(channel, b"")
+    finally:
+        tracing.end()
+    said = [json.loads(line) for line in spans.read_text().splitlines()]
+    of = {one["name"]: one for one in said if one["context"]["trace_id"] == f"0x{trace}"}
+    call, batch = of[f"{NAME}/ModelInfer"], of["batch"]
+    assert (call["parent_id"], call["kind"]) == ("0x00f067aa0ba902b7", "SpanKind.SERVER")
+    assert batch["parent_id"] == of["wait"]["parent_id"] == call["context"]["span_id"]
+    assert call["attributes"]["ascenso.route"] == "scale/ModelInfer"
+    assert len([one for one in said if one["name"] == call["name"]]) == 2
 
 
 async def test_statistics_are_those_of_the_metrics(tmp_path: Path) -> None:

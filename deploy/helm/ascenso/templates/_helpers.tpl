@@ -96,6 +96,9 @@ ASCENSO_CONFIGS: /etc/ascenso/configs
   "cache" (dict "bytes" (div (mul $service.disk.state 1073741824) 2))
   "recording" (dict "uri" (printf "s3://%s/recordings" $root.Values.store.bucket))
   "security" (dict "guarded" $root.Values.guarded) }}
+{{- if $root.Values.tracing.endpoint }}
+{{- $_ := set $made "tracing" (dict "exporter" "otlp") }}
+{{- end }}
 {{- with $root.Values.sso }}
 {{- if .enabled }}
 {{- $_ := set $made.security "issuers" (dict .issuer (dict "audience" .client "name" .name "admins" .admins)) }}
@@ -196,10 +199,27 @@ PGSSLROOTCERT: /etc/ascenso/database/{{ .Values.database.ca.file }}
 {{- end }}
 {{- end }}
 
+{{/* Where spans go, and which: list root name. */}}
+{{- define "ascenso.tracingEnv" -}}
+{{- with (index . 0).Values.tracing }}
+{{- if .endpoint -}}
+OTEL_EXPORTER_OTLP_ENDPOINT: {{ .endpoint }}
+OTEL_SERVICE_NAME: {{ index $ 1 }}
+OTEL_TRACES_SAMPLER: parentbased_traceidratio
+OTEL_TRACES_SAMPLER_ARG: {{ .share | toString | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The port of an address: its own, or its scheme's. */}}
+{{- define "ascenso.port" -}}
+{{- regexFind ":[0-9]+" (urlParse .).host | trimPrefix ":" | default (hasPrefix "https:" . | ternary "443" "80") }}
+{{- end }}
+
 {{/* The way to MLflow: this release's own, or the one at registry.uri. */}}
 {{- define "ascenso.toRegistry" -}}
 {{- with .Values.registry.uri -}}
-- ports: [{port: {{ regexFind ":[0-9]+" (urlParse .).host | trimPrefix ":" | default (hasPrefix "https:" . | ternary "443" "80") }}}]
+- ports: [{port: {{ include "ascenso.port" . }}}]
 {{- else -}}
 - ports: [{port: 5000}]
   to: [{podSelector: {matchLabels: {ascenso/part: mlflow}}}]
