@@ -23,6 +23,9 @@ from bentos.tensors import Batch, Schema
 
 Tuples: TypeAlias = Callable[[Sequence[Any]], Sequence[tuple[Any, ...]]]
 OPENED = re.compile(rb"[ \t\n\r\[]*")
+SURE = ("float64", "string", "bool")  # every value of their types fits into an array of theirs
+FLOATS = {name: float(np.finfo(name).max) for name in ("float32", "float64")}
+SHORT = 64  # numbers in a row, which cost less one by one than in an array of their own
 
 
 class Rows:
@@ -31,11 +34,16 @@ class Rows:
     def __init__(self, schema: Schema, most: int) -> None:
         """Take at most so many rows in one call."""
         self._schema = schema
+        self._names = tuple(schema.names)
         self._table = Table(schema, most)
         self._params = Params(schema)
         self._defaults = self._params.read()
         self._depth = _depth(schema)
-        row, self._tuples = _typed(schema, self._table)
+        row, tuples = _typed(schema, self._table)
+        self._made: Callable[[Sequence[Any]], Batch] = lambda rows: self._table.of_typed(
+            tuples(rows)
+        )
+        self._fits = _fits(schema, self._table)
         self._one = msgspec.json.Decoder(row).decode
         self._many = msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]
 
@@ -49,13 +57,21 @@ class Rows:
         opened = OPENED.match(body)
         many = opened is not None and opened.group().count(b"[") > self._depth
         try:
+            if not many and (alone := self._alone(body)):
+                return Call(alone, many, given)
             rows = self._many(body) if many else [self._one(body)]
             if 0 < len(rows) <= self._table.most:
-                batch = self._table.of_typed(self._tuples(rows))
-                return Call(batch, many, given)
+                return Call(self._made(rows), many, given)
         except UNFIT:
             pass  # read once more, slowly, to say where it is wrong
         return Call(self._slowly(body, many), many, given)
+
+    def _alone(self, body: bytes) -> Batch | None:
+        """One row, which becomes columns together with others; unless its array may not fit."""
+        if self._fits is None:
+            return None
+        row = self._one(body)
+        return Batch.of_rows(self._names, (row,), self._made) if self._fits(row) else None
 
     def encode(self, answers: Batch, many: bool) -> bytes:
         """One object a row, `{"prediction": 3.5}`; a list of them for `many`.
@@ -104,6 +120,18 @@ def _typed(schema: Schema, table: Table) -> tuple[Any, Tuples]:
         return row, lambda rows: [(made.c0,) for made in rows]
     values = operator.attrgetter(*fields)
     return row, lambda rows: list(map(values, rows))
+
+
+def _fits(schema: Schema, table: Table) -> Callable[[Any], bool] | None:
+    """Whether a typed row has its place in arrays, where that can be told without making them."""
+    one = schema.single
+    if one is None or not one.shape:
+        sure = all(c.shape == () and c.dtype in SURE for c in schema.inputs)
+        return (lambda row: True) if sure and not any(r.loose for r in table.readers) else None
+    if len(one.shape) > 1 or not 0 < one.shape[0] <= SHORT or one.dtype not in FLOATS:
+        return None
+    width, most = one.shape[0], FLOATS[one.dtype]
+    return lambda row: len(row) == width and None not in row and max(map(abs, row)) <= most
 
 
 def _field(name: str, reader: Reader) -> Any:

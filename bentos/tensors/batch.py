@@ -1,12 +1,19 @@
 """Columns of equal length, by name."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
+
+
+class _Pending(NamedTuple):
+    """Rows that are no columns yet, and what makes those of them."""
+
+    rows: Sequence[Any]
+    make: "Callable[[Sequence[Any]], Batch]"
 
 
 class Batch(Mapping[str, Array]):
@@ -17,7 +24,8 @@ class Batch(Mapping[str, Array]):
     A model of unnamed input has one column, whose name is empty.
     """
 
-    __slots__ = ("_block", "_columns", "_length", "_names")
+    __slots__ = ("_block", "_columns", "_length", "_names", "_pending")
+    _pending: _Pending | None
 
     def __init__(self, columns: Mapping[str, Array]) -> None:
         """Raise ValueError unless all columns have the same number of rows."""
@@ -29,6 +37,7 @@ class Batch(Mapping[str, Array]):
         self._names = tuple(columns)
         self._length = lengths.pop()
         self._block: Array | None = None
+        self._pending = None
 
     @classmethod
     def of_block(cls, names: Sequence[str], block: Array) -> "Batch":
@@ -37,7 +46,25 @@ class Batch(Mapping[str, Array]):
             raise ValueError(f"a block of {len(names)} columns is no {block.shape}")
         made = cls.__new__(cls)
         made._names, made._block, made._length = tuple(names), block, len(block)
-        made._columns = None
+        made._columns = made._pending = None
+        return made
+
+    @classmethod
+    def of_rows(
+        cls,
+        names: tuple[str, ...],
+        rows: Sequence[Any],
+        make: "Callable[[Sequence[Any]], Batch]",
+    ) -> "Batch":
+        """Rows that `make` makes columns of these names, once somebody wants those.
+
+        Batches of the same `make` join their rows before that: arrays of one row each cost more
+        than all else. Give only rows that it cannot fail at.
+        """
+        made = cls.__new__(cls)
+        made._names, made._length = names, len(rows)
+        made._columns = made._block = None
+        made._pending = _Pending(rows, make)
         return made
 
     @property
@@ -52,6 +79,7 @@ class Batch(Mapping[str, Array]):
 
     def block(self) -> Array:
         """All columns as one matrix (rows, columns), of the dtype that holds them all."""
+        self._settle()
         if self._block is None:
             columns = list(self._all().values())
             wide = len(columns) == 1 and columns[0].ndim == 2
@@ -68,9 +96,17 @@ class Batch(Mapping[str, Array]):
 
     def rows(self, start: int, stop: int) -> "Batch":
         """The rows from `start` to before `stop`: views, not copies."""
+        self._settle()
+        made = Batch.__new__(Batch)
+        made._names, made._columns, made._block = self._names, None, None
+        made._pending = None
         if self._columns is None and self._block is not None:
-            return Batch.of_block(self._names, self._block[start:stop])
-        return Batch({name: column[start:stop] for name, column in self._all().items()})
+            made._block = self._block[start:stop]
+            made._length = len(made._block)
+        else:
+            made._columns = {name: column[start:stop] for name, column in self._all().items()}
+            made._length = len(range(self._length)[start:stop])
+        return made
 
     def select(self, names: Sequence[str]) -> "Batch":
         """Some of the columns, in this order."""
@@ -84,6 +120,13 @@ class Batch(Mapping[str, Array]):
             return first
         if any(batch.names != first.names for batch in batches):
             raise ValueError("batches of different columns cannot be joined")
+        waiting = [batch._pending for batch in batches]
+        make = waiting[0].make if waiting[0] else None
+        alike = [one.rows for one in waiting if one is not None and one.make is make]
+        if make and len(alike) == len(batches):
+            return Batch.of_rows(first.names, [row for rows in alike for row in rows], make)
+        for batch in batches:
+            batch._settle()
         blocks = [batch._block for batch in batches if batch._columns is None]
         if len(blocks) == len(batches):
             joined = np.concatenate([block for block in blocks if block is not None])
@@ -92,7 +135,16 @@ class Batch(Mapping[str, Array]):
             {name: np.concatenate([batch[name] for batch in batches]) for name in first.names}
         )
 
+    def _settle(self) -> None:
+        """Make columns of rows that are none yet."""
+        pending = self._pending
+        if pending is not None:
+            made = pending.make(pending.rows)
+            self._block, self._columns = made._block, made._columns
+            self._pending = None  # last: another thread may do the same
+
     def _all(self) -> dict[str, Array]:
+        self._settle()
         if self._columns is None:
             self._columns = dict(zip(self._names, self.block().T, strict=True))
         return self._columns
