@@ -31,6 +31,7 @@ def test_random_rows_arrive_as_they_are(
     ]
     protocol = Rows(schema, 40)
     fast = read(protocol, body)
+    assert same(Batch.concat([read(protocol, row) for row in body]), fast)
     monkeypatch.setattr(Table, "of_objects", None)
     assert same(read(protocol, body), fast)
     monkeypatch.undo()
@@ -39,6 +40,18 @@ def test_random_rows_arrive_as_they_are(
     assert same(fast, slow)
     assert same(fast, Batch(given))
     assert all(fast[c.name].dtype == c.numpy for c in schema.inputs)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_single_rows_of_a_tensor_are_one_array(dtype: Dtype) -> None:
+    protocol = Rows(Schema((Column("", dtype, (3,)),)), 40)
+    body = [[1.5, -2.0, 0.1], [3e38, 4, 5]]
+    joined = Batch.concat([read(protocol, row) for row in body])
+    assert same(joined, read(protocol, body))
+    assert same(joined.rows(1, 2), read(protocol, body[1]))
+    for wrong in ([1, 2], [1, 2, 3, 4], [1, None, 2], [1, 2, 4e38] * (dtype == "float32")):
+        with pytest.raises(BadInput):
+            read(protocol, wrong)
 
 
 def test_an_object_is_one_row_and_a_list_is_many() -> None:
