@@ -125,7 +125,7 @@ class Recorder:
         """The calls whose turn it is, as in `Taken`, and where their rows are in the batch."""
         calls, places, at = [], [], 0
         for part in seen.parts:
-            rows = len(part.rows)
+            rows = part.size
             if name := self._id(part, share):
                 calls.append((name, part.start, rows))
                 places.append(np.arange(at, at + rows))

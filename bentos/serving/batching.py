@@ -172,7 +172,7 @@ class Batcher(Generic[Row, Answer]):
         return self._waiting.take(release, self._clock(), piece)
 
     def _is_quick(self, release: Release, parts: _Parts[Row, Answer]) -> bool:
-        rows = sum(len(part.rows) for part in parts)
+        rows = sum(part.size for part in parts)
         return self._hold.at_most(release, rows) < self._inline_seconds
 
     def _resume(
@@ -230,8 +230,8 @@ class Batcher(Generic[Row, Answer]):
         outcomes: list[_Outcome[Answer]] = []
         start = 0
         for part in parts:
-            outcomes.append(answers[start : start + len(part.rows)])
-            start += len(part.rows)
+            outcomes.append(answers[start : start + part.size])
+            start += part.size
         return outcomes
 
     def _timed(

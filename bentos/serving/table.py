@@ -12,10 +12,11 @@ class Table(Sequence[dict[str, Any]]):
     `probable` ones are to be answered with probabilities, too.
     """
 
-    __slots__ = ("batch", "probable", "schema")
+    __slots__ = ("_size", "batch", "probable", "schema")
 
     def __init__(self, batch: Batch, schema: Schema, probable: bool = False) -> None:
         self.batch = batch
+        self._size = batch.size
         self.schema = schema
         self.probable = probable
 
@@ -47,7 +48,7 @@ class Table(Sequence[dict[str, Any]]):
         return Table(self.batch.select(schema.names), schema)
 
     def __len__(self) -> int:
-        return self.batch.size
+        return self._size
 
     @overload
     def __getitem__(self, at: int) -> dict[str, Any]: ...

@@ -56,11 +56,15 @@ class Call(Generic[Row, Answer]):
     taken: int = 0
     answered: list[Sequence[Answer]] = field(default_factory=list)
     came: Came | None = None
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = len(self.rows)
 
     @property
     def left(self) -> int:
         """How many rows no batch has taken."""
-        return len(self.rows) - self.taken
+        return self.size - self.taken
 
     def expire(self, now: float) -> bool:
         """Whether nobody waits for it any more, which it is told if its time is over."""
@@ -70,16 +74,17 @@ class Call(Generic[Row, Answer]):
 
 
 class Part(NamedTuple, Generic[Row, Answer]):
-    """The rows of a call, from `start` on, that go with one batch."""
+    """So many rows of a call, from `start` on, that go with one batch."""
 
     call: Call[Row, Answer]
     start: int
     rows: Sequence[Row]
+    size: int
 
     @property
     def ends(self) -> bool:
         """Whether its call has no rows after these."""
-        return self.start + len(self.rows) == len(self.call.rows)
+        return self.start + self.size == self.call.size
 
 
 class Waiting(Generic[Row, Answer]):
@@ -98,10 +103,10 @@ class Waiting(Generic[Row, Answer]):
 
     def add(self, call: Call[Row, Answer]) -> None:
         """Let a call wait."""
-        self.rows += len(call.rows)
-        if len(call.rows) <= self._few:
+        self.rows += call.size
+        if call.size <= self._few:
             self._small.append(call)
-            self._small_rows += len(call.rows)
+            self._small_rows += call.size
         else:
             self._large.append(call)
 
@@ -117,21 +122,21 @@ class Waiting(Generic[Row, Answer]):
         piece = max(piece, self._few)
         kept = self._most // 2 if self._large else 0
         parts = list(self._of_small(self._most - kept, now))
-        room = self._most - sum(len(part.rows) for part in parts)
+        room = self._most - sum(part.size for part in parts)
         for part in self._of_large(release, room, now, piece):
-            room -= len(part.rows)
+            room -= part.size
             parts.append(part)
         parts += self._of_small(room, now)
         return parts
 
     def _of_small(self, room: int, now: float) -> Iterator[Part[Row, Answer]]:
-        while self._small and len(self._small[0].rows) <= room:
+        while self._small and self._small[0].size <= room:
             call = self._small.popleft()
-            self.rows -= len(call.rows)
-            self._small_rows -= len(call.rows)
+            self.rows -= call.size
+            self._small_rows -= call.size
             if not call.expire(now):
-                room -= len(call.rows)
-                yield Part(call, 0, call.rows)
+                room -= call.size
+                yield Part(call, 0, call.rows, call.size)
 
     def _of_large(
         self, release: Release | None, room: int, now: float, piece: int
@@ -151,5 +156,5 @@ class Waiting(Generic[Row, Answer]):
             if call.left:
                 self._large.append(call)
                 self.rows += call.left
-            whole = count == len(call.rows)
-            yield Part(call, start, call.rows if whole else call.rows[start : start + count])
+            rows = call.rows if count == call.size else call.rows[start : start + count]
+            yield Part(call, start, rows, count)

@@ -67,7 +67,7 @@ def seen(
 def whole(name: str, rows: int) -> Part[Any, Any]:
     """A call that is wholly in a batch."""
     call = Call[Any, Any](range(rows), None, name=name)  # type: ignore[arg-type]
-    return Part(call, 0, call.rows)
+    return Part(call, 0, call.rows, call.size)
 
 
 def read(home: Path, model: str = "small", most: int = 1000) -> list[Recorded]:
@@ -131,7 +131,7 @@ def test_a_call_in_several_batches_is_recorded_wholly_or_not_at_all(tmp_path: Pa
         for at in range(100):
             call = Call[Any, Any](range(6), None, name=f"cut {at}" if at % 2 else "")  # type: ignore[arg-type]
             for start in (0, 2, 4):
-                part = Part(call, start, call.rows[start : start + 2])
+                part = Part(call, start, call.rows[start : start + 2], 2)
                 recorder.saw(seen(rows=2)._replace(parts=[part]))
         assert not recorder._cut
         recorder.flush()
