@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from threading import Thread
 from typing import IO, TYPE_CHECKING, Any
 
 from bentos.settings import TracingSettings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
 NAME = "ascenso"
+END_SECONDS = 5.0
 OTLP = "opentelemetry.exporter.otlp.proto.http"
 
 
@@ -57,7 +59,7 @@ def begin(settings: TracingSettings, service: str) -> None:
 
     from bentos.tracing.sampling import Kept
 
-    provider = TracerProvider(resource=_resource(service))
+    provider = TracerProvider(resource=_resource(service), shutdown_on_exit=False)
     provider.sampler = Kept(provider.sampler)
     provider.add_span_processor(BatchSpanProcessor(_exporter(settings)))
     _tracing.provider = provider
@@ -65,10 +67,12 @@ def begin(settings: TracingSettings, service: str) -> None:
 
 
 def end() -> None:
-    """Send what was not sent yet, and trace no more."""
+    """Send what was not sent yet, if it can be soon, and trace no more."""
     provider, _tracing.provider, _tracing.tracer = _tracing.provider, None, None
-    if provider:
-        provider.shutdown()
+    if provider:  # whose own timeout is half a minute, and a roll-out waits for it
+        ending = Thread(target=provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(END_SECONDS)
     if _tracing.file:
         _tracing.file.close()
         _tracing.file = None
