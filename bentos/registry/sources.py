@@ -68,7 +68,9 @@ class ProxySource:
     def _walk(self, folder: str, below: PurePosixPath) -> Iterator[str]:
         try:
             with calling("mlflow"):
-                answer = self.http.get("mlflow-artifacts/artifacts", params={"path": folder})
+                answer = self.http.get(
+                    "mlflow-artifacts/artifacts", params={"path": folder}, headers=self._headers
+                )
                 answer.raise_for_status()
             listing = msgspec.json.decode(answer.content, type=_Listing)
         except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as error:

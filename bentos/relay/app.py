@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,10 +17,12 @@ from bentos.relay.desk import Desk, wants_fresh
 from bentos.relay.download import Download
 from bentos.relay.files import Files
 from bentos.relay.permits import PATH, Permits, root
+from bentos.relay.shared import Shared
 from bentos.relay.upstream import Upstream
 from bentos.settings import Settings
 
 SEARCH = "/api/2.0/mlflow/registered-models/search"
+PLACE = "/api/2.0/mlflow/model-versions/get-download-uri"
 ALL = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -33,7 +34,8 @@ class Relay:
         own = settings.relay
         self.upstream = Upstream(uri)
         self.desk = Desk(uri, settings)
-        self.permits = Permits(self.upstream, own.permit_seconds)
+        self.shared = Shared(self.upstream)
+        self.permits = Permits(self.shared, own.permit_seconds)
         self.files = Files(self.upstream, settings.home / "relay", own.cache_bytes)
 
     async def search(self, request: Request) -> Response:
@@ -53,13 +55,18 @@ class Relay:
                 self.files.forget(target)
             return answer
         caller = Caller.of(request)
-        try:
-            if not await self.permits.may_read(caller, folder):
-                metrics.FILES.labels("denied").inc()
-            elif held := await self.files.get(target, caller, wants_fresh(request)):
-                return _streamed(held)
-        except httpx.HTTPError:
-            pass  # MLflow does not answer, which passing it on will tell
+        if not await self.permits.may_read(caller, folder):
+            metrics.FILES.labels("denied").inc()
+        elif held := await self.files.get(target, caller, wants_fresh(request)):
+            return _streamed(held)
+        return await self.upstream.pass_on(request)  # MLflow says why not
+
+    async def asked_by_many(self, request: Request) -> Response:
+        """Where a version lies, or what lies there."""
+        if request.method == "GET" and not wants_fresh(request):
+            target: bytes = request.scope["raw_path"] + b"?" + request.scope["query_string"]
+            if found := await self.shared.get(Caller.of(request), target):
+                return Response(found.content, media_type=found.kind)
         return await self.upstream.pass_on(request)
 
     async def stop(self) -> None:
@@ -81,6 +88,8 @@ def build(relay: Relay) -> ASGIApp:
         Route("/livez", _alive),
         Route("/metrics", _metrics),
         Route(SEARCH, relay.search, methods=["GET"]),
+        Route(PLACE, relay.asked_by_many, methods=["GET"]),
+        Route(PATH, relay.asked_by_many, methods=["GET"]),
         Route(f"{PATH}/{{path:path}}", relay.file, methods=ALL),
         Route("/{path:path}", relay.upstream.pass_on, methods=ALL),
     ]

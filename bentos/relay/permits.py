@@ -4,10 +4,8 @@ import re
 import time
 from urllib.parse import quote
 
-import httpx
-
 from bentos.relay.caller import Caller
-from bentos.relay.upstream import Upstream
+from bentos.relay.shared import Shared
 
 PATH = "/api/2.0/mlflow-artifacts/artifacts"
 # As MLflow lays out the files of a run, and of a logged model: of these alone it is known that who
@@ -28,20 +26,18 @@ def root(path: str) -> str:
 class Permits:
     """What was permitted, for so many seconds."""
 
-    def __init__(self, upstream: Upstream, seconds: float) -> None:
-        self._upstream = upstream
+    def __init__(self, shared: Shared, seconds: float) -> None:
+        self._shared = shared
         self._seconds = seconds
         self._until: dict[tuple[Caller, str], float] = {}
 
     async def may_read(self, caller: Caller, folder: str) -> bool:
-        """Whether a caller may list a folder. Raises httpx.HTTPError."""
+        """Whether a caller may list a folder."""
         if time.monotonic() < self._until.get((caller, folder), 0.0):
             return True
         began = time.monotonic()
         target = f"{PATH}?path={quote(folder, safe='')}".encode()
-        answer = await self._upstream.send("GET", target, caller.headers)
-        await answer.aclose()
-        if answer.status_code != httpx.codes.OK:
+        if await self._shared.get(caller, target) is None:
             return False
         if len(self._until) >= MOST:
             self._until.clear()

@@ -1,5 +1,6 @@
 """Replicas that ask a relay, in front of a real MLflow and a real S3 server."""
 
+import asyncio
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 from bentos.registry.changes import VIA
 from bentos.registry.client import NotInRegistry, Registry
 from bentos.registry.sources import open_source
+from bentos.relay.caller import Caller
+from bentos.relay.shared import Shared
+from bentos.relay.upstream import Upstream
 from bentos.settings import RegistrySettings
 from tests.serving.relays import Relay, counted, relaying
 from tests.serving.servers import Server, Store, reading
@@ -145,3 +149,27 @@ def test_mlflow_away_is_told_by_its_address_and_nothing_else(tmp_path: Path) -> 
             assert "hidden" not in answer.text
         assert httpx.get(f"{relay.url}/livez").text == "alive\n"
         assert "ascenso_relay_looks_total" in httpx.get(f"{relay.url}/metrics").text
+
+
+@pytest.mark.anyio
+async def test_those_of_one_account_who_ask_at_once_are_answered_by_one_question() -> None:
+    asked: list[tuple[str, str]] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.headers["authorization"], request.url.path))
+        await asyncio.sleep(0)
+        return httpx.Response(200 if request.url.path == "/there" else 403, content=b"{}")
+
+    upstream = Upstream("http://mlflow")
+    await upstream.close()
+    upstream._http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    shared = Shared(upstream)
+    gina, hana = (Caller([(b"authorization", name)]) for name in (b"gina", b"hana"))
+    gets = [shared.get(gina, b"/there") for _ in range(3)]
+    gets += [shared.get(hana, b"/there"), shared.get(gina, b"/hers")]
+    found = await asyncio.gather(*gets)
+    assert [one is not None for one in found] == [True, True, True, True, False]
+    assert asked == [("gina", "/there"), ("hana", "/there"), ("gina", "/hers")]
+    assert await shared.get(gina, b"/there")
+    assert len(asked) == 4  # nothing was kept
+    await upstream.close()
