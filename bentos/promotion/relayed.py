@@ -59,7 +59,7 @@ class Relayed:
         if fresh and self._seen:
             try:
                 self._ask(0, fresh=True)
-            except RegistryUnavailable as error:
+            except (RegistryUnavailable, RuntimeError) as error:  # or it is closed
                 log.warning("%s", error)
                 return None
         seen = self._seen
