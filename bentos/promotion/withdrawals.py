@@ -60,7 +60,7 @@ class Withdrawals:
         """
         found, heard = self._found, self._heard
         self._found = self._heard = None
-        bad, refusal = self._slot.live, found or heard
+        bad, refusal = self._slot.live, heard or found  # in the words of who was first
         serves = bool(bad and target and same(bad.version, target))
         if not (bad and refusal) or not (serves or bad.unfit):
             return False
