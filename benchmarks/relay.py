@@ -114,8 +114,11 @@ class Bench:
 def main() -> None:
     """Measure both ways, and write what was found."""
     given = _options()
-    folder = Path(tempfile.mkdtemp(prefix="ascenso-relay-"))
-    with storing(folder / "s3") as (store, _):
+    with (
+        tempfile.TemporaryDirectory(prefix="ascenso-relay-", ignore_cleanup_errors=True) as place,
+        storing(Path(place) / "s3") as (store, _),
+    ):
+        folder = Path(place)
         gate = Counted(store.env["AWS_ENDPOINT_URL"])
         port = int(gate.url.rpartition(":")[2])
         with tracking(folder, replace(store, port=port)) as mlflow:
