@@ -9,7 +9,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 import msgspec
 import numpy as np
@@ -19,6 +19,7 @@ from bentos.serving.evidence import Evidence, joined
 from bentos.serving.record import Record, Second
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
+from bentos.serving.table import Table
 from bentos.serving.waiting import Answer, Answered, Late, Row
 from bentos.settings import ChallengerSettings, Channel
 from bentos.tensors import BadInput
@@ -116,7 +117,7 @@ class Trial(Generic[Row, Answer]):
 
     def report(self) -> dict[str, Any]:
         """The trial as `/releases` tells it."""
-        counts = self.counts
+        counts = self.counts if self._tried is self.slot.live else Counts()
         return self.slot.report() | {
             "mode": self.mode,
             "share": self.share,
@@ -170,8 +171,11 @@ class Trial(Generic[Row, Answer]):
 
     async def _canary(self, rows: Sequence[Row], until: float) -> Answered[Answer]:
         seen, started = self._seen, time.perf_counter()
+        theirs = read_by(rows, seen.pair[0])
         try:
-            answered = await self.slot.batcher.submit(rows, until)
+            if theirs is None:
+                raise NoRelease
+            answered = await self.slot.batcher.submit(theirs, until)
         except (QueueFull, NoRelease):
             self.counts.dropped += 1
             return await self._champion.batcher.submit(rows, until)
@@ -202,8 +206,11 @@ class Trial(Generic[Row, Answer]):
         self, rows: Sequence[Row], answered: Answered[Answer], seconds: float
     ) -> None:
         seen, started = self._seen, time.perf_counter()
+        theirs = read_by(rows, seen.pair[0])
         try:
-            tried = await self.slot.batcher.submit(rows)
+            if theirs is None:
+                raise NoRelease
+            tried = await self.slot.batcher.submit(theirs)
         except (QueueFull, NoRelease):
             self.counts.dropped += 1
             return
@@ -223,6 +230,25 @@ class Trial(Generic[Row, Answer]):
         seen.challenger.failed()
         self.counts.errors += 1
         self._champion.observer.tried(self.slot.label, error=True)
+
+
+def read_by(rows: Sequence[Row], release: Release | None) -> Sequence[Row] | None:
+    """Rows as they are read by the schema of another release; None where it cannot take them.
+
+    That has other columns, or lacks the probabilities that are asked for.
+    """
+    table: Any = rows
+    if not isinstance(table, Table) or release is None or release.schema is None:
+        return rows
+    if table.probable and release.probabilities.predict is None:
+        return None
+    if table.schema == release.schema:
+        return rows
+    try:
+        read: Any = None if table.probable else table.by(release.schema)
+    except ValueError:
+        return None
+    return cast(Sequence[Row] | None, read)
 
 
 def _times(release: Release | None) -> Record:

@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bentos.promotion import findings, jury
@@ -19,9 +21,11 @@ from bentos.serving.evidence import Evidence, added, read, written
 from bentos.serving.record import Record, Second
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
-from bentos.serving.trial import Trial
+from bentos.serving.table import Table
+from bentos.serving.trial import Trial, read_by
 from bentos.settings import ChallengerSettings
-from bentos.tensors import BadInput
+from bentos.tensors import BadInput, Batch, Schema
+from bentos.tensors.schema import Column
 from bentos.web.console.counts import Counts
 from bentos.web.console.overview import ended, together
 from tests.memory import numbers_slot, release
@@ -298,3 +302,19 @@ def test_a_bad_challenger_ends_everywhere_and_a_good_one_stays(
 def history(pair: Pair, shelf: Shelf) -> list[tuple[str, str, str]]:
     events = pair.services[0].watcher.ledger.history(shelf.name)
     return [(event.what, event.version, event.why) for event in events]
+
+
+def test_a_challenger_reads_the_rows_by_its_own_schema() -> None:
+    """Or else it would fail at every call of a champion whose schema knows other categories."""
+    x, y, z = (Column(name, "float64") for name in "xyz")
+    rows = Table(Batch({"x": np.ones(1), "y": np.ones(1)}), Schema((x, y)))
+    same, fewer, other = (
+        replace(release("2", lambda a: a), schema=Schema(columns))
+        for columns in ((x, y), (x,), (x, z))
+    )
+    assert read_by(rows, same) is rows
+    theirs = read_by(rows, fewer)
+    assert isinstance(theirs, Table)
+    assert (theirs.schema, theirs.batch.names) == (fewer.schema, ("x",))
+    assert read_by(rows, other) is None
+    assert read_by(Table(rows.batch, rows.schema, probable=True), same) is None
