@@ -1,14 +1,21 @@
 """The background loop: something is looked at again and again, in a thread of its own."""
 
 import logging
+import time
 from collections.abc import Callable
 from threading import Event, Thread
 
 log = logging.getLogger(__name__)
 
+NEWS_SECONDS = 0.25  # between two times of asking whether there are news
+
 
 def _nothing(*_: object) -> None:
     pass
+
+
+def _never() -> bool:
+    return False
 
 
 class Loop:
@@ -17,7 +24,8 @@ class Loop:
     `pause` gives the seconds to the next look, by how many failed in a row. An error of `passing`
     explains itself; any other is logged with its trace. `meanwhile` says what holds until a look
     goes well again. `begin` and `end` are called in the loop's thread, around all looks, `looked`
-    after each of them, with its trouble.
+    after each of them, with its trouble. `has_news`, which must cost next to nothing, ends a
+    pause.
     """
 
     def __init__(
@@ -30,6 +38,7 @@ class Loop:
         begin: Callable[[], None] = _nothing,
         end: Callable[[], None] = _nothing,
         looked: Callable[[str], None] = _nothing,
+        has_news: Callable[[], bool] = _never,
     ) -> None:
         self.name = name
         self.trouble = f"{name}: not looked at yet"  # why the last look failed
@@ -40,6 +49,7 @@ class Loop:
         self._begin = begin
         self._end = end
         self._looked = looked
+        self._has_news = has_news
         self.failures = 0  # in a row
         self._stopping = False
         self._wake = Event()
@@ -80,9 +90,19 @@ class Loop:
         self._begin()
         while not self._stopping:
             self.look_safely()
-            self._wake.wait(self._pause(self.failures))
+            self._rest(self._pause(self.failures))
             self._wake.clear()
         self._end()
+
+    def _rest(self, seconds: float) -> None:
+        """Wait so long, or until woken, or until there are news."""
+        if self._has_news is _never:
+            self._wake.wait(seconds)
+            return
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._has_news():
+            if self._wake.wait(min(left, NEWS_SECONDS)):
+                return
 
     def _fail(self, trouble: str) -> None:
         self.failures += 1

@@ -15,6 +15,8 @@ from bentos.settings import RegistrySettings
 
 log = logging.getLogger(__name__)
 
+RARELY = 5  # times the pause between looks at the registry: prices come by the day
+
 Changed = Callable[[Mapping[str, bytes], Set[str]], None]
 
 
@@ -45,7 +47,7 @@ class Mirror:
         self._loop = Loop(
             root,
             self._look,
-            lambda failures: pause(settings, failures),
+            lambda failures: pause(settings, failures) * (1 if failures else RARELY),
             (StoreUnavailable,),
             "what was last known stays",
             begin=self._begin,

@@ -21,7 +21,8 @@ from bentos.settings import TRAINING, JobSettings
 log = logging.getLogger(__name__)
 
 TRAINER = "training.itransformer"
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 30.0  # seconds; a call of a client ends it
+SPARE_PAUSE = 5.0  # until another process is tried to be the runner
 CUT_OFF = "The service was stopped or killed while this job ran. Send it again."
 SHOWN = 300  # characters of a process's last line
 
@@ -62,6 +63,8 @@ class Runner:
         self._jobs = jobs
         self._settings = settings
         self._processes: dict[str, Process] = {}
+        self._called_at = 0  # as of the last look
+        self._idle = False
         self._lock = FileLock(jobs.folder / "lock", thread_local=False)
         self._loop = Loop(
             "jobs",
@@ -71,6 +74,7 @@ class Runner:
             "jobs wait",
             begin=lambda: self._jobs.folder.mkdir(parents=True, exist_ok=True),
             end=self._end,
+            has_news=lambda: self._jobs.called_at != self._called_at,
         )
 
     @property
@@ -93,6 +97,7 @@ class Runner:
     def look(self) -> None:
         """Bring jobs and processes together. Raises RegistryUnavailable."""
         jobs = {run.info.run_id: run for run in self._jobs.unsettled()}
+        self._idle = not jobs
         for job_id, process in list(self._processes.items()):
             self._attend(job_id, process, jobs.get(job_id))
         for job_id, run in jobs.items():
@@ -137,12 +142,17 @@ class Runner:
             self._jobs.fail(job_id, CUT_OFF)
 
     def _look_alone(self) -> None:
+        self._called_at = self._jobs.called_at
         if self._sole():
             self.look()
 
     def _pause(self, failures: int) -> float:
         poll = self._settings.poll_seconds
-        return backoff(failures, poll, LONGEST_PAUSE) if failures else poll
+        if failures:
+            return backoff(failures, poll, LONGEST_PAUSE)
+        if not self._lock.is_locked:
+            return SPARE_PAUSE
+        return LONGEST_PAUSE if self._idle and not self._processes else poll
 
     def _sole(self) -> bool:
         """Whether this process is the machine's runner."""

@@ -92,12 +92,10 @@ class Watcher:
         self._named = {slot.name for slot in slots}  # whatever their tags say
         prefixes = [stem for rack in racks for stem in rack.stems]
         self.relayed = Relayed(settings.tracking_uri, there.timeout_seconds, self._heard_of_change)
-        self.view = View(
-            self.registry, self._named, prefixes, longest(settings), relayed=self.relayed
-        )
+        self.view = View.of(self.registry, settings, self._named, prefixes, self.relayed)
         self._looked_over: Mapping[str, Model] | None = None
         self._followed: set[str] = set()
-        self.looked_at = 0.0  # when the last good look began, seconds since 1970
+        self.looked_at = 0.0  # the moment that the last good look shows, by time.monotonic()
         self._asked = 0.0
         self._looking = Lock()
         self._loop = self._looks()
@@ -113,6 +111,7 @@ class Watcher:
             "what serves goes on",
             begin=self._begin,
             looked=self.observer.looked,
+            has_news=lambda: self.view.has_news,
         )
 
     @property
@@ -147,6 +146,7 @@ class Watcher:
         self.office.close()
         self._loop.stop(self.settings.registry.timeout_seconds)
         self.notes.close()
+        self.view.close()
         self.registry.http.close()
 
     def wake(self) -> None:
@@ -156,13 +156,13 @@ class Watcher:
 
     async def looked_anew(self) -> None:
         """Return once a new look has begun and ended, or when none succeeds soon."""
-        asked = time.time()
+        asked = time.monotonic()
         if asked - self._asked > ASKED_PAUSE:  # whoever asks for names that are none wakes nobody
             self._asked = asked
             self.wake()
         deadline = asked + ASKED_SECONDS
         while self.looked_at < asked and not self.trouble:
-            if time.time() > deadline:
+            if time.monotonic() > deadline:
                 return
             await asyncio.sleep(ASKED_PAUSE / 10)
 
@@ -201,7 +201,6 @@ class Watcher:
 
     def _look(self) -> None:
         with self._looking:
-            began = time.time()
             models = self.view.look()
             if self._loop.failures:  # what waited for the registry need not wait longer
                 for follower in self.followers:
@@ -218,7 +217,7 @@ class Watcher:
         self.budget.rest(self.settings.processes.idle_seconds)
         for rack in self.racks:
             rack.known = True
-        self.looked_at = began
+        self.looked_at = self.view.as_of
         self._loop.succeed()
 
     def _may_serve(self, model: Model) -> bool:

@@ -4,6 +4,7 @@ The REST API is used directly because a service must not pay MLflow's import to 
 Format: https://mlflow.org/docs/latest/api_reference/rest-api.html
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -68,6 +69,7 @@ class Registry:
         self.address = uri
         self.uri = without_password(uri)  # as messages may show it
         self.http = connected(uri, timeout, direct, caller)
+        self.wrote_at = 0.0  # when this client last changed something, by time.monotonic()
 
     def models(self, prefix: str = "", name: str = "") -> dict[str, Model]:
         """The registered models by name: all, those of a prefix, or one; a call for each 1,000."""
@@ -194,7 +196,11 @@ class Registry:
         params: dict[str, Any] | None = None,
         body: dict[str, Any] | None = None,
     ) -> T:
-        answer = self._answer(method, path, params, body)
+        try:
+            answer = self._answer(method, path, params, body)
+        finally:
+            if method != "GET":
+                self.wrote_at = time.monotonic()
         if answer.status_code != httpx.codes.OK:
             raise _refused(self.uri, path, answer)
         try:

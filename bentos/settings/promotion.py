@@ -1,5 +1,6 @@
 """What is followed, and what a version must show before it may serve."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
@@ -71,6 +72,7 @@ class RegistrySettings(Section):
     s3_root: str = ""
     live_alias: str = "live"
     ui: str = ""
+    file: Path | None = None
 
     @model_validator(mode="after")
     def _s3_needs_a_root(self) -> "RegistrySettings":

@@ -7,6 +7,7 @@ be imported before that. The parent process imports the services too, but serves
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -247,9 +248,12 @@ def called_out(to: str, seconds: float, failed: bool) -> None:
     OUTWARD_ERRORS.add((to,), int(failed))
 
 
+_process = cache(psutil.Process)
+
+
 def share() -> None:
     """Lay the plain numbers beside those of the other workers."""
-    whole = psutil.Process().memory_info().rss >> 20 << 20  # MiB: it changes at every look
+    whole = _process(os.getpid()).memory_info().rss >> 20 << 20  # MiB: it changes at every look
     WORKER_BYTES.set((str(os.getpid()),), whole)
     if folder := os.environ.get(MULTIPROC_DIR):
         NUMBERS.share(Path(folder))

@@ -82,7 +82,7 @@ def mlflow(settings: Settings, keys: Mapping[str, str]) -> Server:
         env={
             **environment(settings, "mlflow"),
             **s3_access(settings, keys),
-            "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{settings.home / 'mlflow.db'}",
+            "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{settings.database}",
             "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{BUCKET}/mlflow",
             "MLFLOW_HOST": HOST,
             "MLFLOW_PORT": str(settings.mlflow_port),
@@ -111,6 +111,7 @@ def services(settings: Settings, keys: Mapping[str, str], serve: Sequence[str] =
             "FORWARDED_ALLOW_IPS": "",  # no proxy is in front: callers are where they say
             "ASCENSO_SERVICES__CORS_ORIGINS": LOCAL_ORIGINS,
             "ASCENSO_SERVICES__WORKERS": str(memory.workers()),
+            "ASCENSO_REGISTRY__FILE": str(settings.database),
             "ASCENSO_RECORDING__URI": f"s3://{BUCKET}/recordings",
             **environment(settings, "services"),
             **s3_access(settings, keys),  # cripto reads prices

@@ -88,6 +88,11 @@ class Settings(BaseSettings):
         return self.home / "secrets.env"
 
     @property
+    def database(self) -> Path:
+        """What MLflow keeps in SQLite."""
+        return self.home / "mlflow.db"
+
+    @property
     def files(self) -> Path:
         """The folder that the S3 server serves."""
         return self.home / "s3"
