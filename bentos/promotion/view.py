@@ -4,9 +4,9 @@ MLflow takes about a millisecond for each model that it answers with. So where t
 each look asks for those that moved last: a promotion by stage moves a model. Aliases, tags and
 deletions do not: they are seen when all are asked for, which may take a twentieth of the time.
 
-Where a relay keeps all of that, the registry is not asked: the relay says what changed. Else one of
-the processes of a home asks. Where the registry's database is a file of this machine, it asks when
-that file was written, and now and then to be sure.
+Where a relay keeps all of that, the registry is not asked: the relay says what changed. Else one
+of the processes of a home asks. Where the registry's database is a file of this machine, it asks
+when that file was written, and now and then to be sure.
 """
 
 import time
