@@ -233,7 +233,8 @@ def _refused(uri: str, path: str, answer: httpx.Response) -> Exception:
     ):
         return NotInRegistry(message)
     passing = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS)
-    final = answer.is_client_error and answer.status_code not in passing
+    raced = "IntegrityError" in said or "UniqueViolation" in said  # with one who wrote the same
+    final = answer.is_client_error and answer.status_code not in passing and not raced
     return CallFailed(message, final, answer.status_code)
 
 
