@@ -28,6 +28,7 @@ MEMBERS = {
     "hana": "trainer@heat",
     "hugo": "promoter@heat",
 }
+ANA = "ana@example.com"  # of the company's login
 PEOPLE = ("trainer", "promoter", "service", "forecaster", *MEMBERS)
 
 
@@ -59,7 +60,7 @@ class Company:
         if not path.exists():
             text = ACCOUNTS.read_text().replace("teams: {}\n", f"teams:{TEAMS}")
             users = "".join(f"  {name}: ['{role}']\n" for name, role in MEMBERS.items())
-            comes = "sso: {ana@example.com: [trainer@gas]}\n"
+            comes = f"sso: {{{ANA}: [trainer@gas]}}\n"
             path.write_text(text.replace("sso: {}\n", users + comes))
         return path
 

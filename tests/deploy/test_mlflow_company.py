@@ -19,7 +19,7 @@ from bentos.itransformer.jobs import Jobs
 from bentos.registry.runs import Runs
 from bentos.settings import Settings
 from deploy.local.settings import ROOT
-from tests.deploy.company import PEOPLE, SITE, START, Company, run
+from tests.deploy.company import ANA, PEOPLE, SITE, START, Company, run
 
 PAGE = ROOT / "docs" / "operations.md"
 MODEL = "contugas-anomaly"
@@ -207,7 +207,7 @@ def test_files_lie_in_the_bucket_and_rows_in_postgresql(server: Company) -> None
     count = server.database.run("psql", "-Atc", "select count(*) from model_versions")
     assert int(count) >= 1
     users = server.database.run("psql", "-Atc", "select username from users")
-    assert set(users.split()) == {"admin", *PEOPLE}
+    assert set(users.split()) == {"admin", ANA, *PEOPLE}
 
 
 REVISION = "select version_num from alembic_version"

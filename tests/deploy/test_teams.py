@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from deploy.local.settings import ROOT
-from tests.deploy.company import Company
+from tests.deploy.company import ANA, Company
 from tests.openid import ED, Provider
 from tests.stack import wait_for
 
@@ -170,5 +170,5 @@ def test_who_comes_by_the_companys_login_has_the_grants_of_the_team(
     ):
         assert create("gas-of-nobody", **bearing(bad)) == 401
     for name in ("x-forwarded-user", "x-forwarded-email", "x-auth-request-email"):
-        assert create("gas-of-nobody", **{name: "ana@example.com"}) == 401
+        assert create("gas-of-nobody", **{name: ANA}) == 401
     assert post(server, "gina", "registered-models/create", name="gas-of-gina") == 200
