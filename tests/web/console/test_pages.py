@@ -119,6 +119,7 @@ def test_a_trial_is_counted_over_all_processes(tmp_path: Path) -> None:
     trial.slot.swap(release("2", doubled, name="adder"))
     app = small_app(slot)
     app.part.traffic = Traffic(tmp_path, [app.part])
+    trial._begin()
     for compared, agreed in ((10, 9), (30, 27), (5, 5)):  # as another process, counted from 0
         trial.counts.compared, trial.counts.agreed = compared, agreed
         Traffic(tmp_path, [app.part]).hand_over()
