@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ def times(factor: int) -> standing.Predict:
 def test_no_call_is_lost_or_mixed(others: Schema) -> None:
     app = standing.app()
     standing.put(app, "times", SCHEMA, times(1))
+    turns = Semaphore(0)  # a version comes when each door has answered, one by another
 
     def ask(door: str) -> Counter[float]:
         factors: Counter[float] = Counter()
@@ -32,12 +34,15 @@ def test_no_call_is_lost_or_mixed(others: Schema) -> None:
             answers: Array = np.array(DOORS[door](caller, "times", SCHEMA, ROWS))[:, 0]
             (factor,) = set(answers / ROWS["x"])
             factors[factor] += 1
+            turns.release()
         return factors
 
     with standing.asked(app) as caller, ThreadPoolExecutor(len(DOORS)) as callers:
         running = [callers.submit(ask, door) for door in DOORS]
         version = 1
         while not all(call.done() for call in running):
+            for _ in DOORS:
+                turns.acquire(timeout=1)
             version += 1
             schema = others if version % 2 else SCHEMA
             standing.put(app, "times", schema, times(version), str(version))
