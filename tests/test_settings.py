@@ -96,6 +96,7 @@ def test_the_address_of_mlflow_is_known_by_its_own_variable(
         ("ASCENSO_REGISTRY__ARTIFACTS", "ftp", "registry.artifacts"),
         ("ASCENSO_ADMISSION__UNSIGNED", "maybe", "admission.unsigned"),
         ("ASCENSO_REGISTRY__ARTIFACTS", "s3", "registry.s3_root"),
+        ("ASCENSO_REGISTRY__FILE", ".", "registry.file"),
     ],
 )
 def test_a_wrong_variable_is_refused_by_name(
@@ -108,6 +109,12 @@ def test_a_wrong_variable_is_refused_by_name(
     (error,) = refused.value.errors()
     assert "hunter2" not in str(refused.value)
     assert place in (".".join(map(str, error["loc"])), *error["msg"].split())
+
+
+def test_an_empty_file_of_the_registry_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty path would be this folder, which nobody writes to: promotions came 30 s late."""
+    monkeypatch.setenv("ASCENSO_REGISTRY__FILE", "")
+    assert Settings().registry.file is None
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,15 @@ class RegistrySettings(Section):
     ui: str = ""
     file: Path | None = None
 
+    @field_validator("file", mode="before")
+    @classmethod
+    def _none_or_no_folder(cls, path: object) -> object:
+        if isinstance(path, str | Path) and path and Path(path).is_dir():
+            raise ValueError(
+                f"registry.file is {str(path)!r}, a folder: name MLflow's SQLite file"
+            )
+        return path or None
+
     @model_validator(mode="after")
     def _s3_needs_a_root(self) -> "RegistrySettings":
         if self.artifacts == "s3" and not self.s3_root.startswith("s3://"):
