@@ -48,7 +48,7 @@ def test_what_shifts_is_found_in_its_column_alone() -> None:
     found = drift(
         x=RANDOM.normal(1.0, size=2000),
         genre=RANDOM.choice(["rock", "metal", "folk"], 2000).tolist(),
-        y=RANDOM.choice([0, 1], 2000),
+        y=RANDOM.choice([0, 1, 1, 1], 2000),
     )
     assert (found["x"].psi or 0) > 0.5
     assert (found["genre"].psi or 0) < 0.05
