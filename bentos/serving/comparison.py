@@ -24,16 +24,10 @@ def failing(new: Record, old: Record, other: str = BEFORE) -> str:
 
     A binomial test against what failed before, and one in a hundred more.
     """
-    seconds = new.seconds()
-    calls, failed = _counted(seconds)
+    calls, failed = _counted(new.seconds())
     calls_before, failed_before = _counted(old.seconds())
     allowed = min(1.0, (failed_before / calls_before if calls_before else 0.0) + FAILING)
-    bad = sum(second.failed > 0 for second in seconds)
-    if failed < FEWEST_FAILURES or bad < FEWEST_SECONDS or failed <= allowed * calls:
-        return ""
-    from scipy.stats import binomtest
-
-    if binomtest(failed, calls, allowed, "greater").pvalue >= CHANCE:
+    if not _too_many(new, allowed):
         return ""
     return f"{failed} of {calls} calls failed; of {other}, {failed_before} of {calls_before}"
 
@@ -84,16 +78,22 @@ def differing(compared: Record, bound: float) -> str:
 
     A binomial test.
     """
-    seconds = compared.seconds()
-    calls, differed = _counted(seconds)
-    bad = sum(second.failed > 0 for second in seconds)
-    if differed < FEWEST_FAILURES or bad < FEWEST_SECONDS or differed <= bound * calls:
-        return ""
-    from scipy.stats import binomtest
-
-    if binomtest(differed, calls, bound, "greater").pvalue >= CHANCE:
+    calls, differed = _counted(compared.seconds())
+    if not _too_many(compared, bound):
         return ""
     return f"{differed} of {calls} answers differ from the champion's; {bound:.3g} of them may"
+
+
+def _too_many(record: Record, allowed: float) -> bool:
+    """Whether more calls failed than this share, in several seconds and beyond chance."""
+    seconds = record.seconds()
+    calls, failed = _counted(seconds)
+    bad = sum(second.failed > 0 for second in seconds)
+    if failed < FEWEST_FAILURES or bad < FEWEST_SECONDS or failed <= allowed * calls:
+        return False
+    from scipy.stats import binomtest
+
+    return bool(binomtest(failed, calls, allowed, "greater").pvalue < CHANCE)
 
 
 def _counted(seconds: Sequence[Second]) -> tuple[int, int]:

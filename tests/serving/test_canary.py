@@ -154,15 +154,6 @@ def test_what_is_handed_over_leads_to_the_same_finding() -> None:
     assert sum(s.failed > 0 for s in doubled.new.seconds()) == 12, "a second counts once"
 
 
-@pytest.mark.parametrize(
-    ("differ", "bound", "too_many"),
-    [((1,) * 10, 0.05, True), ((1,) * 10, 0.4, False), ((5, 5), 0.05, False), ((), 0.0, False)],
-)
-def test_what_counts_as_disagreeing(differ: Sequence[int], bound: float, too_many: bool) -> None:
-    compared = Record.of(Second(at, 5, bad) for at, bad in enumerate(differ))
-    assert bool(differing(compared, bound)) == too_many
-
-
 def tried(mode: str, fails: Exception) -> tuple[Slot[float, float], Trial[float, float]]:
     """A challenger that fails at each call, beside a champion that fails at rows below 0."""
     slot = numbers_slot()
