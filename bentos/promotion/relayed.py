@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 10.0  # for a change; a relay that is gone without a word is missed after that
 LONGEST = 5.0  # seconds until a relay that went away is tried again
-PROBE_SECONDS = 30.0  # until a server that is no relay is asked again what it is
+PROBE_SECONDS = 300.0  # until a server that is no relay is asked again what it is
 
 
 class Relayed:

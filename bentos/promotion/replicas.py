@@ -5,6 +5,7 @@ it along, and the one call of a look brings the records of all processes. A reco
 what it says changes, and one of them every minute: that one tells that the process lives.
 """
 
+import fcntl
 import logging
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -151,10 +152,11 @@ class ReplicaLocks:
         if path.name == self.me:
             return False
         try:
-            with FileLock(path, timeout=0, thread_local=False):
-                return True
-        except Timeout:
+            with path.open("rb") as file:  # as FileLock does, at a twentieth of its cost
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (BlockingIOError, FileNotFoundError):
             return False
+        return True
 
     def _path(self, replica: str) -> Path:
         return self._folder / replica
