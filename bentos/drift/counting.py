@@ -24,6 +24,7 @@ from bentos.serving.slot import Slot
 from bentos.settings import DriftSettings
 
 SECONDS = 1.0  # between two takings
+AT_REST = 5.0  # between two takings while nothing comes
 SHARED_EVERY = 5.0  # seconds; what other workers counted is then known, too
 MOST_VALUES = 100_000  # a second
 ANY_SIZE = 1000  # of a dimension that may vary
@@ -120,9 +121,10 @@ class Drifts:
         self._me = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._given_up: set[Key] = set()
         self._busy = 1  # releases that were called of late
+        self._at_rest = False
         self._shared = 0.0
         self._loop = Loop(
-            "drift", self.look, lambda failures: SECONDS, (OSError,),
+            "drift", self.look, self._pause, (OSError,),
             "what is not shared is kept", begin=lambda: tidy(root), end=self._end,
         )  # fmt: skip
 
@@ -137,6 +139,10 @@ class Drifts:
             self._loop.stop(SECONDS)
             self._counted = {}  # what is alive at the end of a process is called a leak
 
+    def wake(self) -> None:
+        """Look at once: another release may serve."""
+        self._loop.wake()
+
     def shifted(self, new: Release, old: Release) -> str:
         """How a release answers otherwise than another one did, if it does; else nothing."""
         now, before = self._counted.get(_key(new)), self._counted.get(_key(old))
@@ -150,10 +156,13 @@ class Drifts:
             if parts:
                 busy += 1
                 self._alone(release, partial(self._add, slot, release, parts))
-        self._busy = max(1, busy)
+        self._busy, self._at_rest = max(1, busy), bool(serving) and not busy
         if time.monotonic() - self._shared >= SHARED_EVERY:
             self._shared = time.monotonic()
             self._share(serving)
+
+    def _pause(self, failures: int) -> float:
+        return AT_REST if self._at_rest else SECONDS
 
     def _end(self) -> None:
         """Leave all that was counted to the process that comes next."""

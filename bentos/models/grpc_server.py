@@ -23,7 +23,7 @@ SERVING, NOT_SERVING = (
     health_pb2.HealthCheckResponse.SERVING,
     health_pb2.HealthCheckResponse.NOT_SERVING,
 )
-LOOK_SECONDS = 0.5  # between looks at what the health service says
+LOOK_SECONDS = 1.0  # between looks at what the health service says
 SETTLING_SECONDS = 0.05  # until what has come is seen
 CONNECTION_SECONDS = 300  # until a caller connects anew, maybe to another worker or replica
 KEEPALIVE_MS = 60_000  # until a quiet connection is asked whether its caller is still there
@@ -41,6 +41,7 @@ class GrpcServer:
         self._health = health.aio.HealthServicer()
         self._methods: list[GrpcMethod] = []
         self._server: Any = None
+        self._status: Any = None  # as it was told
         self._telling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -108,8 +109,10 @@ class GrpcServer:
 
     async def _look(self) -> None:
         status = SERVING if self._rack.ready else NOT_SERVING
-        for name in ("", NAME):
-            await self._health.set(name, status)
+        if status != self._status:
+            self._status = status
+            for name in ("", NAME):
+                await self._health.set(name, status)
 
 
 def _listen(server: Any, address: str, settings: GrpcSettings) -> None:

@@ -19,6 +19,7 @@ from bentos.serving.table import Table
 from bentos.settings import WatchSettings
 
 SECONDS = 1.0  # between two looks
+AT_REST = 30.0  # between two looks while no release is on probation
 CALLS = 5  # of a model in a look
 BUSY_SECONDS = 0.1  # after which no other call of a model is asked in a look
 
@@ -33,9 +34,8 @@ class Opinions:
     ) -> None:
         self._slots = slots
         self._settings = settings
-        self._loop = Loop(
-            "refused rows", self.look, lambda failures: SECONDS, (), "what serves goes on"
-        )
+        self._loop = Loop("refused rows", self.look, self._pause, (), "what serves goes on")
+        self._at_rest = False
 
     def start(self) -> None:
         """Begin to ask, where it is wanted."""
@@ -47,12 +47,21 @@ class Opinions:
         if self._settings.refusals:
             self._loop.stop(SECONDS)
 
+    def wake(self) -> None:
+        """Look at once: a release may be on probation now."""
+        self._loop.wake()
+
     def look(self) -> None:
         """Ask for what was refused since the last look."""
-        for slot in self._slots():
+        watched = [slot for slot in self._slots() if on_probation(slot, self._settings)]
+        self._at_rest = not watched
+        for slot in watched:
             live, before = slot.live, slot.previous
-            if live and before and before.is_open and on_probation(slot, self._settings):
+            if live and before and before.is_open:
                 _ask(slot, live, before)
+
+    def _pause(self, failures: int) -> float:
+        return AT_REST if self._at_rest else SECONDS
 
 
 def _ask(slot: Slot[Any, Any], live: Release, before: Release) -> None:

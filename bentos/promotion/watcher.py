@@ -99,7 +99,7 @@ class Watcher:
         self._asked = 0.0
         self._looking = Lock()
         self._loop = self._looks()
-        self._admissions = Admissions(ended=self._loop.wake)
+        self._admissions = Admissions(ended=self._ended)
 
     def _looks(self) -> Loop:
         """One look after the other, from `start` to `stop`."""
@@ -180,6 +180,11 @@ class Watcher:
         self.look()
         self._admissions.wait(timeout)
         self._write_notes()
+
+    def _ended(self) -> None:
+        """An admission ended, and another version may serve."""
+        for one in (self._loop, self.opinions, self.drifts):
+            one.wake()
 
     def _heard(self) -> None:
         """Another replica was asked to reload."""
