@@ -7,7 +7,7 @@ only a reason to look at once.
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
@@ -19,8 +19,8 @@ from bentos.process import settle
 from bentos.promotion.admissions import Admissions
 from bentos.promotion.findings import Findings
 from bentos.promotion.fleet import Fleet
-from bentos.promotion.follower import Follower
-from bentos.promotion.jury import Case, Jury
+from bentos.promotion.followed import Followed, Means
+from bentos.promotion.jury import Jury
 from bentos.promotion.ledger import Ledger
 from bentos.promotion.notes import Notes
 from bentos.promotion.opinions import Opinions
@@ -28,25 +28,18 @@ from bentos.promotion.pauses import longest, pause
 from bentos.promotion.postgres import SharedAway
 from bentos.promotion.references import References
 from bentos.promotion.relayed import Relayed
-from bentos.promotion.release_store import ReleaseStore
 from bentos.promotion.replicas import ReplicaLocks
-from bentos.promotion.reporter import Reporter
 from bentos.promotion.shared import Shared
 from bentos.promotion.tag_writer import TagWriter
 from bentos.promotion.view import View
 from bentos.registry.client import (
-    CallFailed,
-    Model,
-    NotInRegistry,
     Registry,
     RegistryUnavailable,
 )
-from bentos.registry.tags import State
 from bentos.serving.budget import Budget
 from bentos.serving.observer import Observer
 from bentos.serving.rack import Rack
 from bentos.serving.slot import Slot
-from bentos.serving.trial import Trial
 from bentos.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -77,29 +70,36 @@ class Watcher:
         locks = ReplicaLocks(settings.home / "replicas")
         self.fleet: Fleet | None = None
         if shared:
-            self.fleet = Fleet(self.ledger, shared, locks.me, self._own, self._heard)
+            self.fleet = Fleet(self.ledger, shared, locks.me, self._slots, self._heard)
         findings = Findings(self.ledger.transaction)
-        self.jury = Jury(findings, locks.me, self._cases, lambda: self._loop.wake())
+        self.jury = Jury(
+            findings, locks.me, lambda: self.followed.cases, lambda: self._loop.wake()
+        )
         self.notes = Notes(self.registry, locks, TagWriter(self.registry, settings.live_alias))
         self.artifacts = Artifacts(settings.home / "cache", settings.cache)
         self.budget = Budget(settings.open_bytes)
-        self.racks = racks
         counts = settings.home / "drift"
         places = References(self.artifacts, counts).of
-        self.drifts = Drifts(self._own, places, counts, settings.drift)
-        self.opinions = Opinions(self._own, settings.promotion.watch)
-        self.followers = [follower for slot in slots for follower in self._followers(slot)]
-        self._named = {slot.name for slot in slots}  # whatever their tags say
-        prefixes = [stem for rack in racks for stem in rack.stems]
+        self.drifts = Drifts(self._slots, places, counts, settings.drift)
+        self.opinions = Opinions(self._slots, settings.promotion.watch)
+        self.followed = Followed(slots, racks, self._means())
         self.relayed = Relayed(settings.tracking_uri, there.timeout_seconds, self._heard_of_change)
-        self.view = View.of(self.registry, settings, self._named, prefixes, self.relayed)
-        self._looked_over: Mapping[str, Model] | None = None
-        self._followed: set[str] = set()
+        named, stems = self.followed.named, self.followed.stems
+        self.view = View.of(self.registry, settings, named, stems, self.relayed)
         self.looked_at = 0.0  # the moment that the last good look shows, by time.monotonic()
         self._asked = 0.0
         self._looking = Lock()
         self._loop = self._looks()
         self._admissions = Admissions(ended=self._ended)
+
+    def _slots(self) -> list[Slot[Any, Any]]:
+        return self.followed.slots
+
+    def _means(self) -> Means:
+        return Means(
+            self.settings, self.registry, self.artifacts, self.budget, self.office,
+            self.ledger, self.notes, self.jury, self.drifts.shifted,
+        )  # fmt: skip
 
     def _looks(self) -> Loop:
         """One look after the other, from `start` to `stop`."""
@@ -121,10 +121,7 @@ class Watcher:
 
     def start(self) -> None:
         """Serve the last good versions from disk, and begin to look."""
-        for slot in self._add(self.artifacts.names()):
-            slot.promise()
-        for follower in self.followers:
-            follower.slot.restore(ongoing=True)
+        self.followed.promise(self.artifacts.names())
         self.relayed.start()
         self._loop.start()
         self.drifts.start()
@@ -196,8 +193,7 @@ class Watcher:
 
     def _retry(self) -> None:
         with self._looking:
-            for follower in self.followers:
-                follower.retry()
+            self.followed.retry()
 
     def look(self) -> None:
         """One look at everything in the registry for all slots. Raises RegistryUnavailable."""
@@ -208,109 +204,22 @@ class Watcher:
         with self._looking:
             models = self.view.look()
             if self._loop.failures:  # what waited for the registry need not wait longer
-                for follower in self.followers:
-                    follower.hurry()
-            if models is not self._looked_over:
-                self._add([name for name, model in models.items() if self._may_serve(model)])
-            for follower in self.followers:
-                self._follow(follower, models.get(follower.slot.name))
-            if models is not self._looked_over:
-                self._drop([name for name, model in models.items() if self._may_serve(model)])
-                self._followed = {follower.slot.name for follower in self.followers}
-            self.notes.see(models, self._followed, self.view.is_whole)
-            self._looked_over = models
+                self.followed.hurry()
+            self.followed.look(models, self._admissions.begin)
+            self.notes.see(models, self.followed.names, self.view.is_whole)
         self.budget.rest(self.settings.processes.idle_seconds)
-        for rack in self.racks:
-            rack.known = True
+        self.followed.looked_over()
         self.looked_at = self.view.as_of
         self._loop.succeed()
 
-    def _may_serve(self, model: Model) -> bool:
-        return model.name in self._named or not model.kept_out
-
-    def _follow(self, follower: Follower, model: Model | None) -> None:
-        """Follow one channel; what goes wrong there delays no other."""
-        if follower.is_settled(model):
-            return
-        try:
-            wanted = follower.follow(model if model and self._may_serve(model) else None)
-        except (NotInRegistry, CallFailed) as error:
-            follower.slot.consider(follower.slot.candidate, str(error))
-            return
-        if wanted:
-            self._admissions.begin(follower)
-
-    def _cases(self) -> list[Case]:
-        """What is watched here."""
-        return [case for follower in self.followers if (case := follower.case)]
-
-    def _own(self) -> list[Slot[Any, Any]]:
-        """All slots but those of challengers."""
-        return [follower.slot for follower in self.followers if follower.slot.trial]
-
-    def _followers(self, slot: Slot[Any, Any]) -> list[Follower]:
-        """Those of a slot's channel and of its challenger's."""
-        trial = Trial(slot, self.settings.challenger(slot.name))
-        slot.try_beside(trial)
-        store = ReleaseStore(
-            self.registry, self.artifacts, self.settings, self.budget, self.office
-        )
-        pairs: tuple[tuple[Slot[Any, Any], Trial[Any, Any] | None, State], ...] = (
-            (slot, None, "live"),
-            (trial.slot, trial, "challenger"),
-        )
-        return [
-            Follower(
-                held,
-                tried,
-                self.registry,
-                store,
-                Reporter(held, self.ledger, self.notes, serving),
-                self.settings,
-                self.drifts.shifted,
-                self.jury,
-            )
-            for held, tried, serving in pairs
-        ]
-
-    def _add(self, names: Collection[str]) -> list[Slot[Any, Any]]:
-        added = [slot for rack in self.racks for slot in rack.add(names)]
-        followers = [follower for slot in added for follower in self._followers(slot)]
-        self.followers = [*self.followers, *followers]
-        return added
-
-    def _drop(self, names: Collection[str]) -> None:
-        gone = {slot.name for rack in self.racks for slot in rack.drop(names)}
-        if gone:
-            self.followers = [f for f in self.followers if f.slot.name not in gone]
-
     def _begin(self) -> None:
-        for follower in self.followers:
-            self._restore(follower)
-        for rack in self.racks:
-            rack.known = bool(rack.slots)
+        self.followed.restore()
         settle()
 
     def _look_and_note(self) -> None:
         self._look()
-        self.observer.weighed(self._weights())
+        self.observer.weighed(self.followed.weights)
         self._write_notes()
-
-    def _weights(self) -> dict[str, int]:
-        """The bytes of the open models in this process, by name: live, previous, challenger."""
-        weights: dict[str, int] = {}
-        for slot in [follower.slot for follower in self.followers]:
-            there = sum(one.weight for one in (slot.live, slot.previous) if one)
-            weights[slot.name] = weights.get(slot.name, 0) + there
-        return weights
-
-    def _restore(self, follower: Follower) -> None:
-        try:
-            follower.restore()
-        except Exception:
-            log.exception("restoring %s from disk failed", follower.slot.name)
-        finally:
-            follower.slot.restore(ongoing=False)
 
     def _write_notes(self) -> None:
         try:

@@ -58,7 +58,7 @@ def follow(shelf: Shelf, server: Server, tmp_path: Path) -> Iterator[Callable[..
         if admission:
             given = service.settings.admission.model_copy(update=admission)
             changed = service.settings.model_copy(update={"admission": given})
-            for follower in service.watcher.followers:
+            for follower in service.watcher.followed.followers:
                 follower._store._settings = changed
         return service
 

@@ -75,7 +75,7 @@ def test_a_version_repaired_under_an_alias_is_tried_again(
     service.look()
     assert state(shelf, 2) == "refused"
     assert service.history()[-1] == ("refusal", "2")
-    kept = service.watcher.followers[0]._rejected
+    kept = service.watcher.followed.followers[0]._rejected
     assert kept
     wait_for(lambda: kept.patience.over or again != "set again")
     service.look()

@@ -22,7 +22,7 @@ def test_last_good_version_from_disk(shelf: Shelf, open_service: Open) -> None:
     shelf.promote(shelf.add(3.0))
     before.look()
     after = open_service(uri="http://127.0.0.1:1")
-    for follower in after.watcher.followers:
+    for follower in after.watcher.followed.followers:
         follower.restore()
     assert after.ask() == (6.0, "1")
     assert after.history() == [("swap", "1"), ("restore", "1")]
@@ -40,7 +40,7 @@ def test_a_changed_file_on_disk_is_fetched_once_more(shelf: Shelf, open_service:
     before.look()
     _rot(before.settings.home)
     after = open_service()
-    for follower in after.watcher.followers:
+    for follower in after.watcher.followed.followers:
         follower.restore()
     assert after.ask() == (6.0, "1")
 
@@ -51,7 +51,7 @@ def test_a_rotten_disk_without_a_registry_serves_nothing(shelf: Shelf, open_serv
     before.look()
     _rot(before.settings.home)
     after = open_service(uri="http://127.0.0.1:1")
-    for follower in after.watcher.followers:
+    for follower in after.watcher.followed.followers:
         follower.restore()
     assert after.live is None
 
@@ -208,7 +208,7 @@ def test_when_the_registry_answers_again_nothing_waits(
     with gated(registry.uri) as gate:
         service = open_service(uri=gate.url, registry={"max_backoff_seconds": 1000.0})
         shelf.promote(shelf.add(1.0))
-        for follower in service.watcher.followers:
+        for follower in service.watcher.followed.followers:
             for _ in range(20):  # so often it failed to bring the version
                 follower._patience.fail()
         gate.shut()

@@ -103,7 +103,9 @@ def test_a_model_appears_and_leaves(
         ).raise_for_status()
         wait_for(lambda: watcher.artifacts.names() == [], SECONDS)
         assert rack.get("one") is None
-        wait_for(lambda: one.name not in {f.slot.name for f in watcher.followers}, SECONDS)
+        wait_for(
+            lambda: one.name not in {f.slot.name for f in watcher.followed.followers}, SECONDS
+        )
 
 
 def test_what_served_comes_back_from_disk_alone(

@@ -82,7 +82,7 @@ def test_a_moved_alias_swaps_long_before_the_next_poll(
 ) -> None:
     server, _ = mlflow
     first, second, third = (shelf.add(slope) for slope in (1.0, 2.0, 3.0))
-    slot = watcher.followers[0].slot
+    slot = watcher.followed.followers[0].slot
     with serving(Starlette(routes=routes([endpoint(lambda: watcher, Deliveries(SECRET))]))) as url:
         webhooks = Webhooks(shelf.registry)
         installed = webhooks.install(url + PATH, SECRET)
