@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from threading import Lock
 from typing import Any
 
 from msgspec import structs
 
 from bentos import tracing
-from bentos.promotion.channel import BY_ALIAS, Promotions, cause, lack, resolve
+from bentos.promotion.channel import BY_ALIAS, cause, lack, resolve
 from bentos.promotion.jury import Case, Jury
 from bentos.promotion.pauses import Patience, longest
 from bentos.promotion.rejected import Rejected, same
@@ -18,14 +17,13 @@ from bentos.promotion.reporter import Reporter
 from bentos.promotion.revival import Revival
 from bentos.promotion.transitions import Transitions
 from bentos.promotion.trial_watch import TrialWatch
+from bentos.promotion.vacancy import Vacancy
 from bentos.promotion.watch import Watch
 from bentos.promotion.withdrawals import Withdrawals
 from bentos.refusal import Refusal
 from bentos.registry.client import Model, Registry, Version
 from bentos.registry.digests import signed
 from bentos.registry.tags import TRAFFIC_TAG
-from bentos.serving.budget import CannotOpen
-from bentos.serving.failures import FailedTooOften, Failing
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.serving.trial import Trial
@@ -67,8 +65,8 @@ class Follower:
             if trial
             else Watch(slot, registry, settings.promotion.watch, shifted, jury)
         )
-        self._vain: Promotions | None = None  # with it, nothing was found that served last
         self._patience = Patience(longest(settings))
+        self._vacancy = Vacancy(slot, self._revival, self._patience, bool(trial))
         self._withdrawals = Withdrawals(
             slot, self._watch, self._transitions, self._revival, self._patience, bool(trial)
         )
@@ -146,13 +144,13 @@ class Follower:
                 with tracing.span("promotion", root=True, **told):
                     self._bring(target)
             if self._lacking:
-                self._bring_back()
+                self._vacancy.fill(self._target, self._seen)
 
     def retry(self) -> None:
         """Forget refusals and pauses, so that the next look tries again."""
         if self._rejected and not self._rejected.for_good:
             self._rejected = None
-        self._vain = None
+        self._vacancy.retry()
         self.hurry()
 
     def hurry(self) -> None:
@@ -173,7 +171,7 @@ class Follower:
 
     def _bring(self, target: Version) -> None:
         try:
-            if self._back_to(target):
+            if self._transitions.return_to(target, self._cause):
                 return
             if self._rejected and self._rejected.is_same_promotion(target):
                 target = self._read(target.name, target.version)
@@ -188,24 +186,6 @@ class Follower:
             log.exception("bringing %s failed", target)
             self._put_off(target, "an internal error; see the service's log")
 
-    def _back_to(self, target: Version) -> bool:
-        """Swap to the release before the live one, if the target is that, and it can be opened."""
-        previous = self.slot.previous
-        if not (previous and same(previous.version, target)):
-            return False
-        try:
-            previous.open()
-        except (CannotOpen, Failing, FailedTooOften):
-            return False  # it is admitted as if it were new, which tells why
-        again = replace(previous, version=target)  # its tags name who promoted it now
-        try:
-            self._transitions.swap(
-                again, "rollback", f"{cause(self.slot.channel, self._seen)} again"
-            )
-        finally:
-            again.free()
-        return True
-
     def _try(self, target: Version) -> None:
         try:
             release = self._store.admit(self.slot.contract, target)
@@ -217,30 +197,15 @@ class Follower:
             self._patience.end()
             self._store.pin(target, release)
             if self._target and same(self._target, target):
-                self._transitions.swap(release, "swap", cause(self.slot.channel, self._seen))
+                self._transitions.swap(release, "swap", self._cause)
 
     @property
     def _lacking(self) -> bool:
-        """Whether nothing serves here, though another version may have: the channel's cannot."""
-        waits = self._target is not None or not self.slot.vacates
-        tried = self._seen is None or self._seen == self._vain
-        lacks = self.slot.live is None and self._trial is None
-        return lacks and waits and not tried and self._patience.over
+        return self._vacancy.is_open(self._target, self._seen)
 
-    def _bring_back(self) -> None:
-        """Serve what served last, as the processes do that were running then."""
-        seen = self._seen
-        try:
-            if not self._revival.from_registry(self._target, self._hindrance()):
-                self._vain = seen
-        except PASSING as error:
-            seconds = self._patience.fail()
-            log.warning("what served last of %s waits %.1f s: %s", self.slot.name, seconds, error)
-
-    def _hindrance(self) -> str:
-        if self._target is None:
-            return lack(self.slot.channel, self.slot.name)
-        return f"{self._target} does not serve, although {cause(self.slot.channel, self._seen)}"
+    @property
+    def _cause(self) -> str:
+        return cause(self.slot.channel, self._seen)
 
     @property
     def _by_alias(self) -> bool:

@@ -60,6 +60,22 @@ class Transitions:
         warm = [kept.version for kept in (self._slot.live, self._slot.previous) if kept]
         self._store.keep(release, warm, last=self._last)
 
+    def return_to(self, target: Version, why: str) -> bool:
+        """Swap to the release before the live one, if the target is that, and it can be opened."""
+        previous = self._slot.previous
+        if not (previous and same(previous.version, target)):
+            return False
+        try:
+            previous.open()
+        except (CannotOpen, Failing, FailedTooOften):
+            return False  # it is admitted as if it were new, which tells why
+        again = replace(previous, version=target)  # its tags name who promoted it now
+        try:
+            self.swap(again, "rollback", f"{why} again")
+        finally:
+            again.free()
+        return True
+
     def refuse(self, version: Version, refusal: Refusal) -> None:
         """Say why a version does not serve, and drop its files."""
         self._slot.refuse(version, refusal)
