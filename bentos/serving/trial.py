@@ -12,19 +12,17 @@ from collections.abc import Sequence
 from typing import Any, Generic, cast
 
 import msgspec
-import numpy as np
 
+from bentos.serving.answers import alike
 from bentos.serving.batching import NoRelease, QueueFull
-from bentos.serving.evidence import Evidence, joined
-from bentos.serving.record import Record, Second
+from bentos.serving.evidence import Evidence
 from bentos.serving.release import Release
+from bentos.serving.seen import Seen
 from bentos.serving.slot import Slot
 from bentos.serving.table import Table
 from bentos.serving.waiting import Answer, Answered, Late, Row
 from bentos.settings import ChallengerSettings, Channel
 from bentos.tensors import BadInput
-
-CLOSE = 0.01  # relative: floats this near count as the same answer
 
 
 class Counts(msgspec.Struct):
@@ -37,26 +35,6 @@ class Counts(msgspec.Struct):
     answered: int = 0
     errors: int = 0
     dropped: int = 0
-
-
-class Seen:
-    """What the calls showed of two releases since they were side by side, in this process."""
-
-    def __init__(self, challenger: Release | None, champion: Release | None) -> None:
-        self.pair = challenger, champion
-        self.challenger, self.champion, self.compared = Record(), Record(), Record()
-
-    def are(self, challenger: Release | None, champion: Release | None) -> bool:
-        """Whether these are the two."""
-        return self.pair[0] is challenger and self.pair[1] is champion
-
-    def evidence(self) -> Evidence:
-        """With the times of their batches."""
-        calls = self.challenger, self.champion
-        new, old = (
-            joined([seen, _times(release)]) for seen, release in zip(calls, self.pair, strict=True)
-        )
-        return Evidence(new, old, joined([self.compared]))
 
 
 class Trial(Generic[Row, Answer]):
@@ -217,7 +195,7 @@ class Trial(Generic[Row, Answer]):
         except Exception:
             self._failed(seen)
             return
-        agreed = all(map(_alike, answered.answers, tried.answers))
+        agreed = all(map(alike, answered.answers, tried.answers))
         seen.challenger.went_well()
         (seen.compared.went_well if agreed else seen.compared.failed)()
         self.counts.compared += 1
@@ -249,29 +227,6 @@ def read_by(rows: Sequence[Row], release: Release | None) -> Sequence[Row] | Non
     except ValueError:
         return None
     return cast(Sequence[Row] | None, read)
-
-
-def _times(release: Release | None) -> Record:
-    """The batches of a release by the second, without their calls."""
-    seconds = release.record.seconds() if release else []
-    return Record.of(Second(s.at, 0, 0, s.batches, s.busy) for s in seconds)
-
-
-def _alike(one: object, other: object) -> bool:
-    """Two answers to the same row: floats within 1 %, all else equal."""
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=CLOSE, abs_tol=1e-9)
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return one.shape == other.shape and bool(np.allclose(other, one, CLOSE, 1e-9, True))
-    if isinstance(one, msgspec.Struct) and type(one) is type(other):
-        return all(
-            _alike(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__
-        )
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_alike, one, other))
-    return one == other
 
 
 def _ratio(part: int, whole: int) -> float | None:
