@@ -12,7 +12,7 @@ from bentos.serving.observer import Erred
 from bentos.serving.release import Contract, Release
 from bentos.serving.slot import Slot
 from bentos.settings import Channel, LimitSettings
-from bentos.web.metrics import Metrics
+from bentos.web.observing import Metrics
 
 INLINE, THREADED = 0.0, 1.0  # seconds a row takes, as the warm-up measured: which path it goes
 

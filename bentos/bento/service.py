@@ -24,8 +24,10 @@ from bentos.promotion.watcher import Watcher
 from bentos.settings import Settings, settings
 from bentos.web.app import Site
 from bentos.web.console.traffic import Traffic
+from bentos.web.exposition import share
 from bentos.web.logs import log_as_json
-from bentos.web.metrics import RECORDED, RECORDING_LOST, Metrics, called_out, share
+from bentos.web.metrics import RECORDED, RECORDING_LOST, called_out
+from bentos.web.observing import Metrics
 from bentos.web.traced import Traced
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ from bentos.web.console.service import Console
 from bentos.web.console.traffic import Route
 from bentos.web.endpoint import NOT_READY, Answer, Endpoint, routes
 from bentos.web.errors import JSON, Failure, HTTPError, Rendered, Unavailable, handlers
+from bentos.web.exposition import metrics
 from bentos.web.following import Following
 from bentos.web.hot import Door
-from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, ROUTE, metrics
+from bentos.web.metrics import REQUEST_SECONDS, REQUESTS, ROUTE
 from bentos.web.request_ids import returned
 
 VERSION = "1"

@@ -15,7 +15,7 @@ from bentos.web.console.pages import Overview, Site
 from bentos.web.console.sessions import Sessions
 from bentos.web.endpoint import routes
 from bentos.web.errors import handlers
-from bentos.web.metrics import metrics
+from bentos.web.exposition import metrics
 
 
 class Index:

@@ -9,7 +9,7 @@ from bentos.serving.slot import Slot
 from bentos.serving.table import Table
 from bentos.serving.waiting import Answer, Row
 from bentos.settings import Settings
-from bentos.web.metrics import Metrics
+from bentos.web.observing import Metrics
 
 
 def tracked(

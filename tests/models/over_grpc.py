@@ -21,7 +21,7 @@ from bentos.settings import Channel, LimitSettings, Settings
 from bentos.tensors import Batch, Column, Schema
 from bentos.web.auth.gate import Gate
 from bentos.web.auth.guard import Guard
-from bentos.web.metrics import Metrics
+from bentos.web.observing import Metrics
 from tests.memory import THREADED
 from tests.stack import free_ports
 

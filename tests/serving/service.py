@@ -16,7 +16,7 @@ from bentos.promotion.watcher import Watcher
 from bentos.serving.release import Release
 from bentos.serving.slot import Slot
 from bentos.settings import Channel, Settings
-from bentos.web.metrics import Metrics
+from bentos.web.observing import Metrics
 from tests.serving.versions import CONTRACT
 from tests.stack import wait_for
 

@@ -13,7 +13,7 @@ from bentos.serving.rack import Rack
 from bentos.serving.release import Contract
 from bentos.serving.slot import Slot
 from bentos.settings import LimitSettings
-from bentos.web.metrics import Metrics
+from bentos.web.observing import Metrics
 from tests.serving.gate import gated
 from tests.serving.servers import Server, Store
 from tests.serving.service import PRODUCTION, Here, run, settings

@@ -16,7 +16,7 @@ from bentos.web.auth.gate import Gate
 from bentos.web.endpoint import Answer, Endpoint
 from bentos.web.following import Following
 from bentos.web.hot import Hot
-from bentos.web.metrics import Metrics
+from bentos.web.observing import Metrics
 from tests.memory import INLINE, THREADED, release
 
 LIMITS = LimitSettings(body_bytes=10_000, rows_per_call=100, batch_rows=50, queue_rows=100)

@@ -14,7 +14,7 @@ from bentos.refusal import Refusal
 from bentos.registry.client import Version
 from bentos.settings import ServiceSettings, Settings
 from bentos.web.endpoint import Endpoint
-from bentos.web.metrics import Metrics
+from bentos.web.observing import Metrics
 from tests.memory import release
 from tests.stack import free_ports
 from tests.web.scrape import value

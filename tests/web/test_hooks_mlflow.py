@@ -15,7 +15,7 @@ from bentos.serving.slot import Slot
 from bentos.settings import Channel, LimitSettings, RegistrySettings, settings
 from bentos.web.endpoint import routes
 from bentos.web.hooks import Deliveries, endpoint
-from bentos.web.metrics import Metrics
+from bentos.web.observing import Metrics
 from tests.serving.servers import Server, Store, reading, storing, tracking
 from tests.serving.service import Here
 from tests.serving.versions import CONTRACT, Shelf

@@ -13,7 +13,9 @@ from tests.web.scrape import value_in
 WORKER = """
 import os, signal, sys
 from bentos.refusal import Refusal
-from bentos.web.metrics import Metrics, _collect, called_out
+from bentos.web.exposition import _collect
+from bentos.web.metrics import called_out
+from bentos.web.observing import Metrics
 from tests.memory import release
 
 metrics = Metrics("small")
