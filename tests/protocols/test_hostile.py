@@ -1,114 +1,38 @@
 """Bodies that mean harm: each door's own error, and a caller beside them keeps its answers."""
 
-import json
-import math
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
 import grpc
 import httpx
 import pytest
 from pydantic import SecretStr
-from tritonclient.grpc import service_pb2
 
 from bentos.settings import SecuritySettings, ServiceSettings
-from bentos.tensors import Batch, Column, Schema
+from bentos.tensors import Batch
 from tests.protocols import standing
 from tests.protocols.doors import INFER, LENGTH, Caller
+from tests.protocols.hostile import (
+    BODIES,
+    FORMS,
+    GOOD,
+    LARGEST,
+    MESSAGE,
+    MESSAGES,
+    PLACES,
+    ROWS,
+    SCHEMA,
+    V2,
+    WRONG,
+    add,
+    binary,
+    raw_message,
+)
 from tests.web.serving import serving
-
-SCHEMA = Schema((Column("x", "float64"), Column("n", "int32")), (Column("sum", "float64"),))
-ROWS, INVOCATIONS, V2 = "/sums/predict", "/sums/invocations", "/v2/models/sums/infer"
-FORMS = {ROWS: {"detail"}, INVOCATIONS: {"error_code", "message"}, V2: {"error"}}
-PLACES = {
-    "/sums": FORMS[ROWS],
-    "/sums/ping": FORMS[INVOCATIONS],
-    **dict.fromkeys(("/v2", "/v2/models/sums", "/v2/models/sums/ready", "/v2/x"), FORMS[V2]),
-}
-WRONG = {ROWS: 422, INVOCATIONS: 400, V2: 400}
-GOOD = {
-    ROWS: b'{"x": 1.5, "n": 2}',
-    INVOCATIONS: b'{"inputs": [{"x": 1.5, "n": 2}]}',
-    V2: b'{"inputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": [1.5]},'
-    b' {"name": "n", "datatype": "INT32", "shape": [1], "data": [2]}]}',
-}
-LARGEST = 4 * 1024 * 1024
-
-
-def add(batch: Batch) -> Batch:
-    return Batch({"sum": batch["x"] + batch["n"]})
-
-
-def _tensors(**x: Any) -> bytes:
-    given = {"name": "x", "datatype": "FP64", "shape": [1], "data": [1.5]} | x
-    n = {"name": "n", "datatype": "INT32", "shape": [1], "data": [2]}
-    return json.dumps({"inputs": [given, n]}).encode()
-
-
-def _binary(shape: list[int], size: int, given: int) -> bytes:
-    """One tensor that says `size` bytes, and brings `given`."""
-    tensor = {"name": "x", "datatype": "FP64", "shape": shape}
-    header = json.dumps({"inputs": [tensor | {"parameters": {"binary_data_size": size}}]}).encode()
-    return header.ljust(200) + b"\0" * given
-
-
-BODIES = [
-    *((door, body) for door in FORMS for body in (b"", b"{", b"[" * 200_000, b'{"a":' * 100_000)),
-    *((door, GOOD[door].replace(b"1.5", b"NaN")) for door in (ROWS, V2)),
-    *((door, GOOD[door].replace(b"1.5", b"1" * 1_000_000)) for door in FORMS),
-    *((door, GOOD[door].replace(b"2", b"2147483648")) for door in (ROWS, INVOCATIONS)),
-    *((door, GOOD[door].replace(b"1.5", b"[" * 900 + b"]" * 900)) for door in FORMS),
-    *((door, GOOD[door].replace(b"x", b"\\ud800")) for door in FORMS),
-    *((door, b"\xff" + GOOD[door]) for door in FORMS),
-    (V2, _tensors(shape=[2**31])),
-    (V2, _tensors(shape=[1] * 1000)),
-    (V2, _tensors(shape=[2**63, 2**63])),
-    (V2, _tensors(shape=[-1])),
-    (V2, _tensors(datatype="FP128")),
-    (V2, _tensors(datatype="BYTES", data=["1.5"])),
-    (V2, _tensors(data=[[1.5]] * 3)),
-    (V2, GOOD[V2].replace(b'"n"', b'"x"')),
-    (V2, b'{"inputs": []}'),
-]
-
-
-def _message(x: bytes = b"\0" * 8, n: bytes = b"\2\0\0\0", parts: int = 2, **about: Any) -> bytes:
-    """A message of gRPC, its tensors raw."""
-    tensors = [
-        {"name": "x", "datatype": "FP64", "shape": [1]} | about,
-        {"name": "n", "datatype": "INT32", "shape": [1]},
-    ]
-    request = service_pb2.ModelInferRequest(
-        model_name="sums", inputs=tensors, raw_input_contents=[x, n][:parts]
-    )
-    return bytes(request.SerializeToString())
-
-
-MESSAGE = _message()
-MESSAGES = [
-    b"\xff" * 100,
-    MESSAGE[:-1],
-    _message(b"\0" * 7),
-    _message(b"\0" * 9),
-    _message(b""),
-    _message(parts=1),
-    _message(struct.pack("<d", math.nan)),
-    _message(name="n"),
-    _message(datatype="FP128"),
-    _message(datatype="INT32"),
-    _message(datatype="BYTES"),
-    _message(b"\xff" * 8, datatype="BYTES"),
-    *(
-        _message(shape=shape)
-        for shape in ([2**31], [1, 2**31], [2**62, 4], [-1], [0], [], [1] * 1000)
-    ),
-]
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +86,7 @@ def test_each_door_has_an_error_of_its_own(url: str) -> None:
     ([2**62, 4], 0, 0),
 ])  # fmt: skip
 def test_binary_tensors_that_lie(url: str, shape: list[int], size: int, given: int) -> None:
-    body = _binary(shape, size, given)
+    body = binary(shape, size, given)
     with httpx.Client() as client:
         for length in ("200", "0", "-1", "1e3", "199999999999999999999", str(len(body) + 1)):
             said = client.post(f"{url}{V2}", content=body, headers={LENGTH: length})
@@ -279,7 +203,7 @@ def test_wrong_messages_of_grpc_have_its_code(caller: Caller) -> None:
 
 
 def test_a_message_of_grpc_over_the_limit(caller: Caller) -> None:
-    code, said = _refused(caller, _message(b"\0" * (LARGEST + 1)))
+    code, said = _refused(caller, raw_message(b"\0" * (LARGEST + 1)))
     assert (code, str(LARGEST) in said) == (grpc.StatusCode.RESOURCE_EXHAUSTED, True)
 
 
