@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from bentos.admission.proof import compare
+from bentos.admission.comparing import compare
 from bentos.admission.verdict import BANDS, NATIVE
 from bentos.flavors.loading import bands_file
 from bentos.flavors.mlmodel import MLmodel

@@ -1,7 +1,7 @@
 """From a network to ONNX Runtime, kept only when it agrees with the original.
 
 A graph's numbers differ from the network's in the last bits of float32: both sum in orders of
-their own. `bentos.admission.proof` has the bounds.
+their own. `bentos.admission.comparing` has the bounds.
 """
 
 import logging

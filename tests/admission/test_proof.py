@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bentos.admission.comparing import compare
 from bentos.admission.probes import UNKNOWN, rows
-from bentos.admission.proof import compare, prove
+from bentos.admission.proof import prove
 from bentos.tensors import BadInput, Batch, Column, Schema
 
 SCHEMA = Schema(
