@@ -31,6 +31,7 @@ from bentos.registry.errors import (
     RegistryRefused,
     RegistryUnavailable,
 )
+from bentos.registry.filters import named, pattern
 from bentos.version import DIGEST_TAG, Tag, Version
 
 __all__ = [
@@ -75,7 +76,7 @@ class Registry:
         """The registered models by name: all, those of a prefix, or one; a call for each 1,000."""
         params: dict[str, Any] = {"max_results": PAGE}
         if name or prefix:
-            params["filter"] = _named(name) if name else f"name LIKE '{_pattern(prefix)}%'"
+            params["filter"] = named(name) if name else f"name LIKE '{pattern(prefix)}%'"
         pages = self._pages(SEARCH, ModelPage, params)
         found = {model.name: model for page in pages for model in page.registered_models}
         return {n: found[n] for n in found if n.startswith(prefix) and name in ("", n)}
@@ -92,7 +93,7 @@ class Registry:
 
     def versions(self, name: str) -> list[Version]:
         """Every version of one model."""
-        params = {"filter": _named(name), "max_results": PAGE}
+        params = {"filter": named(name), "max_results": PAGE}
         pages = self._pages("mlflow/model-versions/search", VersionPage, params)
         return [
             version for page in pages for version in page.model_versions if version.name == name
@@ -236,17 +237,3 @@ def _refused(uri: str, path: str, answer: httpx.Response) -> Exception:
     raced = "IntegrityError" in said or "UniqueViolation" in said  # with one who wrote the same
     final = answer.is_client_error and answer.status_code not in passing and not raced
     return CallFailed(message, final, answer.status_code)
-
-
-def _named(name: str) -> str:
-    """The filter for a name. It knows no escapes, so that a name with both quotes is a pattern."""
-    if "'" not in name:
-        return f"name='{name}'"
-    if '"' not in name:
-        return f'name="{name}"'
-    return f"name LIKE '{_pattern(name)}'"
-
-
-def _pattern(text: str) -> str:
-    """For LIKE, where _ is any one character."""
-    return text.replace("'", "_")
