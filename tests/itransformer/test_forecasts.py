@@ -8,10 +8,10 @@ import pytest
 
 from tests.itransformer.bench import QUICK, Bench, rows
 from tests.itransformer.refusals import detail
+from tests.training.itransformer.read import from_rows
 from training.itransformer.bands import BANDS
 from training.itransformer.bands import read as read_bands
 from training.itransformer.forecaster import CONFIG, WEIGHTS, load
-from training.itransformer.frames import from_rows
 
 
 def test_training_is_accepted_and_carried_out(here: Bench, accepted: dict[str, Any]) -> None:

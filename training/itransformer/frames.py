@@ -5,7 +5,7 @@ Raises `InputError` for what cannot be used; the message names the column, the r
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta, timezone
 from typing import Any
@@ -85,12 +85,6 @@ class Series:
                 f"{self.source} ends at {self.dates[-1]}: there is no date {points} steps of "
                 f"{self.step} later."
             ) from error
-
-
-def from_rows(rows: Sequence[Mapping[str, Any]], source: str = "data") -> Series:
-    """Check rows as JSON has them, such as `{"date": "2024-01-01 00:00:00", "OT": 12.5}`."""
-    table = pd.DataFrame(list(rows))
-    return from_dataset(Dataset(source, source, "", table))
 
 
 def from_dataset(dataset: Dataset) -> Series:

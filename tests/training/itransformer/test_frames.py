@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.training.itransformer.read import from_rows
 from training.errors import InputError
-from training.itransformer.frames import from_rows, marks, same_step
+from training.itransformer.frames import marks, same_step
 
 Rows = list[dict[str, Any]]
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.training.itransformer.read import from_rows
 from tests.training.itransformer.test_frames import Rows, changed, dated, every, rows
 from training.errors import InputError
-from training.itransformer.frames import Series, from_dataset, from_rows
+from training.itransformer.frames import Series, from_dataset
 from training.itransformer.mending import LONGEST, Mended, mend_rows
 
 
