@@ -5,7 +5,7 @@ Nothing is built when a service is imported, nor by `bentoml build`.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,6 +21,8 @@ from bentos.bento.front import fronted
 from bentos.bento.native import Native
 from bentos.process import collect_between, notice_the_end, switch_quickly, tidy
 from bentos.promotion.watcher import Watcher
+from bentos.serving.rack import Rack
+from bentos.serving.slot import Slot
 from bentos.settings import Settings, settings
 from bentos.web.app import Site
 from bentos.web.console.traffic import Traffic
@@ -129,13 +131,7 @@ class Served:
         followings = [app.following for app in self.site.apps]
         slots = [slot for following in followings for slot in following.fixed]
         racks = [rack for following in followings for rack in following.racks]
-        self._recorder = recorder(settings())
-        if self._recorder:
-            self._recorder.start()
-            for slot in slots:
-                slot.witnesses.add(slot.name, [self._recorder])
-            for rack in racks:
-                rack.witnesses.append(self._recorder)
+        self._record(slots, racks)
         self._watcher = Watcher(slots, settings(), Metrics(), racks)
         for following in followings:
             following.watcher = self._watcher
@@ -152,6 +148,16 @@ class Served:
             log.info("%s", app.guard.openness)
             for server in app.servers:
                 await server.start()
+
+    def _record(self, slots: Sequence[Slot[Any, Any]], racks: Sequence[Rack[Any, Any]]) -> None:
+        """Keep calls that were answered, where that is wanted."""
+        self._recorder = recorder(settings())
+        if self._recorder:
+            self._recorder.start()
+            for slot in slots:
+                slot.witnesses.add(slot.name, [self._recorder])
+            for rack in racks:
+                rack.witnesses.append(self._recorder)
 
     @bentoml.on_shutdown
     async def unfollow(self) -> None:
