@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.settings import ROOT
 
-BASE = "files loop made_secrets memory outward process refusal settings tracing version"
+BASE = "files loop made_secrets memory notices outward process refusal settings tracing version"
 # What a room may import, beside the base. A service asks whatever is below it.
 BELOW = {
     "stack": "services bento web",

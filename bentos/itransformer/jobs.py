@@ -133,18 +133,19 @@ class Jobs:
     def called_at(self) -> int:
         """When there last was something to do for the runner, in nanoseconds since 1970."""
         try:
-            return self._bell.stat().st_mtime_ns
+            return self.bell.stat().st_mtime_ns
         except OSError:
             return 0
 
     @property
-    def _bell(self) -> Path:
+    def bell(self) -> Path:
+        """What is written to call the runner."""
         return self.folder / "called"
 
     def _call(self) -> None:
         """Let the runner look at once, in whatever process of the machine it is."""
         with suppress(OSError):  # it looks all the same, later
-            self._bell.touch()
+            self.bell.write_text("")
 
     def fail(self, run_id: str, reason: str) -> None:
         """Note that a job did not come to its end."""

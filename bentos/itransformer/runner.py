@@ -75,6 +75,7 @@ class Runner:
             begin=lambda: self._jobs.folder.mkdir(parents=True, exist_ok=True),
             end=self._end,
             has_news=lambda: self._jobs.called_at != self._called_at,
+            news_in=[jobs.bell],
         )
 
     @property

@@ -76,6 +76,11 @@ class Lookout:
         return self._told, at
 
     @property
+    def file(self) -> Path:
+        """What is written when the answer is another one."""
+        return self._answer
+
+    @property
     def has_news(self) -> bool:
         """Whether another process was answered something new."""
         with suppress(OSError):

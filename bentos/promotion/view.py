@@ -11,6 +11,7 @@ when that file was written, and now and then to be sure.
 
 import time
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Self
 
 from bentos.promotion.lookout import Lookout
@@ -80,6 +81,11 @@ class View:
     def is_whole(self) -> bool:
         """Whether it shows every model that there is."""
         return "" in self._prefixes or len(self._names + self._prefixes) > MOST_QUESTIONS
+
+    @property
+    def news_in(self) -> list[Path]:
+        """The files that are written before there are news."""
+        return self._writes.files + ([self._lookout.file] if self._lookout else [])
 
     @property
     def has_news(self) -> bool:

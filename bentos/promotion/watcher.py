@@ -112,6 +112,7 @@ class Watcher:
             begin=self._begin,
             looked=self.observer.looked,
             has_news=lambda: self.view.has_news,
+            news_in=self.view.news_in,
         )
 
     @property

@@ -17,6 +17,7 @@ class Writes:
 
     def __init__(self, path: Path | None) -> None:
         self._paths = [f"{path}{beside}" for beside in BESIDE] if path else []
+        self.files = [Path(path) for path in self._paths]
         self._mark: Mark | None = None
 
     @property
