@@ -16,7 +16,7 @@ from bentos.refusal import Reason
 from bentos.registry.sources import StoreUnavailable
 from bentos.tracing import took
 
-IDLE_SECONDS = 600.0
+IDLE_SECONDS = 120.0
 TRIES = 3  # a server that ends, as an idle one does, may still take one, and fail the next
 STARTING = 120.0  # seconds that a server may take until it answers, beyond what it judges
 # What a library may need to start. No credential is among them.
