@@ -10,23 +10,17 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, TypeAlias
+from typing import Generic
 
 from bentos.process import tidy
-from bentos.serving.failures import Failing
+from bentos.serving.engine import Engine, Join, Outcome, Parts, Run
 from bentos.serving.observer import Observer
-from bentos.serving.pace import Pace
 from bentos.serving.release import Release
-from bentos.serving.spans import spans
-from bentos.serving.waiting import Answer, Answered, Call, Part, Row, Waiting
-from bentos.serving.witness import CALL_ID, Ear, Witnesses
+from bentos.serving.waiting import Answer, Answered, Call, Row, Waiting
+from bentos.serving.witness import CALL_ID, Witnesses
 from bentos.tensors import BadInput
 
-Run = Callable[[Release, Sequence[Row]], Sequence[Answer]]
-Join: TypeAlias = Callable[[Sequence[Sequence[Any]]], Sequence[Any]]
-
 INLINE_SECONDS = 0.001  # below this a hop to a thread and back costs more than it frees
-OTHERS = 8  # a batch may take so many times longer while others have its core or interpreter
 PIECE_SECONDS = 0.1  # that the rows of one large call may take in a batch, beside others
 SWEEP_SECONDS = 0.1
 
@@ -46,10 +40,6 @@ class QueueFull(Exception):
 
 class NoRelease(Exception):
     """Nothing serves yet: the call was not accepted."""
-
-
-_Outcome = Sequence[Answer] | Exception
-_Parts = list[Part[Row, Answer]]
 
 
 class Batcher(Generic[Row, Answer]):
@@ -74,8 +64,7 @@ class Batcher(Generic[Row, Answer]):
         witnesses: Witnesses | None = None,
     ) -> None:
         self._release = release
-        self._spans = spans()  # none: this process traces nothing
-        self._run = self._spans.model(run) if self._spans else run
+        self._engine: Engine[Row, Answer] = Engine(run, join, observer, clock, witnesses)
         self._join = join
         self._observer = observer
         self._max_batch_rows = max_batch_rows
@@ -83,12 +72,9 @@ class Batcher(Generic[Row, Answer]):
         self._inline_seconds = INLINE_SECONDS if inline else 0.0
         self._clock = clock
         self._waiting: Waiting[Row, Answer] = Waiting(max_batch_rows)
-        self._running: _Parts[Row, Answer] = []
+        self._running: Parts[Row, Answer] = []
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
-        self._pace = Pace()
-        self._hold = Pace()  # for how long a batch would hold the loop
-        self._ear = Ear(witnesses)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
 
     @property
@@ -112,8 +98,8 @@ class Batcher(Generic[Row, Answer]):
             self._admit(release, len(rows), until)
         loop = asyncio.get_running_loop()
         call: Call[Row, Answer] = Call(rows, loop.create_future(), until, CALL_ID.get())
-        if self._spans:
-            self._spans.note(call)
+        if self._engine.spans:
+            self._engine.spans.note(call)
         self._waiting.add(call)
         if not self._busy:
             self._busy = True
@@ -129,7 +115,7 @@ class Batcher(Generic[Row, Answer]):
         """
         waiting = self.queued_rows
         size = min(self._max_batch_rows, waiting + rows)
-        wait = self._pace.at_least(release, size) * self._waiting.batches(rows)
+        wait = self._engine.pace.at_least(release, size) * self._waiting.batches(rows)
         if waiting and waiting + rows > self._max_queue_rows:
             message = f"{waiting} rows wait already; the queue takes {self._max_queue_rows}"
             raise QueueFull(message, wait)
@@ -160,104 +146,32 @@ class Batcher(Generic[Row, Answer]):
             self._finish(None, parts, [NoRelease()] * len(parts))
             loop.call_soon(self._next)
         elif self._is_quick(release, parts) and release.hold():
-            self._finish(release, parts, self._answered(release, parts))
+            self._finish(release, parts, self._engine.held(release, parts))
             loop.call_soon(self._next)
         else:
-            running = loop.run_in_executor(self._thread, self._opened, release, parts)
+            running = loop.run_in_executor(self._thread, self._engine.opened, release, parts)
             running.add_done_callback(lambda done: self._resume(release, parts, done.result()))
 
-    def _take(self, release: Release | None) -> _Parts[Row, Answer]:
+    def _take(self, release: Release | None) -> Parts[Row, Answer]:
         most = self._max_batch_rows
-        piece = self._pace.rows_within(release, PIECE_SECONDS, most) if release else most
+        piece = self._engine.pace.rows_within(release, PIECE_SECONDS, most) if release else most
         return self._waiting.take(release, self._clock(), piece)
 
-    def _is_quick(self, release: Release, parts: _Parts[Row, Answer]) -> bool:
+    def _is_quick(self, release: Release, parts: Parts[Row, Answer]) -> bool:
         rows = sum(part.size for part in parts)
-        return self._hold.at_most(release, rows) < self._inline_seconds
+        return self._engine.hold.at_most(release, rows) < self._inline_seconds
 
     def _resume(
-        self, release: Release, parts: _Parts[Row, Answer], outcomes: list[_Outcome[Answer]]
+        self, release: Release, parts: Parts[Row, Answer], outcomes: list[Outcome[Answer]]
     ) -> None:
         self._finish(release, parts, outcomes)
         self._next()
 
-    def _opened(self, release: Release, parts: _Parts[Row, Answer]) -> list[_Outcome[Answer]]:
-        """Answer the calls by a release whose model may be closed."""
-        try:
-            self._open(release)
-        except BaseException as error:
-            return [_for_future(release, error)] * len(parts)
-        return self._answered(release, parts)
-
-    def _open(self, release: Release) -> None:
-        try:
-            release.open()
-        except Failing as error:  # it ended since the last batch
-            self._observer.failed(release, error.how)
-            release.open()
-
-    def _answered(self, release: Release, parts: _Parts[Row, Answer]) -> list[_Outcome[Answer]]:
-        """Answer the calls by a release that is held open, and free it."""
-        try:
-            if self._spans:
-                return self._spans.around(self._outcomes, release, parts)
-            return self._outcomes(release, parts)
-        finally:
-            release.free()
-
-    def _outcomes(self, release: Release, parts: _Parts[Row, Answer]) -> list[_Outcome[Answer]]:
-        """Answer the calls in one batch; when that fails, each by itself: none fails another."""
-        try:
-            rows = self._join([part.rows for part in parts]) if len(parts) > 1 else parts[0].rows
-            answers = self._timed(release, rows, parts)
-        except Failing as error:
-            self._observer.failed(release, error.how)
-            for _ in parts:
-                release.record.failed()
-                self._observer.erred(release, "failed")
-            return [error] * len(parts)
-        except BaseException as error:  # a panic in a Rust library is no Exception
-            if len(parts) == 1:
-                if isinstance(error, BadInput):
-                    self._observer.erred(release, "refused")
-                    release.record.refused()
-                    release.disputed.add(parts[0].rows, error.row)
-                else:
-                    self._observer.erred(release, "failed")
-                    release.record.failed()
-                return [_for_future(release, error)]
-            return [outcome for part in parts for outcome in self._outcomes(release, [part])]
-        outcomes: list[_Outcome[Answer]] = []
-        start = 0
-        for part in parts:
-            outcomes.append(answers[start : start + part.size])
-            start += part.size
-        return outcomes
-
-    def _timed(
-        self, release: Release, rows: Sequence[Row], parts: _Parts[Row, Answer]
-    ) -> Sequence[Answer]:
-        hearing = self._ear.at(release)
-        started, worked = self._clock(), time.thread_time()
-        answers = self._run(hearing, rows)
-        worked = time.thread_time() - worked
-        seconds = self._clock() - started
-        if len(answers) != len(rows):
-            raise RuntimeError(f"{release} gave {len(answers)} answers to {len(rows)} rows")
-        self._pace.note(release, len(rows), seconds)
-        alone = seconds if release.process else max(worked, seconds / OTHERS)
-        self._hold.note(release, len(rows), alone)
-        release.record.answered(sum(part.ends for part in parts), seconds)
-        release.sample.add(rows, answers)
-        self._observer.batched(release, len(rows), seconds)
-        self._ear.tell(release, parts)
-        return answers
-
     def _finish(
         self,
         release: Release | None,
-        parts: _Parts[Row, Answer],
-        outcomes: list[_Outcome[Answer]],
+        parts: Parts[Row, Answer],
+        outcomes: list[Outcome[Answer]],
     ) -> None:
         for part, outcome in zip(parts, outcomes, strict=True):
             call = part.call
@@ -284,12 +198,3 @@ def _moved(error: Exception, start: int) -> Exception:
     if not start or not isinstance(error, BadInput) or error.row is None:
         return error
     return type(error)(error.message, error.column, start + error.row)
-
-
-def _for_future(release: Release, raised: BaseException) -> Exception:
-    """What was raised, as an error that a future takes."""
-    if isinstance(raised, Exception) and not isinstance(raised, StopIteration):
-        return raised
-    error = RuntimeError(f"{release} panicked: {raised!r}")
-    error.__cause__ = raised
-    return error

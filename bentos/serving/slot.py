@@ -10,7 +10,8 @@ from typing import Any, Generic, Protocol
 import msgspec
 
 from bentos.refusal import Refusal
-from bentos.serving.batching import Batcher, Join, NoRelease, Run, flat
+from bentos.serving.batching import Batcher, NoRelease, flat
+from bentos.serving.engine import Join, Run
 from bentos.serving.observer import Observer
 from bentos.serving.release import Contract, Release
 from bentos.serving.waiting import Answer, Answered, Row

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bentos.serving.batching import Run
+from bentos.serving.engine import Run
 from bentos.serving.rack import Rack
 from bentos.serving.release import Contract
 from bentos.serving.slot import Slot

@@ -107,7 +107,7 @@ def spoil(service: Service) -> None:
         return run(release, rows)
 
     assert isinstance(service.slot.trial, Trial)
-    service.slot.trial.slot.batcher._run = ask
+    service.slot.trial.slot.batcher._engine._run = ask
 
 
 def test_a_bad_challenger_ends_everywhere_and_a_good_one_stays(

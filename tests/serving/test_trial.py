@@ -66,7 +66,7 @@ def test_forecasts_are_compared_too() -> None:
         def run(release: Release, rows: Sequence[float]) -> list[Any]:
             return [release.predict(np.array([row, row + 1])) for row in rows]
 
-        slot.batcher._run = slot.trial.slot.batcher._run = run
+        slot.batcher._engine._run = slot.trial.slot.batcher._engine._run = run
         for value in (1.0, 2.0, -4.0):
             await slot.predict([value])
         await settled(slot.trial)

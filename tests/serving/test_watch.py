@@ -34,7 +34,7 @@ def spoiled(service: Service, version: str) -> Service:
             raise RuntimeError("bad allocation")
         return run(release, rows)
 
-    service.slot.batcher._run = ask
+    service.slot.batcher._engine._run = ask
     return service
 
 
