@@ -15,7 +15,7 @@ from bentos.settings import RegistrySettings
 
 log = logging.getLogger(__name__)
 
-RARELY = 15  # times the pause between looks at the registry: prices come by the day
+RARELY = 5  # times the pause between looks at the registry: prices come by the day
 
 Changed = Callable[[Mapping[str, bytes], Set[str]], None]
 
